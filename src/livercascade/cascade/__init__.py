@@ -1,0 +1,1 @@
+"""The whole chain for one case: read, segment, find, reclassify, diagnose, tell."""

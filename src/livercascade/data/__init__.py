@@ -1,0 +1,1 @@
+"""Data types every other part stands on: labels, grids, scans, lesions, errors."""

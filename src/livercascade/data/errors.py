@@ -1,0 +1,44 @@
+"""Errors a user can meet: each has a stable code, a sentence and a remedy."""
+
+from __future__ import annotations
+
+
+class CascadeError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        code: Stable upper-case code, for example ``TRUNCATED_FILE``; scripts may rest on it.
+        message: One sentence that names the case or file and the value found.
+        remedy: What the user can do about it.
+        stage: Step of the cascade: read, phase, register, segment, classify, measure, write.
+    """
+
+    status = "failed"
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, remedy: str, *, stage: str = "read") -> None:
+        super().__init__(f"{code}: {message} {remedy}")
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+        self.stage = stage
+
+
+class InputError(CascadeError):
+    """The study cannot be used as it is: refused before any model runs (status ``rejected``)."""
+
+    status = "rejected"
+
+
+class ModelError(CascadeError):
+    """Weights or model card are missing, damaged, or made for something else."""
+
+
+class OutputError(CascadeError):
+    """Results cannot be written: disk full, no permission, or the place is taken."""
+
+
+class UsageError(CascadeError):
+    """The command was called wrongly (exit code 2)."""
+
+    exit_code = 2

@@ -1,0 +1,82 @@
+"""Lesion detections: one connected finding with its mask, type, size and place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from livercascade.data.grid import Shape, Triple
+from livercascade.data.labels import LesionType
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesion:
+    """One detection (``Det`` in the paper).
+
+    Attributes:
+        label: Lesion type by volume vote over the mask.
+        volume_ml: Volume in ml.
+        centroid: Centre of mass in LPS mm (x, y, z).
+        bbox: Slices (z, y, x) of the box round the lesion in the whole array.
+        mask: Voxels of the lesion inside ``bbox``.
+        type_volumes: ml of each type inside the mask.
+    """
+
+    label: LesionType
+    volume_ml: float
+    centroid: Triple
+    bbox: Box
+    mask: Bool[np.ndarray, "z y x"]
+    type_volumes: Mapping[LesionType, float] = field(default_factory=dict[LesionType, float])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LesionSet(Sequence[Lesion]):
+    """Lesions of one label map, largest first; they never overlap.
+
+    Attributes:
+        lesions: The lesions.
+        shape: Shape of the whole array.
+        spacing: Voxel spacing (z, y, x) in mm.
+    """
+
+    lesions: tuple[Lesion, ...]
+    shape: Shape
+    spacing: Triple
+
+    def __len__(self) -> int:
+        return len(self.lesions)
+
+    @overload
+    def __getitem__(self, index: int) -> Lesion: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Lesion, ...]: ...
+    def __getitem__(self, index: int | slice) -> Lesion | tuple[Lesion, ...]:
+        return self.lesions[index]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml."""
+        return float(np.prod(self.spacing)) / 1000.0
+
+    def instances(self) -> Int32[np.ndarray, "z y x"]:
+        """Map with 0 outside and ``i + 1`` in lesion ``i``."""
+        out = np.zeros(self.shape, dtype=np.int32)
+        for number, lesion in enumerate(self.lesions, start=1):
+            out[lesion.bbox][lesion.mask] = number
+        return out
+
+    def where(self, keep: Sequence[bool]) -> LesionSet:
+        """The lesions whose entry in ``keep`` is true, in the same order.
+
+        Raises:
+            ValueError: ``keep`` has another length.
+        """
+        chosen = tuple(lesion for lesion, k in zip(self.lesions, keep, strict=True) if k)
+        return LesionSet(chosen, self.shape, self.spacing)

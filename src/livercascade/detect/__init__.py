@@ -1,0 +1,1 @@
+"""Sensitivity, lesions and their matching (paper, eq. 2-7)."""

@@ -1,0 +1,1 @@
+"""Reading studies: NIfTI and DICOM with strict checks, phases, one grid; writing results in one step."""

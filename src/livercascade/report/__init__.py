@@ -1,0 +1,1 @@
+"""What a reader sees: result records, key pictures and the HTML report."""

@@ -1,0 +1,1 @@
+"""UNet^whole at work: a study in, a sensitivity map out (paper, Sec. III-A, eq. 1)."""

@@ -1,0 +1,1 @@
+"""Training of UNet^whole and UNet^patch through nnU-Net."""
