@@ -1,0 +1,235 @@
+"""NIfTI in and out, by nibabel's header and our own checks; what is damaged or doubtful is refused, never guessed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float, Int16, Shaped, UInt8
+from nibabel.spatialimages import HeaderDataError
+
+from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid
+from livercascade.data.labels import NUM_CLASSES
+from livercascade.data.notice import Notice
+from livercascade.io.hounsfield import check_is_ct, clean_hu
+from livercascade.io.orient import bad_affine, check_affine, to_house_order
+
+MAX_DIMS = (1024, 1024, 3000)
+"""Largest accepted matrix, sorted; a header that claims more is refused before anything is read."""
+MAX_BYTES = 1 << 32
+"""Largest accepted size of the voxels in bytes."""
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_WRITABLE = (np.uint8, np.int16, np.int32, np.float32)
+_CONVERT_AGAIN = "Copy or convert the file again."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Raw:
+    """Voxels as stored ``[i, j, k]`` with the matrix to LPS mm and the intensity scaling."""
+
+    array: Shaped[np.ndarray, "i j k"]
+    affine_lps: Float[np.ndarray, "4 4"]
+    slope: float
+    intercept: float
+
+
+def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
+    """HU ``[z, y, x]`` and grid of a CT in NIfTI; values below -1024 become -1024.
+
+    Raises:
+        InputError: ``FILE_MISSING``, ``NOT_NIFTI``, ``TRUNCATED_FILE``, ``TOO_LARGE``, ``WRONG_DIMS``, ``BAD_AFFINE``,
+            ``AFFINE_CONFLICT``, ``SHEARED``, ``BAD_SPACING``, ``BAD_VALUES``, ``EMPTY_IMAGE`` or ``NOT_HU``.
+    """
+    hu, grid, _ = read_ct(path)
+    return hu, grid
+
+
+def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice, ...]]:
+    """As `read_nifti`, with what was noticed on the way."""
+    raw = _read_raw(path)
+    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name)
+    if (raw.slope, raw.intercept) != (1.0, 0.0):
+        ordered = ordered.astype(np.float32) * np.float32(raw.slope) + np.float32(raw.intercept)
+    hu, notices = clean_hu(ordered, path.name)
+    check_is_ct(hu, path.name)
+    return np.ascontiguousarray(hu), grid, notices
+
+
+def read_labels(path: Path) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
+    """Label map 0-13 ``[z, y, x]`` and its grid.
+
+    Raises:
+        InputError: As `read_nifti` without the HU checks; ``BAD_VALUES`` if a value is not a label.
+    """
+    raw = _read_raw(path)
+    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name)
+    values = ordered * raw.slope + raw.intercept if (raw.slope, raw.intercept) != (1.0, 0.0) else ordered
+    labels = np.where(np.isfinite(values), values, -1)
+    if np.any(labels != np.rint(labels)) or labels.min() < 0 or labels.max() >= NUM_CLASSES:
+        message = f"{path.name}: a label map holds whole numbers from 0 to {NUM_CLASSES - 1} only."
+        raise InputError("BAD_VALUES", message, "Map the labels to the values of this project.")
+    return np.ascontiguousarray(labels.astype(np.uint8)), grid
+
+
+def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> None:
+    """Write an array on its grid; the same input gives the same bytes.
+
+    Args:
+        path: ``.nii.gz`` is compressed, ``.nii`` is not.
+        array: uint8, int16, int32, float32 or bool (stored as uint8).
+        grid: Must have the shape of ``array``.
+
+    Raises:
+        ValueError: Shape or type does not fit.
+    """
+    stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    if stored.dtype not in _WRITABLE or stored.shape != grid.shape:
+        raise ValueError(f"cannot write {array.dtype} {array.shape} on a grid of {grid.shape}")
+    affine = _LPS_FROM_RAS @ grid.affine[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(np.transpose(stored), affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    data = image.to_bytes()
+    path.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if path.name.endswith(".gz") else data)
+
+
+def _read_raw(path: Path) -> _Raw:
+    with _opened(path) as stream:
+        header = _header(stream, path.name)
+        shape = _checked_shape(header, path.name)
+        dtype = _checked_dtype(header, path.name)
+        affine = _LPS_FROM_RAS @ _checked_affine(header, shape, path.name)
+        array = _voxels(stream, header, shape, dtype, path.name)
+    slope, intercept = _scaling(header, path.name)
+    return _Raw(array, affine, slope, intercept)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Stream of the plain bytes; gzip is told by its magic, since file names lie."""
+    if not path.is_file():
+        raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.")
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        try:
+            with gzip.open(file) if packed else nullcontext(file) as stream:
+                yield cast(IO[bytes], stream)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _truncated(path.name, "the compressed data end early or are damaged") from error
+
+
+def _header(stream: IO[bytes], name: str) -> Any:
+    start = stream.read(348)
+    if len(start) < 348:
+        raise _truncated(name, f"it holds {len(start)} bytes, less than a header")
+    size = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
+    kinds = [n for n in _HEADER_BYTES if n in size]
+    if not kinds:
+        raise InputError("NOT_NIFTI", f"{name}: this is not a NIfTI file.", "Give a .nii or .nii.gz file.")
+    start += stream.read(kinds[0] - 348)
+    try:
+        header = _HEADER_BYTES[kinds[0]].from_fileobj(io.BytesIO(start), check=False)
+        single = bytes(header["magic"].tobytes()).startswith((b"n+1", b"n+2"))
+    except (HeaderDataError, ValueError) as error:
+        raise InputError("NOT_NIFTI", f"{name}: the header cannot be read: {error}.", _CONVERT_AGAIN) from error
+    if not single:
+        raise InputError("NOT_NIFTI", f"{name}: a header without its image.", "Give a single .nii or .nii.gz file.")
+    return header
+
+
+def _checked_shape(header: Any, name: str) -> tuple[int, int, int]:
+    shape = [int(n) for n in header.get_data_shape()]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape.pop()
+    if shape and set(shape) == {1}:
+        raise InputError("EMPTY_IMAGE", f"{name}: the image is a single voxel.", "Give the image itself.")
+    if len(shape) != 3 or min(shape) < 2:
+        message = f"{name}: dimensions are {' x '.join(map(str, shape))}."
+        raise InputError("WRONG_DIMS", message, "Give one three-dimensional volume per phase.")
+    if any(n > limit for n, limit in zip(sorted(shape), MAX_DIMS, strict=True)):
+        message = f"{name}: the header claims {' x '.join(map(str, shape))} voxels."
+        raise InputError("TOO_LARGE", message, f"The largest accepted matrix is {' x '.join(map(str, MAX_DIMS))}.")
+    return (shape[0], shape[1], shape[2])
+
+
+def _checked_dtype(header: Any, name: str) -> np.dtype[Any]:
+    try:
+        dtype = header.get_data_dtype()
+    except (HeaderDataError, KeyError) as error:
+        raise InputError("WRONG_DIMS", f"{name}: unknown voxel type.", "Store the CT as int16.") from error
+    if dtype.names or dtype.kind not in "iuf" or dtype.itemsize > 8:
+        message = f"{name}: voxels are {dtype}, not single real numbers."
+        raise InputError("WRONG_DIMS", message, "Store the CT as int16.")
+    return dtype
+
+
+def _checked_affine(header: Any, shape: tuple[int, int, int], name: str) -> Float[np.ndarray, "4 4"]:
+    try:
+        sform, sform_code = header.get_sform(coded=True)
+        qform, qform_code = header.get_qform(coded=True)
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
+        raise bad_affine(name, str(error)) from error
+    given = [np.asarray(m, dtype=np.float64) for m, code in ((sform, sform_code), (qform, qform_code)) if code > 0]
+    if not given:
+        raise bad_affine(name, "neither qform nor sform is set")
+    for affine in given:
+        check_affine(affine, name)
+    if len(given) == 2:
+        _check_forms_agree(given[0], given[1], shape, name)
+    return given[0]
+
+
+def _check_forms_agree(
+    sform: Float[np.ndarray, "4 4"], qform: Float[np.ndarray, "4 4"], shape: tuple[int, int, int], name: str
+) -> None:
+    corners = np.array(np.meshgrid(*[(0.0, n - 1.0) for n in shape])).reshape(3, -1)
+    homogeneous = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = float(np.abs((sform - qform) @ homogeneous).max())
+    extent = float(np.linalg.norm(sform[:3, :3] @ (np.array(shape) - 1.0)))
+    if apart > max(0.2, 2e-3 * extent):
+        message = f"{name}: qform and sform place the image up to {apart:.1f} mm apart."
+        raise InputError("AFFINE_CONFLICT", message, "Write the file again with one of the two only.")
+
+
+def _voxels(
+    stream: IO[bytes], header: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
+) -> Shaped[np.ndarray, "i j k"]:
+    read = int(header["sizeof_hdr"])
+    offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else 0
+    if not 0 <= offset <= 1 << 24:
+        raise InputError("NOT_NIFTI", f"{name}: the data offset is {offset}.", _CONVERT_AGAIN)
+    stream.read(max(0, offset - read))
+    expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if expected > MAX_BYTES:
+        raise InputError("TOO_LARGE", f"{name}: the header claims {expected / 1e9:.1f} GB.", "Give the CT as int16.")
+    data = stream.read(expected)
+    if len(data) < expected:
+        raise _truncated(name, f"{len(data)} of {expected} bytes of voxels are there")
+    # One more read makes gzip compare its checksum.
+    stream.read(1)
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F")
+
+
+def _scaling(header: Any, name: str) -> tuple[float, float]:
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise InputError("BAD_RESCALE", f"{name}: {error}.", _CONVERT_AGAIN) from error
+    return (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
+
+
+def _truncated(name: str, reason: str) -> InputError:
+    return InputError("TRUNCATED_FILE", f"{name}: the file is cut off: {reason}.", _CONVERT_AGAIN)
