@@ -1,0 +1,181 @@
+"""Model card: everything needed to rebuild a network and feed it, kept beside the weights as ``model.json``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from livercascade.data.labels import Phase
+
+Size = tuple[PositiveInt, PositiveInt, PositiveInt]
+Spacing = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelKind(Enum):
+    """Which of the two networks of the cascade a model is."""
+
+    WHOLE = "whole"
+    PATCH = "patch"
+
+
+class NetworkClass(Enum):
+    """U-Nets of nnU-Net (package dynamic-network-architectures)."""
+
+    PLAIN = "PlainConvUNet"
+    RESIDUAL = "ResidualEncoderUNet"
+
+
+class Resampling(Enum):
+    """How phases get to the model's spacing; ``linear`` is torch's trilinear with ``align_corners=False``."""
+
+    LINEAR = "linear"
+
+
+class PhaseNormalisation(_Record):
+    """nnU-Net's CT scheme for one phase: clip to ``lower..upper`` HU, subtract ``mean``, divide by ``std``.
+
+    Clipping comes before resampling, as in nnU-Net.
+    """
+
+    lower: float
+    upper: float
+    mean: float
+    std: PositiveFloat
+
+
+class Architecture(_Record):
+    """Arguments of the network as nnU-Net's plans give them; operators are names from a fixed list.
+
+    Attributes:
+        n_conv_per_stage: Convolutions per encoder stage of a ``PlainConvUNet``.
+        n_blocks_per_stage: Residual blocks per encoder stage of a ``ResidualEncoderUNet``.
+    """
+
+    network: NetworkClass = NetworkClass.PLAIN
+    n_stages: PositiveInt
+    features_per_stage: tuple[PositiveInt, ...]
+    kernel_sizes: tuple[Size, ...]
+    strides: tuple[Size, ...]
+    n_conv_per_stage: tuple[PositiveInt, ...] | None = None
+    n_blocks_per_stage: tuple[PositiveInt, ...] | None = None
+    n_conv_per_stage_decoder: tuple[PositiveInt, ...]
+    conv_op: str = "torch.nn.modules.conv.Conv3d"
+    conv_bias: bool = True
+    norm_op: str = "torch.nn.modules.instancenorm.InstanceNorm3d"
+    norm_op_kwargs: dict[str, Any] = Field(default_factory=lambda: {"eps": 1e-5, "affine": True})
+    dropout_op: str | None = None
+    dropout_op_kwargs: dict[str, Any] | None = None
+    nonlin: str = "torch.nn.LeakyReLU"
+    nonlin_kwargs: dict[str, Any] = Field(default_factory=lambda: {"inplace": True})
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        per_stage = [self.features_per_stage, self.kernel_sizes, self.strides]
+        per_stage += [v for v in (self.n_conv_per_stage, self.n_blocks_per_stage) if v is not None]
+        if any(len(v) != self.n_stages for v in per_stage) or len(self.n_conv_per_stage_decoder) != self.n_stages - 1:
+            raise ValueError(f"lists of the architecture do not fit {self.n_stages} stages")
+        expected = self.n_conv_per_stage if self.network is NetworkClass.PLAIN else self.n_blocks_per_stage
+        if expected is None:
+            raise ValueError(f"{self.network.value} needs its blocks per encoder stage")
+        return self
+
+    @property
+    def divisor(self) -> tuple[int, int, int]:
+        """Numbers (z, y, x) that must divide the size of every input."""
+        z = y = x = 1
+        for stride in self.strides:
+            z, y, x = z * stride[0], y * stride[1], x * stride[2]
+        return z, y, x
+
+
+class Provenance(_Record):
+    """How a model came about, in enough detail to make it again.
+
+    Attributes:
+        command: Command line of the training.
+        seed: Seed of all its random work.
+        cases: Number of training cases.
+        steps: Optimiser steps behind the exported weights.
+        trained_on: What the data were, in words.
+        log_summary: Last values of the training log, for example ``{"loss": 0.31}``.
+        settings: All settings of the run.
+    """
+
+    command: str = ""
+    seed: int = 0
+    cases: int = Field(default=0, ge=0)
+    steps: int = Field(default=0, ge=0)
+    trained_on: str = ""
+    log_summary: dict[str, float] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelCard(_Record):
+    """One network of the cascade.
+
+    Attributes:
+        phases: Order of the phase channels; with ``presence_flags`` as many flag channels follow (`phase_input`).
+        classes: Name of each output channel.
+        spacing_mm: Voxel spacing (z, y, x) of the network's grid.
+        patch_size: Voxels (z, y, x) of one window.
+        normalisation: One entry per phase, in the order of ``phases``.
+        sha256: Hash of ``weights.safetensors``; empty until the model is saved.
+    """
+
+    name: str
+    kind: ModelKind
+    version: str
+    phases: tuple[Phase, ...]
+    classes: tuple[str, ...]
+    spacing_mm: Spacing
+    patch_size: Size
+    normalisation: tuple[PhaseNormalisation, ...]
+    architecture: Architecture
+    presence_flags: bool = True
+    resampling: Resampling = Resampling.LINEAR
+    training: Provenance = Provenance()
+    sha256: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.normalisation) != len(self.phases):
+            raise ValueError(f"{len(self.phases)} phases but {len(self.normalisation)} normalisations")
+        if any(size % by for size, by in zip(self.patch_size, self.architecture.divisor, strict=True)):
+            raise ValueError(f"patch size {self.patch_size} is not a multiple of {self.architecture.divisor}")
+        return self
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the network's input: phases, then presence flags."""
+        return len(self.phases) * (2 if self.presence_flags else 1)
+
+
+def card_markdown(card: ModelCard) -> str:
+    """The card as a page for people."""
+    made = card.training
+    rows = {
+        "Kind": f"UNet^{card.kind.value}, version {card.version}",
+        "Input": f"phases {', '.join(p.value for p in card.phases)}; any subset"
+        + (", absent ones zero and flagged" if card.presence_flags else ""),
+        "Output": ", ".join(f"{i} {name}" for i, name in enumerate(card.classes)),
+        "Grid": f"{_times(card.spacing_mm)} mm, {card.resampling.value} resampling",
+        "Window": f"{_times(card.patch_size)} voxels",
+        "Network": f"{card.architecture.network.value}, features {list(card.architecture.features_per_stage)}",
+        "Trained on": f"{made.trained_on} ({made.cases} cases)",
+        "Steps, seed": f"{made.steps}, {made.seed}",
+        "Command": f"`{made.command}`",
+        "Log": ", ".join(f"{key} {value:.4g}" for key, value in made.log_summary.items()) or "-",
+        "SHA-256": f"`{card.sha256}`",
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"# {card.name}\n\nResearch software, not a medical device.\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _times(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)
