@@ -30,13 +30,43 @@ _PROJECTIONS = (
     "MONOENERGETIC",
     "SCREENSHOT",
 )
-_TAGS = """
-    SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID PatientID Modality ImageType
-    SeriesDescription ProtocolName SeriesNumber AcquisitionNumber AcquisitionDate AcquisitionTime ContentDate ContentTime
-    SeriesTime InstanceNumber ContrastBolusAgent ConvolutionKernel ImagePositionPatient ImageOrientationPatient
-    PixelSpacing SliceThickness Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated RescaleSlope RescaleIntercept
-    PixelRepresentation PixelPaddingValue LossyImageCompression LossyImageCompressionRatio
-""".split()
+_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "Modality",
+    "ImageType",
+    "SeriesDescription",
+    "ProtocolName",
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ContentDate",
+    "ContentTime",
+    "SeriesTime",
+    "InstanceNumber",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +88,16 @@ class Image:
             return ""
         parts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
         return "\\".join(str(part).strip() for part in parts)
+
+    @property
+    def sop_class(self) -> str:
+        """SOP class, from the file meta header where a de-identifier emptied the data set."""
+        return self.text("SOPClassUID") or str(self.header.file_meta.get("MediaStorageSOPClassUID", ""))
+
+    @property
+    def sop_uid(self) -> str:
+        """SOP instance, from the file meta header where a de-identifier emptied the data set."""
+        return self.text("SOPInstanceUID") or str(self.header.file_meta.get("MediaStorageSOPInstanceUID", ""))
 
     @property
     def image_type(self) -> tuple[str, ...]:
@@ -107,9 +147,10 @@ def read_header(path: Path) -> Image | None:
     if start[128:] != b"DICM" and not bare:
         return None
     header = read_dataset(path, pixels=False, force=bare)
-    if header is None or not header.get("SOPClassUID") or not header.get("SOPInstanceUID"):
+    if header is None:
         return None
-    return Image(path, header)
+    image = Image(path, header)
+    return image if image.sop_class and image.sop_uid else None
 
 
 def read_dataset(path: Path, *, pixels: bool, force: bool = False) -> FileDataset | None:
@@ -118,7 +159,7 @@ def read_dataset(path: Path, *, pixels: bool, force: bool = False) -> FileDatase
         # Odd values are judged by our own checks, with a code.
         warnings.simplefilter("ignore")
         try:
-            tags = None if pixels else _TAGS
+            tags: Any = None if pixels else _TAGS
             return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags, force=force)
         except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError):
             return None
@@ -138,15 +179,15 @@ def check_one_study(images: Sequence[Image], folder: Path) -> None:
 
 
 def _only_ct(images: Sequence[Image], folder: Path) -> tuple[list[Image], list[Notice]]:
-    ct = [image for image in images if image.text("SOPClassUID") == _CT_IMAGE and image.text("Modality") in ("CT", "")]
+    ct = [image for image in images if image.sop_class == _CT_IMAGE and image.text("Modality") in ("CT", "")]
     others = Counter(image.text("Modality") or "unknown" for image in images if image not in ct)
-    if not ct and any(image.text("SOPClassUID") in _ENHANCED_CT for image in images):
+    if not ct and any(image.sop_class in _ENHANCED_CT for image in images):
         message = f"{folder}: the study is stored as enhanced multi-frame CT."
         raise InputError("UNSUPPORTED_SYNTAX", message, "Export it as classic CT images, one file per slice.")
     if not ct:
         names = ", ".join(sorted(others))
         raise InputError("WRONG_MODALITY", f"{folder}: modality {names}, not CT.", "Give a CT study.")
-    captures = sum(image.text("SOPClassUID").startswith(_SECONDARY_CAPTURE) for image in images)
+    captures = sum(image.sop_class.startswith(_SECONDARY_CAPTURE) for image in images)
     text = ", ".join(f"{count} {name}" for name, count in sorted(others.items()))
     notices = _counted("OBJECTS_SKIPPED", others.total(), f"objects that are not CT slices were left out ({text})")
     return ct, [*notices, *_counted("DERIVED_SKIPPED", captures, "secondary captures were left out")]

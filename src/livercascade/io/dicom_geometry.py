@@ -63,7 +63,7 @@ def place(images: Sequence[Image], name: str) -> Placement:
     return Placement(tuple(images[i] for i in order), affine, rows, columns)
 
 
-def normal_of(image: Image, name: str) -> Float[np.ndarray, "3"]:
+def normal_of(image: Image, name: str) -> Float[np.ndarray, " 3"]:
     """Unit normal of a slice in LPS.
 
     Raises:
@@ -118,7 +118,7 @@ def _one_matrix(images: Sequence[Image], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _one_orientation(images: Sequence[Image], name: str) -> Float[np.ndarray, "6"]:
+def _one_orientation(images: Sequence[Image], name: str) -> Float[np.ndarray, " 6"]:
     cosines = numbers_of(images, "ImageOrientationPatient", 6, name)
     middle = np.median(cosines, axis=0)
     apart = np.abs(cosines - middle).max(axis=1)
@@ -135,7 +135,7 @@ def _one_orientation(images: Sequence[Image], name: str) -> Float[np.ndarray, "6
     return np.concatenate([row, column / np.linalg.norm(column)])
 
 
-def _one_spacing(images: Sequence[Image], name: str) -> Float[np.ndarray, "2"]:
+def _one_spacing(images: Sequence[Image], name: str) -> Float[np.ndarray, " 2"]:
     spacing = numbers_of(images, "PixelSpacing", 2, name)
     middle = np.median(spacing, axis=0)
     apart = np.abs(spacing - middle).max(axis=1)
@@ -146,8 +146,8 @@ def _one_spacing(images: Sequence[Image], name: str) -> Float[np.ndarray, "2"]:
 
 
 def _even_step(
-    positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "3"], name: str
-) -> Float[np.ndarray, "3"]:
+    positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"], name: str
+) -> Float[np.ndarray, " 3"]:
     """Vector from slice to slice, along the normal, of sorted positions."""
     if len(positions) < 2:
         raise InputError("TOO_FEW_SLICES", f"{name}: there is one slice only.", "Give the whole series.")
@@ -184,7 +184,7 @@ def _check_gaps(heights: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " m"],
     raise InputError("VARIABLE_SPACING", message, "Export a reconstruction with even spacing.")
 
 
-def _check_tilt(positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "3"], step: float, name: str) -> None:
+def _check_tilt(positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"], step: float, name: str) -> None:
     offsets = positions - positions[0]
     lateral = offsets - np.outer(offsets @ normal, normal)
     line = np.linspace(0, 1, len(positions))[:, None] * lateral[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 32
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_WRITABLE = (np.uint8, np.int16, np.int32, np.float32)
+_WRITABLE = ("uint8", "int16", "int32", "float32")
 _CONVERT_AGAIN = "Copy or convert the file again."
 
 
@@ -94,7 +94,7 @@ def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> N
         ValueError: Shape or type does not fit.
     """
     stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    if stored.dtype not in _WRITABLE or stored.shape != grid.shape:
+    if stored.dtype.name not in _WRITABLE or stored.shape != grid.shape:
         raise ValueError(f"cannot write {array.dtype} {array.shape} on a grid of {grid.shape}")
     affine = _LPS_FROM_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nib.Nifti1Image(np.transpose(stored), affine)
@@ -117,7 +117,7 @@ def _read_raw(path: Path) -> _Raw:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Generator[IO[bytes], None, None]:
     """Stream of the plain bytes; gzip is told by its magic, since file names lie."""
     if not path.is_file():
         raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.")
