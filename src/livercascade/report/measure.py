@@ -1,0 +1,218 @@
+"""Sizes, attenuation and surrounding liver of lesions, in the units people report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import cdist
+
+from livercascade.data.grid import Shape, Triple
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
+from livercascade.data.lesion import Box, Lesion
+from livercascade.data.scan import Scan
+from livercascade.report.candidate import Candidate, lesion_id
+from livercascade.report.result import HuRecord, LesionRecord, LiverRecord
+
+RING_INNER_MM = 5.0
+RING_OUTER_MM = 10.0
+MIN_RING_VOXELS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Diameters of one lesion in mm.
+
+    Attributes:
+        long_mm: Longest diameter within one slice, over all slices (RECIST 1.1).
+        short_mm: Width across that diameter in the same slice.
+        craniocaudal_mm: Extent across the slices.
+        max3d_mm: Longest diameter in space.
+        slice_index: Slice, in the whole array, with the largest cross-section; the first of equals.
+    """
+
+    long_mm: float
+    short_mm: float
+    craniocaudal_mm: float
+    max3d_mm: float
+    slice_index: int
+
+
+def boundary(mask: Bool[np.ndarray, "*axes"]) -> Float[np.ndarray, "n d"]:
+    """Middles of all faces between the mask and its outside, in index units.
+
+    Diameters between them are exact for boxes, where voxel centres would be one voxel short and corners too long.
+    """
+    padded = np.pad(mask, 1).astype(np.int8)
+    faces: list[np.ndarray] = []
+    for axis in range(mask.ndim):
+        index = np.argwhere(np.diff(padded, axis=axis)) - 1.0
+        index[:, axis] += 0.5
+        faces.append(index)
+    return np.concatenate(faces)
+
+
+def farthest(points: Float[np.ndarray, "n d"]) -> tuple[float, Float[np.ndarray, " d"]]:
+    """Largest distance of two points, and the vector from one to the other.
+
+    Args:
+        points: At least d + 1 points that do not lie in one plane.
+    """
+    hull = points[ConvexHull(points).vertices]
+    distance = cdist(hull, hull)
+    first, second = np.unravel_index(int(distance.argmax()), distance.shape)
+    return float(distance[first, second]), hull[second] - hull[first]
+
+
+def axes(lesion: Lesion, spacing: Triple) -> Axes:
+    """Diameters of a lesion on a grid with this spacing (z, y, x) in mm.
+
+    Raises:
+        ValueError: The mask is empty.
+    """
+    if not lesion.mask.any():
+        raise ValueError("lesion mask is empty")
+    long_mm, short_mm = max(_axial(plane, spacing) for plane in lesion.mask if plane.any())
+    planes = np.flatnonzero(lesion.mask.any(axis=(1, 2)))
+    largest = int(lesion.mask.sum(axis=(1, 2)).argmax())
+    return Axes(
+        long_mm=long_mm,
+        short_mm=short_mm,
+        craniocaudal_mm=float(planes[-1] - planes[0] + 1) * spacing[0],
+        max3d_mm=farthest(boundary(lesion.mask) * np.asarray(spacing))[0],
+        slice_index=int(lesion.bbox[0].start or 0) + largest,
+    )
+
+
+def _axial(plane: Bool[np.ndarray, "y x"], spacing: Triple) -> tuple[float, float]:
+    points = boundary(plane) * np.asarray(spacing[1:])
+    length, direction = farthest(points)
+    across = points @ np.array([-direction[1], direction[0]]) / length
+    return length, float(np.ptp(across))
+
+
+def grown(box: Box, margin: Shape, shape: Shape) -> Box:
+    """The box widened by ``margin`` voxels on every side, cut at the array's edges."""
+    low = [max(0, int(s.start) - m) for s, m in zip(box, margin, strict=True)]
+    high = [min(n, int(s.stop) + m) for s, m, n in zip(box, margin, shape, strict=True)]
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+
+
+def occupied(lesions: Sequence[Lesion], shape: Shape) -> Bool[np.ndarray, "z y x"]:
+    """Voxels of any of the lesions."""
+    out = np.zeros(shape, dtype=np.bool_)
+    for lesion in lesions:
+        out[lesion.bbox] |= lesion.mask
+    return out
+
+
+def liver_ring(
+    lesion: Lesion, labels: UInt8[np.ndarray, "z y x"], excluded: Bool[np.ndarray, "z y x"], spacing: Triple
+) -> tuple[Box, Bool[np.ndarray, "rz ry rx"]]:
+    """Liver parenchyma round a lesion: a box and the chosen voxels in it.
+
+    Vessels and every voxel of ``excluded`` (the other candidates) are left out. The ring runs from 5 to 10 mm from
+    the lesion, clear of capsule and partial volume; where it holds under 20 voxels, from 0 to 10 mm.
+    """
+    margin = tuple(int(np.ceil(RING_OUTER_MM / s)) + 1 for s in spacing)
+    box = grown(lesion.bbox, (margin[0], margin[1], margin[2]), (labels.shape[0], labels.shape[1], labels.shape[2]))
+    inside = np.zeros(labels[box].shape, dtype=np.bool_)
+    offset = tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(lesion.bbox, box, strict=True))
+    inside[offset] = lesion.mask
+    distance = np.asarray(distance_transform_edt(~inside, sampling=spacing))
+    near = (labels[box] == Organ.LIVER) & ~excluded[box] & ~inside & (distance <= RING_OUTER_MM)
+    ring = near & (distance >= RING_INNER_MM)
+    return box, ring if ring.sum() >= MIN_RING_VOXELS else near
+
+
+def _values(scan: Scan, phase: Phase, box: Box, chosen: Bool[np.ndarray, "bz by bx"]) -> Float[np.ndarray, " n"]:
+    if phase in scan.valid:
+        chosen = chosen & scan.valid[phase][box]
+    return scan.hu[phase][box][chosen].astype(np.float64)
+
+
+def lesion_hu(
+    lesion: Lesion, scan: Scan, labels: UInt8[np.ndarray, "z y x"], excluded: Bool[np.ndarray, "z y x"]
+) -> dict[Phase, HuRecord]:
+    """Attenuation per phase, against the liver ring; a phase without data at the lesion is left out."""
+    box, ring = liver_ring(lesion, labels, excluded, scan.grid.spacing)
+    out: dict[Phase, HuRecord] = {}
+    for phase in scan.phases:
+        inside = _values(scan, phase, lesion.bbox, lesion.mask)
+        if inside.size:
+            out[phase] = _hu_record(inside, _values(scan, phase, box, ring))
+    return out
+
+
+def _hu_record(inside: Float[np.ndarray, " n"], around: Float[np.ndarray, " m"]) -> HuRecord:
+    median = float(np.median(inside))
+    liver = float(np.median(around)) if around.size else None
+    return HuRecord(
+        mean=round(float(inside.mean()), 1),
+        sd=round(float(inside.std()), 1),
+        median=median,
+        n=inside.size,
+        liver_median=liver,
+        delta=None if liver is None else median - liver,
+    )
+
+
+def measure_lesions(
+    candidates: Sequence[Candidate], scan: Scan, labels: UInt8[np.ndarray, "z y x"]
+) -> tuple[LesionRecord, ...]:
+    """Records of all candidates, ``L1`` first, in the given order.
+
+    Args:
+        candidates: Every proposal, removed ones too.
+        scan: The phases on one grid.
+        labels: Label map 0-13 on the same grid.
+    """
+    excluded = occupied([c.lesion for c in candidates], scan.grid.shape)
+    return tuple(_record(number, c, scan, labels, excluded) for number, c in enumerate(candidates, start=1))
+
+
+def _record(
+    number: int,
+    candidate: Candidate,
+    scan: Scan,
+    labels: UInt8[np.ndarray, "z y x"],
+    excluded: Bool[np.ndarray, "z y x"],
+) -> LesionRecord:
+    lesion, size = candidate.lesion, axes(candidate.lesion, scan.grid.spacing)
+    return LesionRecord(
+        id=lesion_id(number),
+        type=lesion.label,
+        original_type=candidate.original_type,
+        votes=dict(candidate.votes),
+        status=candidate.status,
+        found_at=candidate.found_at,
+        score=candidate.score,
+        threshold=candidate.threshold,
+        reason=candidate.reason,
+        volume_ml=lesion.volume_ml,
+        centroid_lps_mm=lesion.centroid,
+        long_axis_mm=round(size.long_mm, 1),
+        short_axis_mm=round(size.short_mm, 1),
+        craniocaudal_mm=round(size.craniocaudal_mm, 1),
+        max3d_mm=round(size.max3d_mm, 1),
+        slice_index=size.slice_index,
+        hu=lesion_hu(lesion, scan, labels, excluded),
+    )
+
+
+def measure_liver(scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> LiverRecord:
+    """Liver volume with lesions and hepatic vessels, whether it is cut, and the parenchyma's median per phase."""
+    whole = ((labels >= FIRST_LESION) & (labels <= LAST_LESION)) | (labels == Organ.LIVER)
+    whole |= labels == Organ.HEPATIC_VESSELS
+    edges = (np.take(whole, (0, -1), axis=axis).any() for axis in range(3))
+    everywhere: Box = (slice(None), slice(None), slice(None))
+    values = {p: _values(scan, p, everywhere, labels == Organ.LIVER) for p in scan.phases}
+    return LiverRecord(
+        volume_ml=float(whole.sum()) * scan.grid.voxel_ml,
+        touches_border=any(edges),
+        hu_median={p: float(np.median(v)) for p, v in values.items() if v.size},
+    )

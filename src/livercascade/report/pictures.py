@@ -1,0 +1,401 @@
+"""Pictures of the report: key images per lesion and phase, overview, HU curves, sensitivity sweep."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes as Plot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from PIL import Image
+
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
+from livercascade.data.scan import Scan
+from livercascade.report.candidate import Candidate, by_importance, numbered
+from livercascade.report.result import LesionRecord, SweepRow
+from livercascade.report.view import View
+
+MAX_KEY_IMAGES = 12
+PANEL_PX = 232
+OVERVIEW_PX = 240
+CURVE_PX = 250
+TITLE_PX = 20
+LEGEND_PX = 90
+DPI = 100
+PALETTE = 128
+MIN_FIELD_MM = 120.0
+FIELD_MARGIN_MM = 70.0
+OVERVIEW_SLICES = 6
+OVERVIEW_MARGIN_MM = 25.0
+INK = "#1d2329"
+MUTED = "#6b7580"
+LIVER_COLOUR = "#7fd0c4"
+Field = tuple[float, float, float, float]
+"""Left, right, bottom and top of what a panel shows, in mm from the first voxel."""
+
+WINDOWS: Mapping[Phase, tuple[int, int]] = {
+    Phase.NC: (-20, 120),
+    Phase.AP: (-20, 180),
+    Phase.VP: (0, 200),
+    Phase.DP: (-10, 180),
+}
+"""Displayed HU range of each phase, narrow enough to tell a lesion from liver."""
+
+TYPE_COLOURS: Mapping[LesionType, str] = {
+    LesionType.HCC: "#ff5a3c",
+    LesionType.ICC: "#ff9f1c",
+    LesionType.META: "#ff5fd2",
+    LesionType.HEM: "#4db8ff",
+    LesionType.OTHER: "#f2e33a",
+    LesionType.CYST: "#2ee6a8",
+}
+"""Colours that stand out on grey images and from each other, also for colour-blind readers."""
+
+PRINT_COLOURS: Mapping[LesionType, str] = {
+    LesionType.HCC: "#d43a1c",
+    LesionType.ICC: "#d97b00",
+    LesionType.META: "#b8288f",
+    LesionType.HEM: "#1c7ec0",
+    LesionType.OTHER: "#9a8a00",
+    LesionType.CYST: "#0f9468",
+}
+"""The same hues, dark enough for a white page."""
+
+_ORGAN_COLOURS: Mapping[Organ, str] = {
+    Organ.HEPATIC_VESSELS: "#3f7fd0",
+    Organ.PORTAL_SPLENIC_VEIN: "#7a68d8",
+    Organ.GALLBLADDER: "#5f9f52",
+    Organ.SPLEEN: "#a8605c",
+    Organ.PANCREAS: "#c0a060",
+    Organ.STOMACH: "#8f8f8f",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One PNG with the words that stand for it.
+
+    Attributes:
+        png: The file.
+        alt: What it shows, for readers who cannot see it.
+        width: Pixels across.
+        height: Pixels down.
+    """
+
+    png: bytes
+    alt: str
+    width: int
+    height: int
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPictures:
+    """All pictures of one report.
+
+    Attributes:
+        overview: Slices through the whole liver with the label map.
+        lesions: Key images by lesion id, most important first.
+        curves: HU over the phases by lesion id; empty when there is one phase.
+        sweep: Lesions and their volume over the sensitivity factor.
+        left_out: Number of candidates without key images.
+    """
+
+    overview: Picture | None = None
+    lesions: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
+    curves: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
+    sweep: Picture | None = None
+    left_out: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all PNG files."""
+        singles = [p for p in (self.overview, self.sweep) if p]
+        return sum(len(p.png) for p in (*singles, *self.lesions.values(), *self.curves.values()))
+
+
+def build_pictures(
+    scan: Scan,
+    labels: UInt8[np.ndarray, "z y x"],
+    candidates: Sequence[Candidate],
+    records: Sequence[LesionRecord],
+    sweep: Sequence[SweepRow] = (),
+) -> ReportPictures:
+    """All pictures of a case.
+
+    Args:
+        scan: The phases on one grid.
+        labels: Label map 0-13 on the same grid.
+        candidates: Every proposal, removed ones too; the 12 most important get key images.
+        records: Their measures, in the same order.
+        sweep: Rows of the sensitivity sweep; none leaves its plot out.
+    """
+    view, named = View.of(scan.grid), numbered(candidates)
+    shown = by_importance(candidates)[:MAX_KEY_IMAGES]
+    measured = {record.id: record for record in records}
+    return ReportPictures(
+        overview=overview(scan, labels, view),
+        lesions={name: key_images(scan, named[name], name, view) for name in shown},
+        curves={name: hu_curve(measured[name]) for name in shown if len(measured[name].hu) > 1},
+        sweep=sweep_plot(sweep) if sweep else None,
+        left_out=len(candidates) - len(shown),
+    )
+
+
+def key_images(scan: Scan, candidate: Candidate, name: str, view: View) -> Picture:
+    """The slice with the lesion's largest cross-section in every phase: same field, contour, scale bar.
+
+    The contour is solid in the colour of the type, dashed where the candidate was removed.
+    """
+    whole = np.zeros(scan.grid.shape, dtype=np.bool_)
+    whole[candidate.lesion.bbox] = candidate.lesion.mask
+    mask = view.axial(whole)
+    index = int(mask.sum(axis=(1, 2)).argmax())
+    field_mm = _field(mask[index], view)
+    figure, pixel = _figure(PANEL_PX * len(scan.phases), PANEL_PX + TITLE_PX), view.spacing[1:]
+    for column, phase in enumerate(scan.phases):
+        plot = figure.add_axes(_panel(column, len(scan.phases)))
+        _show(plot, view.axial(scan.hu[phase])[index], phase, pixel, field_mm)
+        _contour(plot, mask[index], pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
+        _title(plot, f"{phase.value}  {phase.title}")
+    _sides(figure.axes[0])
+    _scale_bar(figure.axes[0])
+    state = "removed candidate" if not candidate.present else candidate.lesion.label.title
+    phases = ", ".join(phase.title for phase in scan.phases)
+    return _picture(figure, f"{name}, {state}: axial slice of the largest cross-section in {phases} phase, outlined.")
+
+
+def _field(mask: np.ndarray, view: View) -> Field:
+    rows, columns = np.nonzero(mask)
+    y, x = (rows.min() + rows.max()) / 2 * view.spacing[1], (columns.min() + columns.max()) / 2 * view.spacing[2]
+    extent = max(np.ptp(rows) * view.spacing[1], np.ptp(columns) * view.spacing[2])
+    half = max(MIN_FIELD_MM, float(extent) + FIELD_MARGIN_MM) / 2
+    return (x - half, x + half, y + half, y - half)
+
+
+def _panel(column: int, columns: int) -> Field:
+    gap = 4 / (PANEL_PX * columns)
+    return (column / columns + gap / 2, 0.0, 1 / columns - gap, PANEL_PX / (PANEL_PX + TITLE_PX))
+
+
+def _show(plot: Plot, image: np.ndarray, phase: Phase, pixel: tuple[float, float], shown: Field) -> None:
+    low, high = WINDOWS[phase]
+    plot.imshow(
+        image, cmap="gray", vmin=low, vmax=high, extent=_extent(image, pixel), interpolation="bilinear", aspect="auto"
+    )
+    plot.set(xlim=shown[:2], ylim=shown[2:], xticks=[], yticks=[], facecolor="black")
+    for spine in plot.spines.values():
+        spine.set_visible(False)
+
+
+def _extent(image: np.ndarray, pixel: tuple[float, float]) -> Field:
+    rows, columns = image.shape
+    return (-pixel[1] / 2, (columns - 0.5) * pixel[1], (rows - 0.5) * pixel[0], -pixel[0] / 2)
+
+
+def _contour(
+    plot: Plot, mask: np.ndarray, pixel: tuple[float, float], colour: str, *, dashed: bool, width: float = 1.3
+) -> None:
+    if not mask.any():
+        return
+    padded = np.pad(mask, 1)
+    y, x = ((np.arange(n) - 1) * size for n, size in zip(padded.shape, pixel, strict=True))
+    plot.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-")
+
+
+def _title(plot: Plot, text: str) -> None:
+    plot.set_title(text, loc="left", fontsize=8, color=INK, pad=3)
+
+
+def _sides(plot: Plot) -> None:
+    for side, place in (("R", 0.02), ("L", 0.98)):
+        plot.text(
+            place, 0.5, side, transform=plot.transAxes, color="white", fontsize=8, va="center",
+            ha="left" if side == "R" else "right",
+        )  # fmt: skip
+
+
+def _scale_bar(plot: Plot) -> None:
+    left, right = plot.get_xlim()
+    bottom, top = plot.get_ylim()
+    length = 50.0 if right - left > 150 else 20.0
+    x, y = left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)
+    plot.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt")
+    plot.text(x, y + 0.02 * (top - bottom), f"{length:.0f} mm", color="white", fontsize=7, va="bottom")
+
+
+def overview(scan: Scan, labels: UInt8[np.ndarray, "z y x"], view: View) -> Picture:
+    """Six axial slices through the liver and one coronal slice, all on one scale, with the label map in colour."""
+    axial, coronal = view.axial(labels), view.coronal(labels)
+    hu = scan.hu[scan.reference]
+    (z0, z1), (y0, y1), (x0, x1) = _bounds(axial, view)
+    column = OVERVIEW_PX / (x1 - x0)
+    row_px, coronal_px = (y1 - y0) * column + TITLE_PX, (z1 - z0) * column + TITLE_PX
+    height = max(2 * row_px, coronal_px + LEGEND_PX)
+    figure = _figure(round(OVERVIEW_PX * 4), round(height))
+    for number, index in enumerate(_slices(axial)):
+        corner = (number % 3, height - (number // 3 + 1) * row_px)
+        plot = _tile(figure, corner, row_px - TITLE_PX)
+        _show(plot, view.axial(hu)[index], scan.reference, view.spacing[1:], (x0, x1, y1, y0))
+        _overlay(plot, axial[index], view.spacing[1:])
+        _title(plot, f"slice {view.source_slice(index, len(axial))}")
+    plot = _tile(figure, (3, height - coronal_px), coronal_px - TITLE_PX)
+    depth, pixel = _coronal_depth(axial), (view.spacing[0], view.spacing[2])
+    last = (len(axial) - 1) * view.spacing[0]
+    _show(plot, view.coronal(hu)[depth], scan.reference, pixel, (x0, x1, last - z0, last - z1))
+    _overlay(plot, coronal[depth], pixel)
+    _title(plot, "coronal")
+    _sides(figure.axes[0])
+    _scale_bar(figure.axes[0])
+    _legend(figure, labels)
+    return _picture(figure, f"Six axial slices and one coronal slice, {scan.reference.title} phase, with labels.")
+
+
+def _tile(figure: Figure, corner: tuple[int, float], height_px: float) -> Plot:
+    width, height = figure.get_size_inches() * DPI
+    left = corner[0] * OVERVIEW_PX + 2
+    return figure.add_axes((left / width, corner[1] / height, (OVERVIEW_PX - 4) / width, height_px / height))
+
+
+def _bounds(labels: np.ndarray, view: View) -> tuple[tuple[float, float], ...]:
+    """First and last mm of all labels along each axis, with a margin; the whole array where there are none."""
+    out: list[tuple[float, float]] = []
+    for axis, step in enumerate(view.spacing):
+        rest = tuple(a for a in range(3) if a != axis)
+        found = np.flatnonzero(labels.any(axis=rest)) if labels.any() else np.arange(labels.shape[axis])
+        low, high = found[0] * step - OVERVIEW_MARGIN_MM, found[-1] * step + OVERVIEW_MARGIN_MM
+        out.append((max(low, -step / 2), min(high, (labels.shape[axis] - 0.5) * step)))
+    return tuple(out)
+
+
+def _of_liver(labels: np.ndarray) -> np.ndarray:
+    return ((labels >= FIRST_LESION) & (labels <= LAST_LESION)) | (labels == Organ.LIVER)
+
+
+def _slices(labels: np.ndarray) -> list[int]:
+    found = np.flatnonzero(_of_liver(labels).any(axis=(1, 2)))
+    first, last = (found[0], found[-1]) if found.size else (0, len(labels) - 1)
+    middles = (np.arange(OVERVIEW_SLICES) + 0.5) / OVERVIEW_SLICES
+    return [int(index) for index in np.round(last - middles * (last - first))]
+
+
+def _coronal_depth(labels: np.ndarray) -> int:
+    """Front-back position with the most lesion, or else the most liver."""
+    lesions = ((labels >= FIRST_LESION) & (labels <= LAST_LESION)).sum(axis=(0, 2))
+    return int((lesions if lesions.any() else _of_liver(labels).sum(axis=(0, 2))).argmax())
+
+
+def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float]) -> None:
+    painted = np.zeros((*labels.shape, 4))
+    for value, colour in _colours().items():
+        alpha = 0.45 if value <= LAST_LESION else 0.35
+        painted[labels == value] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
+    plot.imshow(painted, extent=_extent(labels, pixel), interpolation="nearest", aspect="auto")
+    whole = _of_liver(labels) | (labels == Organ.HEPATIC_VESSELS)
+    _contour(plot, whole, pixel, LIVER_COLOUR, dashed=False, width=0.8)
+
+
+def _colours() -> dict[int, str]:
+    lesions = {int(lesion_type): colour for lesion_type, colour in TYPE_COLOURS.items()}
+    return lesions | {int(organ): colour for organ, colour in _ORGAN_COLOURS.items()}
+
+
+def _legend(figure: Figure, labels: np.ndarray) -> None:
+    present = [value for value in _colours() if bool((labels == value).any())]
+    marks = [Line2D([], [], color=_colours()[v], marker="s", linestyle="none", label=label_name(v)) for v in present]
+    marks.append(Line2D([], [], color=LIVER_COLOUR, label="liver"))
+    columns = 2 if len(marks) > 4 else 1
+    figure.legend(
+        handles=marks, loc="lower left", bbox_to_anchor=(0.752, 0.0), ncols=columns, fontsize=7, frameon=False,
+        labelcolor=INK, handletextpad=0.4, columnspacing=1.0, labelspacing=0.35, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def hu_curve(record: LesionRecord) -> Picture:
+    """Median HU of a lesion and of the liver round it over the phases."""
+    figure = _figure(CURVE_PX, PANEL_PX + TITLE_PX)
+    plot = figure.add_axes((0.17, 0.11, 0.8, 0.74))
+    phases, places = list(record.hu), range(len(record.hu))
+    liver = [record.hu[p].liver_median for p in phases]
+    line = [np.nan if value is None else value for value in liver]
+    plot.plot(places, line, color=MUTED, marker="o", markersize=3.5, linestyle="--", linewidth=1.3, label="liver")
+    medians = [record.hu[p].median for p in phases]
+    plot.plot(places, medians, color=INK, marker="o", markersize=4, linewidth=1.8, label=record.id)
+    plot.set(xlim=(-0.3, len(phases) - 0.7), xticks=list(places), xticklabels=[p.value for p in phases])
+    _plain(plot)
+    plot.margins(y=0.2)
+    plot.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.98), borderaxespad=0.1)
+    _title(plot, "median HU")
+    values = "; ".join(f"{p.value} {record.hu[p].median:.0f} HU" for p in phases)
+    return _picture(figure, f"Median HU of {record.id} over the phases: {values}.")
+
+
+def sweep_plot(rows: Sequence[SweepRow]) -> Picture:
+    """Number and volume of lesions over the sensitivity factor f, by type (paper, Fig. 11)."""
+    rows = sorted(rows, key=lambda row: row.factor)
+    figure = _figure(760, 230)
+    left = figure.add_axes((0.06, 0.19, 0.41, 0.66))
+    right = figure.add_axes((0.57, 0.19, 0.41, 0.66))
+    factors = [row.factor for row in rows]
+    _sweep_lines(left, factors, [row.lesions for row in rows], rows, volume=False)
+    _sweep_lines(right, factors, [row.volume_ml for row in rows], rows, volume=True)
+    _title(left, "lesions")
+    _title(right, "volume (ml)")
+    left.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    right.legend(fontsize=7, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.02, 0.99), borderaxespad=0.1)
+    ends = (rows[0], rows[-1])
+    told = ", ".join(f"f = {row.factor:g}: {row.lesions} lesions, {row.volume_ml:.1f} ml" for row in ends)
+    return _picture(figure, f"Lesions and lesion volume over the sensitivity factor; {told}.")
+
+
+def _sweep_lines(
+    plot: Plot, factors: Sequence[float], totals: Sequence[float], rows: Sequence[SweepRow], *, volume: bool
+) -> None:
+    for lesion_type in LESION_TYPES:
+        counts = [row.by_type.get(lesion_type) for row in rows]
+        values = [0.0 if c is None else c.volume_ml if volume else float(c.lesions) for c in counts]
+        if any(values):
+            colour = PRINT_COLOURS[lesion_type]
+            plot.plot(factors, values, color=colour, linewidth=1.4, marker=".", label=lesion_type.title)
+    plot.plot(factors, totals, color=INK, linewidth=1.8, marker="o", markersize=3.5, label="all")
+    plot.set_xscale("log")
+    plot.xaxis.set_major_locator(FixedLocator(list(factors)))
+    plot.xaxis.set_minor_locator(NullLocator())
+    plot.set_xticks(list(factors), [f"{factor:g}" for factor in factors])
+    plot.set_xlabel("sensitivity factor f", fontsize=7.5, color=MUTED, labelpad=2)
+    plot.set_ylim(0, max(*totals, 1) * 1.12)
+    _plain(plot)
+
+
+def _plain(plot: Plot) -> None:
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.spines[["left", "bottom"]].set_color("#b9c0c6")
+    plot.tick_params(labelsize=7.5, color="#b9c0c6", labelcolor=INK, length=3)
+    plot.grid(axis="y", color="#e6e9eb", linewidth=0.7)
+    plot.set_axisbelow(True)
+
+
+def _figure(width: int, height: int) -> Figure:
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    image = Image.open(buffer).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+    packed = BytesIO()
+    image.save(packed, format="png", optimize=True)
+    return Picture(packed.getvalue(), alt, image.width, image.height)

@@ -1,0 +1,329 @@
+"""The record of one case, ``result.json``: typed, closed to unknown fields, with a published JSON Schema."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    WithJsonSchema,
+    model_validator,
+)
+
+from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.report.candidate import CandidateStatus, FoundAt
+from livercascade.report.wording import verdict_meaning
+
+SCHEMA_VERSION = "1.0"
+
+_TYPE_BY_TITLE = {lesion_type.title: lesion_type for lesion_type in LESION_TYPES}
+
+
+def _lesion_type(value: object) -> LesionType:
+    if isinstance(value, LesionType):
+        return value
+    if isinstance(value, str) and value in _TYPE_BY_TITLE:
+        return _TYPE_BY_TITLE[value]
+    raise ValueError(f"{value!r} is not one of {', '.join(_TYPE_BY_TITLE)}")
+
+
+def _title(lesion_type: LesionType) -> str:
+    return lesion_type.title
+
+
+TypeName = Annotated[
+    LesionType,
+    BeforeValidator(_lesion_type),
+    PlainSerializer(_title, return_type=str),
+    WithJsonSchema({"type": "string", "enum": list(_TYPE_BY_TITLE)}),
+]
+"""A lesion type, written by its short name in JSON."""
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
+Position = tuple[float, float, float]
+
+
+class Status(Enum):
+    """How the case ended: ``rejected`` for unusable input, ``failed`` when the fault is ours or the system's."""
+
+    OK = "ok"
+    OK_WITH_WARNINGS = "ok_with_warnings"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+    @property
+    def finished(self) -> bool:
+        """True if lesions and outputs exist."""
+        return self in (Status.OK, Status.OK_WITH_WARNINGS)
+
+
+class Stage(Enum):
+    """Step of the cascade in which an error arose."""
+
+    READ = "read"
+    PHASE = "phase"
+    REGISTER = "register"
+    SEGMENT = "segment"
+    CLASSIFY = "classify"
+    MEASURE = "measure"
+    WRITE = "write"
+
+
+class PhaseSource(Enum):
+    """How a phase was told."""
+
+    USER = "user"
+    TAGS = "tags"
+    ORDER = "order"
+    IMAGE = "image"
+    TAGS_IMAGE = "tags+image"
+
+
+class OutputKind(Enum):
+    """What an output file holds."""
+
+    MASK = "mask"
+    INSTANCES = "instances"
+    REPORT = "report"
+    SEG = "seg"
+    SR = "sr"
+    PDF = "pdf"
+    CSV = "csv"
+    PNG = "png"
+
+
+class JointClass(Enum):
+    """Patient class on which both settings agree, or UNCERTAIN."""
+
+    HCC = "HCC"
+    ICC = "ICC"
+    META = "Meta"
+    HEM = "Hem"
+    OTHER = "Other"
+    CYST = "Cyst"
+    NORMAL = "normal"
+    UNCERTAIN = "UNCERTAIN"
+
+    @property
+    def patient_class(self) -> PatientClass | None:
+        """The class, or None for UNCERTAIN."""
+        return None if self is JointClass.UNCERTAIN else PatientClass(self.value)
+
+
+class Record(BaseModel):
+    """Base of every part of the result: unchangeable, closed to unknown fields and to NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ErrorRecord(Record):
+    """Why a case has no result."""
+
+    code: Code
+    message: str = Field(min_length=1, description="One sentence with the value found.")
+    remedy: str = Field(description="What the user can do about it.")
+    stage: Stage
+
+
+class WarningRecord(Record):
+    """Something that may change how far the result can be trusted."""
+
+    code: Code
+    message: str = Field(min_length=1)
+    remedy: str = ""
+
+
+class InputRecord(Record):
+    """One phase as it was read."""
+
+    phase: Phase
+    source: PhaseSource
+    confidence: Share
+    sha256: Sha256 = Field(description="Hash of the input files, in reading order.")
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="Voxels along z, y, x, as read.")
+    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(description="Along z, y, x, as read.")
+    description: str = Field(default="", description="What to show people; never a patient's name.")
+    resampled: bool = Field(default=False, description="True if it was brought onto the grid of another phase.")
+
+
+class Verdict(Record):
+    """Patient class at both settings and jointly (paper, eq. 12 and Sec. IV-B.2)."""
+
+    base: PatientClass = Field(description="Class from the lesions at f=1 after reclassification.")
+    high: PatientClass = Field(description="Class from the lesions at f=4 after reclassification.")
+    joint: JointClass = Field(description="The class if both agree, else UNCERTAIN.")
+    meaning: str = Field(min_length=1, description="The joint class in plain words.")
+    probabilities: dict[PatientClass, Share] | None = Field(
+        default=None, description="Calibrated probabilities; absent when the model is not calibrated."
+    )
+
+    @classmethod
+    def of(cls, base: PatientClass, high: PatientClass) -> Verdict:
+        """Verdict from the classes at f=1 and f=4, without probabilities."""
+        joint = JointClass(base.value) if base is high else JointClass.UNCERTAIN
+        return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high))
+
+    @model_validator(mode="after")
+    def _joint_follows(self) -> Self:
+        expected = self.base.value if self.base is self.high else JointClass.UNCERTAIN.value
+        if self.joint.value != expected:
+            raise ValueError(f"joint class must be {expected} for base {self.base.value} and high {self.high.value}")
+        return self
+
+
+class LiverRecord(Record):
+    """The liver with its lesions and hepatic vessels."""
+
+    volume_ml: NonNegativeFloat
+    touches_border: bool = Field(description="True if the liver reaches the edge of the scan and may be cut.")
+    hu_median: dict[Phase, float] = Field(description="Median of the parenchyma in HU, per phase.")
+
+
+class HuRecord(Record):
+    """Attenuation of one lesion in one phase, in HU."""
+
+    mean: float
+    sd: NonNegativeFloat
+    median: float
+    n: PositiveInt = Field(description="Voxels measured.")
+    liver_median: float | None = Field(default=None, description="Median of the liver 5 to 10 mm from the lesion.")
+    delta: float | None = Field(default=None, description="Lesion median less liver_median.")
+
+
+class LesionRecord(Record):
+    """One candidate: the detection, its measures and what became of it."""
+
+    id: str = Field(pattern=r"^L[1-9][0-9]*$", description="The number is the lesion's value in lesions.nii.gz.")
+    type: TypeName
+    original_type: TypeName = Field(description="Type before reclassification.")
+    votes: dict[TypeName, Share] = Field(description="Share of each type in the vote.")
+    status: CandidateStatus
+    found_at: FoundAt
+    score: float | None = Field(default=None, description="Reclassification score; absent when not scored.")
+    threshold: float | None = Field(default=None, description="Score needed to stay, in the same unit.")
+    reason: str
+    volume_ml: PositiveFloat
+    centroid_lps_mm: Position
+    long_axis_mm: PositiveFloat = Field(description="Longest diameter in one axial slice.")
+    short_axis_mm: PositiveFloat = Field(description="Width across the long axis in the same slice.")
+    craniocaudal_mm: PositiveFloat = Field(description="Extent across the slices.")
+    max3d_mm: PositiveFloat = Field(description="Longest diameter in space.")
+    slice_index: NonNegativeInt = Field(description="Index along z, from 0, of the largest cross-section.")
+    hu: dict[Phase, HuRecord]
+
+    @property
+    def present(self) -> bool:
+        """True unless it was removed."""
+        return self.status is not CandidateStatus.REMOVED
+
+
+class TypeCount(Record):
+    """Lesions of one type."""
+
+    lesions: NonNegativeInt
+    volume_ml: NonNegativeFloat
+
+
+class SweepRow(Record):
+    """What the first network finds at one sensitivity factor, before reclassification (paper, Fig. 11)."""
+
+    factor: PositiveFloat
+    lesions: NonNegativeInt
+    volume_ml: NonNegativeFloat
+    by_type: dict[TypeName, TypeCount]
+
+
+class OutputRecord(Record):
+    """One file of the case folder."""
+
+    path: str = Field(min_length=1, description="Relative to the case folder.")
+    sha256: Sha256
+    kind: OutputKind
+
+
+class ModelRecord(Record):
+    """One network that was used."""
+
+    name: str
+    version: str
+    sha256: Sha256
+
+
+class Provenance(Record):
+    """What is needed to make the same result again."""
+
+    software: str = "livercascade"
+    version: str
+    models: tuple[ModelRecord, ...]
+    settings: dict[str, JsonValue]
+    settings_sha256: Sha256
+    packages: dict[str, str]
+    device: str
+    seed: int
+    started: AwareDatetime
+    seconds: dict[str, NonNegativeFloat] = Field(description="Wall time of each stage.")
+    peak_rss_mb: NonNegativeFloat | None = None
+
+
+def _status_rule(schema: dict[str, Any]) -> None:
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["$id"] = f"urn:livercascade:case-result:{SCHEMA_VERSION}"
+    ended_early = {"properties": {"status": {"enum": ["rejected", "failed"]}}}
+    needs_error = {"required": ["error"], "properties": {"error": {"type": "object"}}}
+    no_error = {"properties": {"error": {"type": "null"}, "lesions": {"type": "array"}, "outputs": {"type": "array"}}}
+    needs_lesions = {"required": ["lesions", "outputs"], **no_error}
+    schema["required"] = ["schema_version", *schema["required"]]
+    schema["allOf"] = [{"if": ended_early, "then": needs_error, "else": needs_lesions}]
+
+
+class CaseResult(Record):
+    """Everything the cascade says about one case."""
+
+    model_config = ConfigDict(json_schema_extra=_status_rule)
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    case_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")
+    status: Status
+    virtual: bool = Field(default=False, description="True if the input is a virtual patient.")
+    error: ErrorRecord | None = None
+    warnings: tuple[WarningRecord, ...] = ()
+    inputs: tuple[InputRecord, ...]
+    reference_phase: Phase | None = Field(default=None, description="Phase on whose grid everything was measured.")
+    verdict: Verdict | None = None
+    liver: LiverRecord | None = None
+    lesions: tuple[LesionRecord, ...] | None = Field(default=None, description="All candidates, removed ones too.")
+    sensitivity: tuple[SweepRow, ...] = ()
+    not_analysed: tuple[str, ...] = ()
+    outputs: tuple[OutputRecord, ...] | None = None
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _fits_status(self) -> Self:
+        status = self.status.value
+        if not self.status.finished:
+            if self.error is None:
+                raise ValueError(f"status {status} needs an error")
+            return self
+        if self.error is not None:
+            raise ValueError(f"status {status} allows no error")
+        if self.lesions is None or self.outputs is None:
+            raise ValueError(f"status {status} needs lesions and outputs")
+        if bool(self.warnings) is (self.status is Status.OK):
+            raise ValueError(f"status {status} does not fit {len(self.warnings)} warnings")
+        return self
+
+    def to_json(self) -> str:
+        """Text of ``result.json``: indented, absent fields left out, a newline at the end."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
