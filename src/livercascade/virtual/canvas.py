@@ -1,0 +1,193 @@
+"""The fine tissue map of one patient, and the brushes that fill it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from livercascade.data.grid import Shape
+from livercascade.data.lesion import Box
+from livercascade.virtual.fields import enlarge
+
+COARSE_MM = 4.0
+"""Spacing of the coarse grid on which organ shapes are computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Fine map of `Tissue` values over the field of view, in patient coordinates (LPS mm).
+
+    Attributes:
+        tissue: Values ``[z, y, x]``.
+        z, y, x: Positions in mm of the voxel centres along each axis (z grows to the head).
+    """
+
+    tissue: UInt8[np.ndarray, "z y x"]
+    z: Float32[np.ndarray, "z"]
+    y: Float32[np.ndarray, "y"]
+    x: Float32[np.ndarray, "x"]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one fine voxel in ml."""
+        return float((self.z[1] - self.z[0]) * (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])) / 1000.0
+
+    def box(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> Box:
+        """Slices (z, y, x) of the voxels between two corners given in mm (z, y, x); may be empty."""
+        axes = (self.z, self.y, self.x)
+        parts = [
+            slice(int(np.searchsorted(axis, lo)), int(np.searchsorted(axis, hi, side="right")))
+            for axis, lo, hi in zip(axes, low, high, strict=True)
+        ]
+        return parts[0], parts[1], parts[2]
+
+    def offsets(
+        self, box: Box, centre: tuple[float, float, float]
+    ) -> tuple[Float32[np.ndarray, "z 1 1"], Float32[np.ndarray, "1 y 1"], Float32[np.ndarray, "1 1 x"]]:
+        """Open grids of (z, y, x) distances in mm from ``centre`` (z, y, x) inside ``box``."""
+        return (
+            (self.z[box[0]] - np.float32(centre[0]))[:, None, None],
+            (self.y[box[1]] - np.float32(centre[1]))[None, :, None],
+            (self.x[box[2]] - np.float32(centre[2]))[None, None, :],
+        )
+
+    def tube(
+        self,
+        points: Float64[np.ndarray, "n 3"],
+        radii: Float64[np.ndarray, "n"],
+        value: int,
+        only: tuple[int, ...] | None = None,
+    ) -> None:
+        """Fill a tube along ``points`` (z, y, x mm) with linearly changing ``radii`` in mm.
+
+        Args:
+            points: Centre line.
+            radii: Radius at each point.
+            value: Tissue to write.
+            only: Tissues that may be overwritten; None means all.
+        """
+        for start, end, r0, r1 in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True):
+            self._segment(start, end, float(r0), float(r1), value, only)
+
+    def _segment(
+        self,
+        start: Float64[np.ndarray, "3"],
+        end: Float64[np.ndarray, "3"],
+        r0: float,
+        r1: float,
+        value: int,
+        only: tuple[int, ...] | None,
+    ) -> None:
+        margin = max(r0, r1) + 1.0
+        low, high = np.minimum(start, end) - margin, np.maximum(start, end) + margin
+        box = self.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        if any(s.stop <= s.start for s in box):
+            return
+        dz, dy, dx = self.offsets(box, (float(start[0]), float(start[1]), float(start[2])))
+        axis = (end - start).astype(np.float32)
+        length2 = max(float(axis @ axis), 1e-6)
+        along = np.clip((dz * axis[0] + dy * axis[1] + dx * axis[2]) / np.float32(length2), 0.0, 1.0)
+        distance2 = (dz - along * axis[0]) ** 2 + (dy - along * axis[1]) ** 2 + (dx - along * axis[2]) ** 2
+        inside = distance2 <= (r0 + (r1 - r0) * along) ** 2
+        self.write(box, inside, value, only)
+
+    def write(
+        self, box: Box, inside: Bool[np.ndarray, "z y x"], value: int, only: tuple[int, ...] | None = None
+    ) -> None:
+        """Write ``value`` where ``inside``, in ``box``; with ``only``, just over those tissues."""
+        view = self.tissue[box]
+        if only is not None:
+            inside = inside & np.isin(view, only)
+        view[inside] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Sculptor:
+    """Coarse grid of signed distances that are enlarged onto a `Canvas`.
+
+    Attributes:
+        canvas: Where shapes end up.
+        z, y, x: Coarse positions in mm, already bent by the patient's own warp, each ``[z, y, x]``.
+    """
+
+    canvas: Canvas
+    z: Float32[np.ndarray, "z y x"]
+    y: Float32[np.ndarray, "z y x"]
+    x: Float32[np.ndarray, "z y x"]
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the coarse grid."""
+        a, b, c = self.z.shape
+        return (a, b, c)
+
+    def ellipsoid(
+        self, centre: tuple[float, float, float], radii: tuple[float, float, float], tilt: float = 0.0
+    ) -> Float32[np.ndarray, "z y x"]:
+        """Approximate signed distance in mm (negative inside) to an ellipsoid.
+
+        Args:
+            centre: (z, y, x) in mm.
+            radii: (z, y, x) in mm.
+            tilt: Rotation in the coronal plane in radians; positive moves the top to the left.
+        """
+        dz, dy, dx = self.z - centre[0], self.y - centre[1], self.x - centre[2]
+        c, s = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+        dz, dx = c * dz + s * dx, -s * dz + c * dx
+        rho = np.sqrt((dz / radii[0]) ** 2 + (dy / radii[1]) ** 2 + (dx / radii[2]) ** 2)
+        return ((rho - 1.0) * min(radii)).astype(np.float32)
+
+    def fill(
+        self, distance: Float32[np.ndarray, "z y x"], *layers: tuple[float, int], only: tuple[int, ...] | None = None
+    ) -> None:
+        """Write tissues where ``distance`` is at most a level; later layers lie inside earlier ones.
+
+        Args:
+            distance: Coarse signed distance in mm.
+            layers: Pairs (level in mm, tissue), from the outside in.
+            only: Tissues that may be overwritten; None means all.
+        """
+        top = max(level for level, _ in layers)
+        hit = np.nonzero(distance <= top + COARSE_MM)
+        if hit[0].size == 0:
+            return
+        coarse = tuple(slice(max(int(h.min()) - 1, 0), int(h.max()) + 2) for h in hit)
+        fine, part = self._fine_box(coarse, distance)
+        view = self.canvas.tissue[fine]
+        free = None if only is None else np.isin(view, only)
+        for level, value in layers:
+            inside = part <= level
+            if free is not None:
+                inside &= free
+            view[inside] = value
+
+    def enlarged(self, field: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
+        """``field`` on the fine grid."""
+        a, b, c = self.canvas.tissue.shape
+        return enlarge(field, (a, b, c))
+
+    def _fine_box(
+        self, coarse: tuple[slice, ...], distance: Float32[np.ndarray, "z y x"]
+    ) -> tuple[Box, Float32[np.ndarray, "z y x"]]:
+        # Each axis is enlarged by a small matrix over just the box: exact corner alignment, no full-size volume.
+        part = distance[coarse[0], coarse[1], coarse[2]]
+        boxes: list[slice] = []
+        for axis, (n_coarse, n_fine) in enumerate(zip(self.shape, self.canvas.tissue.shape, strict=True)):
+            step = (n_coarse - 1) / (n_fine - 1)
+            first = int(np.ceil(coarse[axis].start / step))
+            last = int(np.floor((min(coarse[axis].stop, n_coarse) - 1) / step))
+            boxes.append(slice(first, min(last, n_fine - 1) + 1))
+            at = np.arange(boxes[-1].start, boxes[-1].stop) * step - coarse[axis].start
+            part = _linear(part, axis, at)
+        return (boxes[0], boxes[1], boxes[2]), part
+
+
+def _linear(values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, "n"]) -> np.ndarray:
+    low = np.clip(np.floor(at).astype(int), 0, values.shape[axis] - 2)
+    weight = (at - low).astype(np.float32)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
+    return first + (second - first) * weight.reshape(shape)

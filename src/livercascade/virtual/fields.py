@@ -1,0 +1,35 @@
+"""Smooth random fields and fast linear enlargement, the clay of virtual anatomy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from scipy import ndimage
+
+from livercascade.data.grid import Shape, Triple
+
+
+def smooth_noise(
+    shape: Shape, sigma: float | Triple, rng: np.random.Generator
+) -> Float32[np.ndarray, "z y x"]:
+    """Gaussian random field ``[z, y, x]``, mean 0, SD 1, correlation length ``sigma`` in voxels (per axis)."""
+    white = rng.standard_normal(shape, dtype=np.float32)
+    field = np.asarray(ndimage.gaussian_filter(white, sigma, mode="wrap"), dtype=np.float32)
+    field -= field.mean()
+    return field / max(float(field.std()), 1e-6)
+
+
+def coarse_noise(shape: Shape, cells: Triple, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
+    """Random field whose knots lie ``cells`` voxels apart (z, y, x); cheap for long wavelengths."""
+    knots = tuple(max(4, int(np.ceil(n / c)) + 3) for n, c in zip(shape, cells, strict=True))
+    low = rng.standard_normal(knots, dtype=np.float32)
+    low = np.asarray(ndimage.gaussian_filter(low, 0.7, mode="wrap"), dtype=np.float32)
+    field = enlarge(low, shape)
+    return (field - field.mean()) / max(float(field.std()), 1e-6)
+
+
+def enlarge(field: Float32[np.ndarray, "a b c"], shape: Shape) -> Float32[np.ndarray, "z y x"]:
+    """Trilinear enlargement of ``field`` to ``shape``, corner voxels on corner voxels."""
+    source = torch.from_numpy(np.ascontiguousarray(field, dtype=np.float32))[None, None]
+    return torch.nn.functional.interpolate(source, size=shape, mode="trilinear", align_corners=True)[0, 0].numpy()

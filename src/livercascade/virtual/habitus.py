@@ -1,0 +1,90 @@
+"""A patient's build: the numbers that anatomy, physiology and scanner follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from livercascade.virtual.settings import VirtualSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Habitus:
+    """Build and state of one virtual patient; lengths in mm, positions LPS with the liver dome near z = 0.
+
+    Attributes:
+        half_width, half_depth: Half axes of the trunk, skin to skin.
+        fat_side, fat_front: Thickness of subcutaneous fat.
+        wall: Thickness of the muscular body wall with the ribs.
+        liver_height: Cranio-caudal extent of the right lobe.
+        left_lobe: How far the left lobe reaches to the patient's left.
+        liver_ml: Volume aimed at.
+        spleen_scale: Linear scale of the spleen (cirrhosis enlarges it).
+        cirrhotic: Nodular, heterogeneous liver, small right lobe.
+        ascites: Free fluid round liver and spleen.
+        fat_fraction: 0 normal, to 1 severe steatosis.
+        top, bottom: Ends of the scan, z in mm.
+        fov: Side of the reconstructed square.
+        warp: Amplitude of the organic bending of all organs.
+    """
+
+    half_width: float
+    half_depth: float
+    fat_side: float
+    fat_front: float
+    wall: float
+    liver_height: float
+    left_lobe: float
+    liver_ml: float
+    spleen_scale: float
+    cirrhotic: bool
+    ascites: bool
+    fat_fraction: float
+    top: float
+    bottom: float
+    fov: float
+    warp: float
+
+    @property
+    def spine_y(self) -> float:
+        """Position of the vertebral body's centre, y in mm."""
+        return self.half_depth - 58.0 - 0.2 * self.fat_side
+
+    @property
+    def cavity(self) -> tuple[float, float]:
+        """Half axes (y, x) of the inner wall of the trunk."""
+        return (
+            self.half_depth - 0.5 * (self.fat_front + self.fat_side) - self.wall,
+            self.half_width - self.fat_side - self.wall,
+        )
+
+
+def draw_habitus(settings: VirtualSettings, cirrhotic: bool, rng: np.random.Generator) -> Habitus:
+    """Random build; `randomise` widens every range beyond the plausible (CLINICAL, section 2)."""
+    wide = 1.6 if settings.randomise else 1.0
+    half_width = float(np.clip(rng.normal(168, 13 * wide), 135, 215))
+    half_depth = half_width * float(np.clip(rng.normal(0.68, 0.05 * wide), 0.55, 0.85))
+    fat_side = float(np.clip(rng.gamma(3.0, 5.0 * wide), 5, 50)) * half_width / 168
+    target = rng.normal(1150, 230) if cirrhotic else rng.normal(1400, 280)
+    fov = 2 * half_width + float(rng.uniform(10, 50))
+    if settings.randomise and rng.random() < 0.15:
+        fov *= float(rng.uniform(0.85, 0.95))
+    return Habitus(
+        half_width=half_width,
+        half_depth=half_depth,
+        fat_side=fat_side,
+        fat_front=fat_side * float(rng.uniform(0.6, 1.3)),
+        wall=float(rng.uniform(11, 17)),
+        liver_height=float(np.clip(rng.normal(165, 18 * wide), 115, 230)),
+        left_lobe=float(np.clip(rng.normal(68, 22 * wide), 5, 115)),
+        liver_ml=float(np.clip(target, 700, 2400)),
+        spleen_scale=float(np.clip(rng.normal(1.3 if cirrhotic else 1.0, 0.12), 0.7, 1.7)),
+        cirrhotic=cirrhotic,
+        ascites=bool(rng.random() < (0.25 if cirrhotic else 0.02)),
+        fat_fraction=0.0 if cirrhotic or rng.random() > 0.3 else float(rng.uniform(0.2, 1.0)),
+        top=float(rng.uniform(20, 110 if settings.randomise else 60)),
+        bottom=-float(rng.uniform(190, 400 if settings.randomise else 260)),
+        fov=fov,
+        warp=float(rng.uniform(4, 9)) * (1.3 if settings.randomise else 1.0),
+    )

@@ -1,0 +1,191 @@
+"""One virtual patient from one seed: anatomy, lesions, mimics, four phases, exact truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+
+from livercascade.data.grid import Grid
+from livercascade.data.labels import LesionType, PatientClass, Phase
+from livercascade.virtual.anatomy import Anatomy, liver_volume_ml, make_anatomy
+from livercascade.virtual.canvas import Canvas
+from livercascade.virtual.habitus import Habitus, draw_habitus
+from livercascade.virtual.lesions import Palette, PlacedLesion, PlannedLesion, draw_volume, paint_lesion
+from livercascade.virtual.mimics import Mimic, paint_mimics
+from livercascade.virtual.physiology import Physiology, draw_physiology
+from livercascade.virtual.scanner import Scanner, draw_scanner, scan_phases, true_labels
+from livercascade.virtual.settings import CaseMix, VirtualSettings
+from livercascade.virtual.tissue import tissue_labels
+
+_CLASSES = tuple(PatientClass)
+_MIX: dict[CaseMix, tuple[float, ...]] = {
+    # HCC, ICC, Meta, Hem, Other, Cyst, normal; the paper's 261 malignant of 331.
+    CaseMix.DIAGNOSIS: (0.49, 0.035, 0.265, 0.025, 0.065, 0.055, 0.065),
+    CaseMix.SCREENING: (0.02, 0.003, 0.007, 0.08, 0.04, 0.12, 0.73),
+    CaseMix.TRAINING: (0.25, 0.13, 0.21, 0.12, 0.13, 0.09, 0.07),
+}
+_COUNTS: dict[LesionType, tuple[float, ...]] = {
+    LesionType.HCC: (0.68, 0.18, 0.08, 0.06),
+    LesionType.ICC: (0.75, 0.15, 0.07, 0.03),
+    LesionType.META: (0.40, 0.18, 0.12, 0.10, 0.07, 0.05, 0.04, 0.02, 0.02),
+    LesionType.HEM: (0.70, 0.20, 0.10),
+    LesionType.OTHER: (0.75, 0.18, 0.07),
+    LesionType.CYST: (0.5, 0.25, 0.15, 0.10),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualPatient:
+    """A virtual patient with its truth.
+
+    Attributes:
+        seed: Makes the same patient again, byte for byte, with the same settings.
+        grid: Grid of every array.
+        hu: HU per phase, int16 ``[z, y, x]``.
+        labels: True labels 0-13.
+        mimics_map: Family of the mimic at each voxel, 0 for none.
+        lesions: Every lesion as painted, also those under 0.5 ml.
+        mimics: Every mimic.
+        patient_class: PatCls over the lesions of at least 0.5 ml.
+        habitus, physiology, scanner: What the patient was made from.
+    """
+
+    seed: int
+    grid: Grid
+    hu: Mapping[Phase, Int16[np.ndarray, "z y x"]]
+    labels: UInt8[np.ndarray, "z y x"]
+    mimics_map: UInt8[np.ndarray, "z y x"]
+    lesions: tuple[PlacedLesion, ...]
+    mimics: tuple[Mimic, ...]
+    patient_class: PatientClass
+    habitus: Habitus
+    physiology: Physiology
+    scanner: Scanner
+
+
+def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
+    """Virtual patient of this seed.
+
+    Args:
+        seed: Any non-negative integer; each seed is one patient.
+        settings: Mix, matrix, slice thickness, randomisation, anatomies.
+
+    Raises:
+        InputError: A label map given as anatomy cannot be read or holds no liver.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x11FE]))
+    intended = _CLASSES[int(rng.choice(7, p=_MIX[settings.mix]))]
+    plan = _plan_lesions(intended, settings, rng)
+    cirrhotic = bool(rng.random() < (0.75 if intended is PatientClass.HCC else 0.08))
+    habitus = draw_habitus(settings, cirrhotic, rng)
+    anatomy, habitus = _anatomy(habitus, settings, rng)
+    physiology = draw_physiology(habitus, settings, rng)
+    palette = Palette(physiology.hu, tissue_labels())
+    lesions = _paint_lesions(anatomy, plan, palette, physiology, rng)
+    mimics, families = paint_mimics(anatomy, habitus, palette, physiology, rng)
+    return _finish(seed, settings, anatomy, (habitus, physiology), palette, (lesions, mimics, families), rng)
+
+
+def _anatomy(
+    habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
+) -> tuple[Anatomy, Habitus]:
+    return make_anatomy(habitus, settings, rng), habitus
+
+
+def _plan_lesions(
+    intended: PatientClass, settings: VirtualSettings, rng: np.random.Generator
+) -> list[PlannedLesion]:
+    training = settings.mix is CaseMix.TRAINING
+    plan: list[PlannedLesion] = []
+    if intended is not PatientClass.NORMAL:
+        label = LesionType[intended.name]
+        weights = np.asarray(_COUNTS[label])
+        count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+        plan += _draw(label, count + (int(rng.integers(0, 3)) if training else 0), training, rng)
+    for label, chance in ((LesionType.CYST, 0.25), (LesionType.HEM, 0.08)):
+        if _allowed(label, intended) and rng.random() < chance:
+            plan += _draw(label, int(rng.integers(1, 3)), training, rng)
+    if training and intended is not PatientClass.NORMAL:
+        for _ in range(int(rng.integers(0, 4))):
+            label = LesionType(int(rng.integers(1, 7)))
+            plan += _draw(label, 1, True, rng)
+    if intended is not PatientClass.NORMAL:
+        plan += _specks(intended, rng)
+    return sorted(plan, key=lambda lesion: -lesion.volume_ml)
+
+
+def _allowed(label: LesionType, intended: PatientClass) -> bool:
+    """Whether a companion of this type leaves the intended class the most important one."""
+    return intended is not PatientClass.NORMAL and _CLASSES.index(PatientClass.of(label)) > _CLASSES.index(intended)
+
+
+def _draw(label: LesionType, count: int, small: bool, rng: np.random.Generator) -> list[PlannedLesion]:
+    return [PlannedLesion(label, draw_volume(label, rng, small=small)) for _ in range(count)]
+
+
+def _specks(intended: PatientClass, rng: np.random.Generator) -> list[PlannedLesion]:
+    """Lesions under 0.5 ml, which the evaluation leaves out: about 40 % extra."""
+    label = LesionType.META if intended is PatientClass.META else LesionType.CYST
+    return [
+        PlannedLesion(label, float(np.exp(rng.uniform(np.log(0.08), np.log(0.45)))))
+        for _ in range(int(rng.poisson(0.7)))
+    ]
+
+
+def _paint_lesions(
+    anatomy: Anatomy, plan: list[PlannedLesion], palette: Palette, physiology: Physiology, rng: np.random.Generator
+) -> list[PlacedLesion]:
+    room = 0.4 * liver_volume_ml(anatomy.canvas)
+    placed: list[PlacedLesion] = []
+    for lesion in plan:
+        if lesion.volume_ml > room:
+            lesion = PlannedLesion(lesion.label, max(0.5 * room, 1.0))
+        painted = paint_lesion(anatomy.canvas, lesion, palette, physiology, rng)
+        if painted is not None:
+            placed.append(painted)
+            room -= painted.volume_ml
+    return placed
+
+
+def _finish(
+    seed: int,
+    settings: VirtualSettings,
+    anatomy: Anatomy,
+    state: tuple[Habitus, Physiology],
+    palette: Palette,
+    truth: tuple[list[PlacedLesion], list[Mimic], UInt8[np.ndarray, "256"]],
+    rng: np.random.Generator,
+) -> VirtualPatient:
+    canvas = anatomy.canvas
+    habitus, physiology = state
+    lesions, mimics, families = truth
+    scanner = draw_scanner(habitus, settings, float(canvas.x[1] - canvas.x[0]), rng)
+    hu = scan_phases(canvas, physiology.hu, scanner, settings, rng)
+    counted = [lesion.label for lesion in lesions if lesion.volume_ml >= 0.5]
+    best = min(counted, key=lambda label: label.priority, default=None)
+    return VirtualPatient(
+        seed=seed,
+        grid=_grid(canvas, settings.subslices),
+        hu=hu,
+        labels=true_labels(canvas, palette.labels, settings.subslices),
+        mimics_map=true_labels(canvas, families, settings.subslices, classes=9),
+        lesions=tuple(lesions),
+        mimics=tuple(mimics),
+        patient_class=PatientClass.NORMAL if best is None else PatientClass.of(best),
+        habitus=habitus,
+        physiology=physiology,
+        scanner=scanner,
+    )
+
+
+def _grid(canvas: Canvas, subslices: int) -> Grid:
+    depth, height, width = canvas.tissue.shape
+    fine = float(canvas.z[1] - canvas.z[0])
+    spacing = (fine * subslices, float(canvas.y[1] - canvas.y[0]), float(canvas.x[1] - canvas.x[0]))
+    first = float(canvas.z[:subslices].mean())
+    return Grid.axial(
+        (depth // subslices, height, width), spacing, (float(canvas.x[0]), float(canvas.y[0]), first)
+    )

@@ -1,0 +1,162 @@
+"""From the fine tissue map to four phases of CT: partial volume, sharpness, texture, noise (CLINICAL, section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int16, UInt8
+from scipy import ndimage
+
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Phase
+from livercascade.virtual.canvas import Canvas
+from livercascade.virtual.fields import coarse_noise
+from livercascade.virtual.habitus import Habitus
+from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """One patient's scanner and session.
+
+    Attributes:
+        noise_hu: SD of the noise per phase.
+        kernel_mm: Sigma of the in-plane noise correlation.
+        blur_mm: Sigma of the in-plane point spread.
+        texture_hu: SD of the liver's own mottle.
+        shifts: Residual displacement per phase in fine slices and pixels (z, y, x); VP is at rest.
+        streak_hu: Strength of horizontal streaks through the shoulders or the spine.
+    """
+
+    noise_hu: tuple[float, float, float, float]
+    kernel_mm: float
+    blur_mm: float
+    texture_hu: float
+    shifts: tuple[tuple[int, int, int], ...]
+    streak_hu: float
+
+
+def draw_scanner(habitus: Habitus, settings: VirtualSettings, pixel_mm: float, rng: np.random.Generator) -> Scanner:
+    """Random scanner; noise grows with the size of the patient."""
+    size = float(np.clip(np.exp((0.18 * (habitus.half_width + habitus.half_depth) - 50.0) / 15.0), 0.8, 1.8))
+    base = rng.uniform(4, 20) if settings.randomise else rng.uniform(8, 12)
+    noise = tuple(float(base * size * f) for f in rng.uniform(0.9, 1.1, 4))
+    kernel = rng.uniform(0.3, 1.2) if settings.randomise else rng.uniform(0.5, 0.8)
+    texture = rng.uniform(3, 7) if habitus.cirrhotic else rng.uniform(1, 3)
+    shift = 3.0 if settings.randomise and rng.random() < 0.4 else 0.8
+    shifts = [
+        (0, 0, 0)
+        if phase is Phase.VP
+        else (
+            round(rng.normal(0, shift)),
+            round(rng.normal(0, shift / pixel_mm)),
+            round(rng.normal(0, 0.7 * shift / pixel_mm)),
+        )
+        for phase in PHASES
+    ]
+    return Scanner(
+        (noise[0], noise[1], noise[2], noise[3]),
+        float(kernel),
+        float(rng.uniform(0.45, 0.6)),
+        float(texture),
+        tuple(shifts),
+        float(rng.uniform(0, 3)),
+    )
+
+
+def scan_phases(
+    canvas: Canvas,
+    hu: Float32[np.ndarray, "4 256"],
+    scanner: Scanner,
+    settings: VirtualSettings,
+    rng: np.random.Generator,
+) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
+    """HU of the four phases on the slices of the study, int16."""
+    pixel = float(canvas.x[1] - canvas.x[0])
+    texture = _texture(canvas, scanner, settings, rng)
+    moire = _moire(canvas, settings, rng)
+    out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
+    for phase in PHASES:
+        image = _expose(canvas, hu[phase.index], scanner.shifts[phase.index], settings.subslices)
+        image += texture
+        if phase is Phase.AP:
+            image += moire
+        ndimage.gaussian_filter(image, (0, scanner.blur_mm / pixel, scanner.blur_mm / pixel), output=image)
+        image += _noise(image.shape, scanner, phase.index, pixel, rng)
+        out[phase] = np.clip(np.rint(image), -1024, 3071).astype(np.int16)
+    return out
+
+
+def true_labels(
+    canvas: Canvas, table: UInt8[np.ndarray, "256"], subslices: int, *, classes: int = NUM_CLASSES
+) -> UInt8[np.ndarray, "z y x"]:
+    """Label of most of each slice's thickness; a lesion wins ties, then the lowest label."""
+    fine = table[canvas.tissue]
+    depth, height, width = fine.shape
+    fine = fine.reshape(depth // subslices, subslices, height, width)
+    best = fine[:, subslices // 2].copy()
+    mixed = np.nonzero((fine != best[:, None]).any(axis=1))
+    columns = fine[mixed[0], :, mixed[1], mixed[2]]
+    counts = np.stack([(columns == k).sum(axis=1) for k in range(classes)], axis=1).astype(np.float32)
+    counts[:, FIRST_LESION : LAST_LESION + 1] += 0.5
+    best[mixed] = counts.argmax(axis=1).astype(np.uint8)
+    return best
+
+
+def _expose(
+    canvas: Canvas, hu: Float32[np.ndarray, "256"], shift: tuple[int, int, int], subslices: int
+) -> Float32[np.ndarray, "z y x"]:
+    """Mean HU over each slice's thickness of the map displaced by ``shift``."""
+    depth, height, width = canvas.tissue.shape
+    out = np.empty((depth // subslices, height, width), dtype=np.float32)
+    for k in range(len(out)):
+        rows = np.clip(np.arange(k * subslices, (k + 1) * subslices) - shift[0], 0, depth - 1)
+        out[k] = hu[canvas.tissue[rows]].mean(axis=0)
+    if shift[1] or shift[2]:
+        out = np.roll(out, (shift[1], shift[2]), axis=(1, 2))
+    return out
+
+
+def _fraction(canvas: Canvas, tissues: tuple[int, ...], subslices: int) -> Float32[np.ndarray, "z y x"]:
+    depth, height, width = canvas.tissue.shape
+    table = np.zeros(256, dtype=np.float32)
+    table[list(tissues)] = 1.0
+    out = np.empty((depth // subslices, height, width), dtype=np.float32)
+    for k in range(len(out)):
+        out[k] = table[canvas.tissue[k * subslices : (k + 1) * subslices]].mean(axis=0)
+    return out
+
+
+def _texture(
+    canvas: Canvas, scanner: Scanner, settings: VirtualSettings, rng: np.random.Generator
+) -> Float32[np.ndarray, "z y x"]:
+    """Mottle of the parenchyma at 3-10 mm and slow unevenness, alike in all phases."""
+    liver = _fraction(canvas, LIVER_TISSUES, settings.subslices)
+    pixel = float(canvas.x[1] - canvas.x[0])
+    a, b, c = liver.shape
+    fine = coarse_noise((a, b, c), (1.0, 5.0 / pixel, 5.0 / pixel), rng)
+    slow = coarse_noise((a, b, c), (8.0, 45.0 / pixel, 45.0 / pixel), rng)
+    streak = np.zeros((a, b, 1), dtype=np.float32)
+    streak[:, :, 0] = scanner.streak_hu * rng.standard_normal((a, b), dtype=np.float32)
+    return (liver * (scanner.texture_hu * fine + 2.5 * slow) + streak * 0.5).astype(np.float32)
+
+
+def _moire(canvas: Canvas, settings: VirtualSettings, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
+    """Arciform enhancement of the spleen in the arterial phase."""
+    spleen = _fraction(canvas, (Tissue.SPLEEN,), settings.subslices)
+    pixel = float(canvas.x[1] - canvas.x[0])
+    a, b, c = spleen.shape
+    phase = 4.0 * coarse_noise((a, b, c), (4.0, 25.0 / pixel, 25.0 / pixel), rng)
+    return (spleen * float(rng.uniform(5, 35)) * np.sin(phase)).astype(np.float32)
+
+
+def _noise(
+    shape: tuple[int, ...], scanner: Scanner, phase: int, pixel_mm: float, rng: np.random.Generator
+) -> Float32[np.ndarray, "z y x"]:
+    a, b, c = shape
+    white = rng.standard_normal((a, b, c), dtype=np.float32)
+    sigma = scanner.kernel_mm / pixel_mm
+    ndimage.gaussian_filter(white, (0, sigma, sigma), output=white, truncate=3.0)
+    white[1:] += 0.2 * white[:-1]
+    return white * np.float32(scanner.noise_hu[phase] / max(float(white[::4, ::4, ::4].std()), 1e-6))

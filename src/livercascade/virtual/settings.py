@@ -1,0 +1,34 @@
+"""Settings of the virtual cohort."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CaseMix(Enum):
+    """Which patients a cohort is made of.
+
+    ``DIAGNOSIS`` follows the paper's test set (79 % malignant); ``SCREENING`` is mostly healthy;
+    ``TRAINING`` balances the types and gives more, and smaller, lesions per patient.
+    """
+
+    DIAGNOSIS = "diagnosis"
+    SCREENING = "screening"
+    TRAINING = "training"
+
+
+class VirtualSettings(BaseModel):
+    """How virtual patients are made; written into every case beside its seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mix: CaseMix = CaseMix.DIAGNOSIS
+    matrix: int = Field(default=512, ge=64, le=1024, description="Pixels along each side of a slice.")
+    slice_mm: float = Field(default=5.0, gt=0.5, le=10.0, description="Slice thickness and distance, mm.")
+    subslices: int = Field(default=4, ge=1, le=10, description="Finer slices averaged into one slice.")
+    randomise: bool = Field(default=False, description="Domain randomisation: HU, noise, kernel, shape, field of view.")
+    anatomies: tuple[Path, ...] = Field(default=(), description="Label maps in TotalSegmentator numbering to warp.")
+    anatomy_share: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of patients made from `anatomies`.")

@@ -1,0 +1,84 @@
+"""Tissues of a virtual patient and the label (0-13) each of them carries."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from jaxtyping import UInt8
+
+from livercascade.data.labels import BACKGROUND, Organ
+
+
+class Tissue(IntEnum):
+    """Values of the fine tissue map; values from `FIRST_PART` on belong to lesions and mimics."""
+
+    AIR = 0
+    FAT = 1
+    MUSCLE = 2
+    LUNG = 3
+    CORTICAL_BONE = 4
+    MARROW = 5
+    SPINAL_CANAL = 6
+    HEART = 7
+    HEART_BLOOD = 8
+    AORTA = 9
+    IVC = 10
+    LIVER = 11
+    PORTAL_BRANCH = 12
+    HEPATIC_VEIN = 13
+    HEPATIC_ARTERY = 14
+    PORTAL_TRUNK = 15
+    GALLBLADDER_WALL = 16
+    BILE = 17
+    SPLEEN = 18
+    PANCREAS = 19
+    STOMACH_WALL = 20
+    STOMACH_CONTENT = 21
+    STOMACH_GAS = 22
+    RENAL_CORTEX = 23
+    RENAL_MEDULLA = 24
+    BOWEL_WALL = 25
+    BOWEL_CONTENT = 26
+    BOWEL_GAS = 27
+    STOOL = 28
+    FLUID = 29
+    TABLE = 30
+    MESENTERIC_VESSEL = 31
+    BLADDER = 32
+    ADRENAL = 33
+    SKIN = 34
+    CARTILAGE = 35
+    OESOPHAGUS = 36
+
+
+FIRST_PART = 40
+"""First tissue value that is given out to parts of lesions and mimics."""
+LAST_PART = 255
+
+_LABELS = {
+    Tissue.LIVER: Organ.LIVER,
+    Tissue.PORTAL_BRANCH: Organ.HEPATIC_VESSELS,
+    Tissue.HEPATIC_VEIN: Organ.HEPATIC_VESSELS,
+    Tissue.HEPATIC_ARTERY: Organ.HEPATIC_VESSELS,
+    Tissue.PORTAL_TRUNK: Organ.PORTAL_SPLENIC_VEIN,
+    Tissue.GALLBLADDER_WALL: Organ.GALLBLADDER,
+    Tissue.BILE: Organ.GALLBLADDER,
+    Tissue.SPLEEN: Organ.SPLEEN,
+    Tissue.PANCREAS: Organ.PANCREAS,
+    Tissue.STOMACH_WALL: Organ.STOMACH,
+    Tissue.STOMACH_CONTENT: Organ.STOMACH,
+    Tissue.STOMACH_GAS: Organ.STOMACH,
+}
+
+
+def tissue_labels() -> UInt8[np.ndarray, "256"]:
+    """Label 0-13 of every tissue value; parts of lesions are filled in by their makers."""
+    table = np.full(256, BACKGROUND, dtype=np.uint8)
+    for tissue, organ in _LABELS.items():
+        table[tissue] = organ
+    return table
+
+
+LIVER_TISSUES = (Tissue.LIVER, Tissue.PORTAL_BRANCH, Tissue.HEPATIC_VEIN, Tissue.HEPATIC_ARTERY)
+"""Where a lesion or mimic may lie."""
