@@ -102,7 +102,7 @@ def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> N
     image.set_qform(affine, code=1, strip_shears=True)
     image.header.set_xyzt_units("mm")
     data = image.to_bytes()
-    path.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if path.name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data, compresslevel=3, mtime=0) if path.name.endswith(".gz") else data)
 
 
 def _read_raw(path: Path) -> _Raw:
