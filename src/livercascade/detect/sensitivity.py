@@ -1,0 +1,154 @@
+"""Every lesion sensitivity from one map: the masks of all factors f without the probabilities (paper, eq. 2 and 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from livercascade.data.grid import Shape
+from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SensitivityMap:
+    """What is needed to know the mask of every lesion sensitivity (paper, eq. 2 and 3).
+
+    Multiplying the lesion probabilities by ``f`` adds ``log f`` to the lesion logits and leaves their order
+    alone. So a voxel is lesion at ``f`` exactly when ``log f`` reaches its margin, and of the same type at every ``f``.
+
+    Attributes:
+        best_lesion: Most probable lesion type, 1-6.
+        best_other: Most probable of the other labels, 0 or 7-13.
+        margin: Logit of ``best_other`` minus logit of ``best_lesion`` (pooled: of all lesions together).
+    """
+
+    best_lesion: UInt8[np.ndarray, "z y x"]
+    best_other: UInt8[np.ndarray, "z y x"]
+    margin: Float32[np.ndarray, "z y x"]
+
+    @classmethod
+    def from_logits(cls, logits: Iterable[Float[np.ndarray, "z y x"]], *, pooled: bool = False) -> SensitivityMap:
+        """Map of the 14 logits of UNet^whole.
+
+        Args:
+            logits: ``[14, z, y, x]``, or the 14 channels one after the other in label order; they are
+                compared in float32 and never held together.
+            pooled: Let the sum of all lesion probabilities compete, so that a lesion of doubtful type is not
+                lost; the type is still the most probable one. The paper compares each type alone.
+
+        Raises:
+            ValueError: There are not 14 channels of one shape.
+
+        >>> logits = np.zeros((14, 1, 1, 1), dtype=np.float32)
+        >>> logits[7], logits[3] = 2.0, 1.0
+        >>> smap = SensitivityMap.from_logits(logits)
+        >>> [int(smap.mask(f)[0, 0, 0]) for f in (1.0, 2.0, 4.0)]
+        [7, 7, 3]
+        """
+        return cls(*_reduce(iter(logits), pooled))
+
+    def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
+        """Label map at lesion sensitivity ``f`` (paper, eq. 2 and 3).
+
+        Ties go to the lowest label, as in the argmax: background wins over a lesion, a lesion over an organ.
+
+        Args:
+            factor: Multiplier ``f`` on the lesion probabilities, above 0: 1 is the plain argmax, more finds more.
+
+        Raises:
+            ValueError: ``factor`` is not a finite number above 0.
+        """
+        if not (math.isfinite(factor) and factor > 0):
+            raise ValueError(f"sensitivity factor must be a finite number above 0, got {factor}")
+        reach = np.float32(math.log(factor))
+        lesion = (self.margin < reach) | ((self.margin == reach) & (self.best_other != BACKGROUND))
+        return np.where(lesion, self.best_lesion, self.best_other)
+
+
+@final
+class SensitivityBuilder:
+    """Makes a `SensitivityMap` from slabs, so that the logits of a whole scan never exist.
+
+    Args:
+        shape: Voxels of the whole map along z, y, x.
+        pooled: As in `SensitivityMap.from_logits`.
+    """
+
+    def __init__(self, shape: Shape, *, pooled: bool = False) -> None:
+        self._pooled = pooled
+        self._best_lesion = np.zeros(shape, dtype=np.uint8)
+        self._best_other = np.zeros(shape, dtype=np.uint8)
+        self._margin = np.zeros(shape, dtype=np.float32)
+        self._written = np.zeros(shape[0], dtype=bool)
+
+    def write_slab(self, z0: int, logits: Iterable[Float[np.ndarray, "dz y x"]]) -> None:
+        """Put the 14 logits of the slices from ``z0`` on; slices may come in any order and again.
+
+        Raises:
+            ValueError: There are not 14 channels of one shape, or the slab does not fit into the map.
+        """
+        best_lesion, best_other, margin = _reduce(iter(logits), self._pooled)
+        end = z0 + margin.shape[0]
+        if z0 < 0 or end > self._margin.shape[0] or margin.shape[1:] != self._margin.shape[1:]:
+            raise ValueError(f"slab of shape {margin.shape} at slice {z0} does not fit into {self._margin.shape}")
+        self._best_lesion[z0:end] = best_lesion
+        self._best_other[z0:end] = best_other
+        self._margin[z0:end] = margin
+        self._written[z0:end] = True
+
+    def finish(self) -> SensitivityMap:
+        """The map.
+
+        Raises:
+            ValueError: A slice was never written.
+        """
+        if not self._written.all():
+            raise ValueError(f"slice {int(np.argmin(self._written))} was never written")
+        return SensitivityMap(self._best_lesion, self._best_other, self._margin)
+
+
+@final
+class _Best:
+    """Running maximum over channels; the first of equal channels stays."""
+
+    def __init__(self, label: int, logits: Float32[np.ndarray, "z y x"]) -> None:
+        self.label = np.full(logits.shape, label, dtype=np.uint8)
+        self.logit = logits.copy()
+
+    def add(self, label: int, logits: Float32[np.ndarray, "z y x"]) -> None:
+        self.label[logits > self.logit] = label
+        np.maximum(self.logit, logits, out=self.logit)
+
+
+def _reduce(
+    channels: Iterator[Float[np.ndarray, "z y x"]], pooled: bool
+) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"], Float32[np.ndarray, "z y x"]]:
+    """Best lesion, best other and margin; holds one channel at a time."""
+    other = _Best(BACKGROUND, _next(channels, None, BACKGROUND))
+    shape = other.logit.shape
+    first = _next(channels, shape, FIRST_LESION)
+    lesion, together = _Best(FIRST_LESION, first), first.copy()
+    for label in range(FIRST_LESION + 1, NUM_CLASSES):
+        logits = _next(channels, shape, label)
+        (lesion if label <= LAST_LESION else other).add(label, logits)
+        if pooled and label <= LAST_LESION:
+            np.logaddexp(together, logits, out=together)
+    if next(channels, None) is not None:
+        raise ValueError(f"more than {NUM_CLASSES} channels")
+    return lesion.label, other.label, other.logit - (together if pooled else lesion.logit)
+
+
+def _next(
+    channels: Iterator[Float[np.ndarray, "z y x"]], shape: tuple[int, ...] | None, label: int
+) -> Float32[np.ndarray, "z y x"]:
+    logits = next(channels, None)
+    if logits is None:
+        raise ValueError(f"{NUM_CLASSES} channels are needed, got {label}")
+    if shape is not None and logits.shape != shape:
+        raise ValueError(f"channel {label} has shape {logits.shape}, those before {shape}")
+    return np.asarray(logits, dtype=np.float32)

@@ -1,0 +1,70 @@
+"""The joint model: a verdict only where both sensitivities agree (paper, Sec. IV-C3 and Table IV)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from livercascade.data.labels import PatientClass
+
+
+class Level(Enum):
+    """How fine the two classes must agree."""
+
+    CLASS = "class"
+    """The seven patient classes: the paper's rule."""
+    GROUP = "group"
+    """Malignant, benign or normal."""
+    MALIGNANCY = "malignancy"
+    """Malignant or not."""
+
+
+class JointClass(Enum):
+    """Verdict of the joint model: a patient class, or ``UNCERTAIN`` for a human to decide."""
+
+    HCC = "HCC"
+    ICC = "ICC"
+    META = "Meta"
+    HEM = "Hem"
+    OTHER = "Other"
+    CYST = "Cyst"
+    NORMAL = "normal"
+    UNCERTAIN = "UNCERTAIN"
+
+    @property
+    def patient_class(self) -> PatientClass | None:
+        """The class; None if uncertain."""
+        return None if self is JointClass.UNCERTAIN else PatientClass[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class JointVerdict:
+    """Classes of one patient by Base+ReCls and High+ReCls, and what follows from both.
+
+    Attributes:
+        base: Class at low sensitivity (f = 1), reclassified.
+        high: Class at high sensitivity (f = 4), reclassified; the joint model takes its lesions.
+        level: How fine they must agree.
+    """
+
+    base: PatientClass
+    high: PatientClass
+    level: Level = Level.CLASS
+
+    @property
+    def value(self) -> JointClass:
+        """The class of ``high`` if both agree, else ``UNCERTAIN``.
+
+        >>> JointVerdict(PatientClass.META, PatientClass.HCC).value.value
+        'UNCERTAIN'
+        >>> JointVerdict(PatientClass.META, PatientClass.HCC, Level.MALIGNANCY).value.value
+        'HCC'
+        """
+        agree = _seen(self.base, self.level) == _seen(self.high, self.level)
+        return JointClass[self.high.name] if agree else JointClass.UNCERTAIN
+
+
+def _seen(patient_class: PatientClass, level: Level) -> str | bool:
+    if level is Level.CLASS:
+        return patient_class.name
+    return patient_class.group if level is Level.GROUP else patient_class.malignant
