@@ -135,6 +135,9 @@ def find_images(folder: Path) -> FoundImages:
     notices = _counted("FILES_SKIPPED", len(files) - len(images), "files that are not DICOM images were skipped")
     ct, more = _only_ct(images, folder)
     kept, dropped = _without_derived(ct)
+    if not kept:
+        message = f"{folder}: there are localizers, projections or screenshots only."
+        raise InputError("NOTHING_READABLE", message, "Give the folder with the axial series.")
     check_one_study(kept, folder)
     return FoundImages(tuple(kept), (*notices, *more, *dropped))
 

@@ -13,6 +13,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
+from livercascade.io.case_folder import MANIFEST
 from livercascade.io.dicom_files import find_images
 from livercascade.io.dicom_series import MIN_SLICES, Stack, StackVolume, is_axial, read_stack, stacks_of
 from livercascade.io.nifti import read_ct
@@ -139,7 +140,8 @@ def _survey_folder(folder: Path, case_id: str) -> Survey:
             message = f"{files[phase].name} and {path.name} are both the {phase.title} phase."
             raise InputError("PHASE_AMBIGUOUS", message, "Keep one file per phase.")
         files[phase] = path
-    others = [Unused(path.name, "FILES_SKIPPED", "not named after a phase") for path in entries if path not in named]
+    rest = [path.name for path in entries if path not in named and path.name != MANIFEST]
+    others = [Unused(name, "FILES_SKIPPED", "not named after a phase") for name in rest]
     return _survey_files(files, others, case_id=case_id)
 
 

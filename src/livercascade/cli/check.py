@@ -1,0 +1,133 @@
+"""``check``: what `predict` would read from a study, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from livercascade.data.errors import CascadeError, InputError
+from livercascade.data.labels import Phase
+from livercascade.io.source import Survey, survey
+
+SourceArgument = Annotated[
+    Path | None,
+    typer.Argument(help="DICOM study folder, folder with nc|ap|vp|dp.nii.gz, or one NIfTI file.", show_default=False),
+]
+NcOption = Annotated[Path | None, typer.Option("--nc", help="NIfTI file of the non-contrast phase.")]
+ApOption = Annotated[Path | None, typer.Option("--ap", help="NIfTI file of the arterial phase.")]
+VpOption = Annotated[Path | None, typer.Option("--vp", help="NIfTI file of the venous phase.")]
+DpOption = Annotated[Path | None, typer.Option("--dp", help="NIfTI file of the delayed phase.")]
+
+
+def check(
+    source: SourceArgument = None,
+    nc: NcOption = None,
+    ap: ApOption = None,
+    vp: VpOption = None,
+    dp: DpOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Read a study as predict would and tell what is in it; exit code 1 if it is refused.
+
+    Example: livercascade check study/dicom --json
+    """
+    try:
+        report = report_of(survey(source, files=phase_files(nc, ap, vp, dp)))
+    except InputError as error:
+        report = _refusal(error, source)
+    except CascadeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from error
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _show(report)
+    raise typer.Exit(0 if report["status"] != InputError.status else 1)
+
+
+def phase_files(nc: Path | None, ap: Path | None, vp: Path | None, dp: Path | None) -> dict[Phase, Path] | None:
+    """Files given by option, per phase; None if there are none."""
+    given = dict(zip(Phase, (nc, ap, vp, dp), strict=True))
+    return {phase: path for phase, path in given.items() if path is not None} or None
+
+
+def report_of(found: Survey) -> dict[str, Any]:
+    """Survey as plain data for JSON: status and code of study and series, shape and spacing as (z, y, x)."""
+    study = found.study
+    series: list[dict[str, Any]] = [
+        {
+            "name": volume.description,
+            "status": "ok",
+            "code": None,
+            "phase": volume.phase.value,
+            "phase_source": volume.source,
+            "confidence": volume.confidence,
+            "shape": list(volume.grid.shape),
+            "spacing_mm": [round(mm, 4) for mm in volume.grid.spacing],
+        }
+        for volume in study.volumes
+    ]
+    series += [
+        {"name": name, "status": error.status, "code": error.code, "message": error.message, "remedy": error.remedy}
+        for name, error in found.refused
+    ]
+    series += [{"name": u.name, "status": "unused", "code": u.code, "message": u.reason} for u in study.unused]
+    first = found.refused[0][1] if found.refused else None
+    return {
+        "case_id": study.case_id,
+        "status": first.status if first else ("ok_with_warnings" if study.warnings else "ok"),
+        "code": first.code if first else None,
+        "message": first.message if first else None,
+        "remedy": first.remedy if first else None,
+        "dicom": study.dicom,
+        "series": series,
+        "warnings": [{"code": notice.code, "message": notice.message} for notice in study.warnings],
+    }
+
+
+def _refusal(error: CascadeError, source: Path | None) -> dict[str, Any]:
+    return {
+        "case_id": source.name if source else "",
+        "status": error.status,
+        "code": error.code,
+        "message": error.message,
+        "remedy": error.remedy,
+        "dicom": None,
+        "series": [],
+        "warnings": [],
+    }
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    console = Console()
+    if report["series"]:
+        console.print(_table(report))
+    for notice in report["warnings"]:
+        console.print(f"[yellow]{notice['code']}[/yellow] {escape(notice['message'])}", soft_wrap=True)
+    if report["code"]:
+        text = escape(f"{report['message']} {report['remedy']}")
+        console.print(f"[bold red]{report['code']}[/bold red] {text}", soft_wrap=True)
+    console.print(f"{escape(report['case_id'])}: {report['status']}")
+
+
+def _table(report: Mapping[str, Any]) -> Table:
+    table = Table("Series", "Status", "Code", "Phase", "Told by", "Confidence", "Voxels z y x", "Spacing z y x (mm)")
+    for one in report["series"]:
+        table.add_row(
+            escape(one["name"]),
+            one["status"],
+            one["code"] or "",
+            one.get("phase", ""),
+            one.get("phase_source", ""),
+            f"{one['confidence']:.2f}" if "confidence" in one else "",
+            " ".join(str(n) for n in one.get("shape", ())),
+            " ".join(f"{mm:g}" for mm in one.get("spacing_mm", ())),
+        )
+    return table

@@ -1,0 +1,51 @@
+"""``convert``: the phases of a study as NIfTI files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
+from livercascade.data.errors import CascadeError
+from livercascade.io.case_folder import CaseFolder
+from livercascade.io.nifti import write_nifti
+from livercascade.io.source import Study, read_study
+
+
+def convert(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not hold anything else.")],
+    source: SourceArgument = None,
+    nc: NcOption = None,
+    ap: ApOption = None,
+    vp: VpOption = None,
+    dp: DpOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Write what was read from a study as nc|ap|vp|dp.nii.gz, each phase on its own grid.
+
+    Example: livercascade convert study/dicom --out study/nifti
+    """
+    try:
+        study = read_study(source, files=phase_files(nc, ap, vp, dp))
+        _write(study, out)
+    except CascadeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from error
+    if quiet:
+        return
+    for notice in study.warnings:
+        typer.echo(f"{notice.code} {notice.message}")
+    for volume in study.volumes:
+        typer.echo(f"{out / _name(volume.phase.value)}: {volume.description}")
+
+
+def _write(study: Study, out: Path) -> None:
+    with CaseFolder.open(out) as folder:
+        for volume in study.volumes:
+            write_nifti(folder.path / _name(volume.phase.value), volume.hu, volume.grid)
+
+
+def _name(phase: str) -> str:
+    return f"{phase.lower()}.nii.gz"

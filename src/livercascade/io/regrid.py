@@ -1,0 +1,161 @@
+"""All phases of a study on one grid, by header geometry only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int16
+from scipy import ndimage, sparse
+
+from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid
+from livercascade.data.labels import Phase
+from livercascade.data.notice import Notice
+from livercascade.data.scan import OUTSIDE_HU, PhaseVolume, Scan
+from livercascade.io.source import Study
+
+REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
+"""The first of these that is present gives the grid."""
+MIN_OVERLAP = 0.5
+"""Share of the reference's height that a phase must cover."""
+_PARALLEL_VOXELS = 0.05
+_EDGE = 0.5 + 1e-6
+
+
+def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[Notice, ...]]:
+    """Scan of a study on the grid of one phase, VP unless named otherwise.
+
+    Phases on another grid are resampled linearly through LPS positions; voxels they do not cover are -1024 and not
+    valid. Thinner slices are averaged over the thickness of the reference's. Phases are not registered.
+
+    Args:
+        study: At least one phase.
+        reference: Phase that gives the grid.
+
+    Returns:
+        The scan, and notices ``NOT_ALIGNED`` and ``PHASE_NO_OVERLAP``.
+
+    Raises:
+        InputError: ``MISSING_PHASE`` if the reference, or every phase, is absent.
+    """
+    volumes = {volume.phase: volume for volume in study.volumes}
+    chosen = next((phase for phase in (reference, *REFERENCE_ORDER) if phase in volumes), None)
+    if chosen is None or (reference is not None and chosen is not reference):
+        message = f"case {study.case_id}: the {reference.title if reference else 'reference'} phase is missing."
+        raise InputError("MISSING_PHASE", message, "Give a study that holds it.", stage="register")
+    grid = volumes[chosen].grid
+    hu: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
+    valid: dict[Phase, Bool[np.ndarray, "z y x"]] = {}
+    notices: list[Notice] = []
+    for phase, volume in volumes.items():
+        if grid.matches(volume.grid):
+            hu[phase] = volume.hu
+            continue
+        moved, inside = resample(volume, grid)
+        overlap = float(inside.any(axis=(1, 2)).mean())
+        if overlap < MIN_OVERLAP:
+            notices.append(_no_overlap(phase, chosen, overlap))
+            continue
+        hu[phase], valid[phase] = moved, inside
+        text = f"{phase.title}: resampled by header geometry only; phases are not registered."
+        notices.append(Notice("NOT_ALIGNED", text))
+    return Scan(grid, hu, chosen, valid), tuple(notices)
+
+
+def resample(volume: PhaseVolume, grid: Grid) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+    """HU of a volume on another grid, and which voxels of that grid it covers."""
+    index = np.linalg.inv(volume.grid.affine) @ grid.affine
+    sheared = np.abs(index[:3, :3] - np.diag(np.diag(index[:3, :3]))) * np.asarray(grid.shape)
+    if sheared.max() <= _PARALLEL_VOXELS:
+        return _resample_parallel(volume.hu, index, grid)
+    return _resample_oblique(volume.hu, index, grid)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Axis:
+    """Weights (new, old) that resample one axis, and which new samples lie inside."""
+
+    weights: sparse.csr_array
+    inside: Bool[np.ndarray, " n"]
+
+
+def _axis(scale: float, start: float, new: int, old: int) -> _Axis:
+    """Linear interpolation at ``start + scale * i``, averaged over the new spacing where that is the coarser one."""
+    centres = start + scale * np.arange(new)
+    offsets = _offsets(abs(scale))
+    places = np.clip(centres[:, None] + offsets, 0, old - 1)
+    below = np.minimum(np.floor(places).astype(np.int64), max(old - 2, 0))
+    share = places - below
+    rows = np.broadcast_to(np.arange(new)[:, None], places.shape)
+    above = np.minimum(below + 1, old - 1)
+    values = np.concatenate([(1 - share).ravel(), share.ravel()]) / len(offsets)
+    where = (np.tile(rows.ravel(), 2), np.concatenate([below.ravel(), above.ravel()]))
+    weights = sparse.coo_array((values.astype(np.float32), where), shape=(new, old)).tocsr()
+    return _Axis(weights, (centres >= -_EDGE) & (centres <= old - 1 + _EDGE))
+
+
+def _offsets(ratio: float) -> Float[np.ndarray, " k"]:
+    """Places within one new voxel at which the old one is sampled, in old voxels round its centre."""
+    if ratio <= 1 + 1e-3:
+        return np.zeros(1)
+    count = int(np.ceil(2 * ratio))
+    return ratio * ((np.arange(count) + 0.5) / count - 0.5)
+
+
+def _resample_parallel(
+    hu: Int16[np.ndarray, "a b c"], index: Float[np.ndarray, "4 4"], grid: Grid
+) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+    """Axes are parallel: one axis after the other, slice by slice."""
+    along_z, along_y, along_x = (
+        _axis(float(index[i, i]), float(index[i, 3]), grid.shape[i], hu.shape[i]) for i in range(3)
+    )
+
+    def plane(z: int) -> Float32[np.ndarray, "y x"]:
+        row = along_z.weights[[z], :].tocoo()
+        mixed = np.zeros(hu.shape[1:], dtype=np.float32)
+        for weight, old in zip(row.data, row.coords[1], strict=True):
+            mixed += weight * hu[old]
+        return np.asarray(along_x.weights @ (along_y.weights @ mixed).T).T
+
+    inside = along_z.inside[:, None, None] & along_y.inside[:, None] & along_x.inside
+    return _by_slice(plane, inside), inside
+
+
+def _resample_oblique(
+    hu: Int16[np.ndarray, "a b c"], index: Float[np.ndarray, "4 4"], grid: Grid
+) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+    """Any axes: trilinear, slice by slice, averaged over the new slice thickness."""
+    shape = np.asarray(hu.shape, dtype=np.float64)[:, None, None]
+    rows, columns = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
+    in_plane = np.tensordot(index[:3, 1:3], np.stack([rows, columns]).astype(np.float64), axes=1)
+    step = index[:3, 0]
+    offsets = _offsets(float(np.linalg.norm(step))) / max(float(np.linalg.norm(step)), 1e-9)
+
+    def places(z: float) -> Float[np.ndarray, "3 y x"]:
+        return in_plane + (index[:3, 3] + z * step)[:, None, None]
+
+    def plane(z: int) -> Float32[np.ndarray, "y x"]:
+        samples = [ndimage.map_coordinates(hu, places(z + o), np.float32, order=1, mode="nearest") for o in offsets]
+        return np.asarray(np.mean(samples, axis=0, dtype=np.float32))
+
+    inside = np.empty(grid.shape, dtype=np.bool_)
+    for z in range(grid.shape[0]):
+        at = places(z)
+        inside[z] = ((at >= -_EDGE) & (at <= shape - 1 + _EDGE)).all(axis=0)
+    return _by_slice(plane, inside), inside
+
+
+def _by_slice(
+    plane: Callable[[int], Float32[np.ndarray, "y x"]], inside: Bool[np.ndarray, "z y x"]
+) -> Int16[np.ndarray, "z y x"]:
+    out = np.full(inside.shape, OUTSIDE_HU, dtype=np.int16)
+    for z in np.flatnonzero(inside.any(axis=(1, 2))):
+        np.copyto(out[z], np.rint(plane(int(z))).astype(np.int16), where=inside[z])
+    return out
+
+
+def _no_overlap(phase: Phase, reference: Phase, overlap: float) -> Notice:
+    text = f"{phase.title}: covers {overlap:.0%} of the height of the {reference.title} phase and was left out."
+    return Notice("PHASE_NO_OVERLAP", text)
