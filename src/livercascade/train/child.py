@@ -1,0 +1,61 @@
+"""The process a training runs in: nnU-Net's environment variables exist there and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from types import FrameType
+
+from livercascade.train.run_folder import RunFolder
+
+STOPPED = 75
+"""Exit code of a training that was asked to stop and can be continued."""
+
+
+def child_environment(folder: RunFolder, threads: int) -> dict[str, str]:
+    """Environment of the present process plus nnU-Net's folders and threads that sleep instead of spinning."""
+    home = folder.nnunet.resolve()
+    return {
+        **os.environ,
+        "nnUNet_raw": str(home / "raw"),
+        "nnUNet_preprocessed": str(home / "preprocessed"),
+        "nnUNet_results": str(home / "results"),
+        "nnUNet_n_proc_DA": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "0",
+    }
+
+
+def run_child(arguments: Sequence[str], environment: dict[str, str]) -> int:
+    """Runs a command to its end and returns its exit code; SIGTERM and SIGINT are passed on, so that it can save."""
+    with subprocess.Popen(list(arguments), env=environment, start_new_session=True) as child:
+
+        def forward(number: int, _: FrameType | None) -> None:
+            child.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+
+        before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            return child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class StopFlag:
+    """True once this process was told to end, or its parent has gone."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._parent = os.getppid()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def __call__(self) -> bool:
+        """True if the training should save and stop."""
+        return self._asked or os.getppid() != self._parent
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        self._asked = number > 0

@@ -1,0 +1,37 @@
+"""Training of UNet^whole from a folder of cases to a model folder; runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from livercascade.train import nnunet
+from livercascade.train.cases import find_cases
+from livercascade.train.export import export
+from livercascade.train.loop import Reporter
+from livercascade.train.request import TrainRequest
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.settings import WholeSettings
+
+
+def train_whole(
+    folder: RunFolder, request: TrainRequest, reporter: Reporter, stop: Callable[[], bool] = lambda: False
+) -> bool:
+    """Prepares the data, trains from where the run stands, and exports; True when the training is complete.
+
+    Raises:
+        InputError: The data set cannot be used.
+    """
+    settings = request.settings
+    if not isinstance(settings, WholeSettings):
+        raise TypeError("settings of another training")
+    torch.set_num_threads(settings.threads)
+    cases = find_cases(request.data)
+    normalisation, architecture = nnunet.prepare(folder, cases, settings, reporter)
+    card = nnunet.whole_card(settings, normalisation, architecture)
+    folder.card.write_text(card.model_dump_json(indent=1))
+    reporter.stage("training UNet^whole")
+    complete = nnunet.train(folder, cases, settings, reporter, stop)
+    export(folder)
+    return complete
