@@ -1,0 +1,111 @@
+"""The report of one case: one HTML page that needs no network and reads well on paper."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.report.pictures import PRINT_COLOURS, WINDOWS, ReportPictures
+from livercascade.report.result import CaseResult, LesionRecord
+from livercascade.report.wording import (
+    DISCLAIMER,
+    INTENDED_USE,
+    NOT_LIRADS,
+    UNCERTAIN_MEANING,
+    class_meaning,
+    headline,
+    impression,
+)
+
+MINUS = "\u2212"
+
+
+def render_report(result: CaseResult, pictures: ReportPictures | None = None) -> str:
+    """HTML page of a case; every text is escaped.
+
+    Args:
+        result: The record; a rejected or failed case gives a page with its error and remedy.
+        pictures: Key images and plots; none are shown when absent.
+    """
+    environment = Environment(
+        loader=PackageLoader("livercascade.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, signed=signed, share=share)
+    lesions = result.lesions or ()
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        pictures=pictures or ReportPictures(),
+        present=[lesion for lesion in lesions if lesion.present],
+        removed=[lesion for lesion in lesions if not lesion.present],
+        by_id={lesion.id: lesion for lesion in lesions},
+        phases=phases_measured(result),
+        absent=[phase.title for phase in Phase if phase not in {i.phase for i in result.inputs}],
+        headline=headline(result.verdict.joint.patient_class) if result.verdict else "",
+        tone=_tone(result),
+        classes=[(c.value, class_meaning(c)) for c in PatientClass],
+        colours={t: PRINT_COLOURS[t] for t in LESION_TYPES},
+        impressions={t: impression(t) for t in LESION_TYPES},
+        votes={lesion.id: ranked_votes(lesion) for lesion in lesions},
+        windows=WINDOWS,
+        disclaimer=DISCLAIMER,
+        intended_use=INTENDED_USE,
+        not_lirads=NOT_LIRADS,
+        uncertain_meaning=UNCERTAIN_MEANING,
+    )
+
+
+def phases_measured(result: CaseResult) -> list[Phase]:
+    """Phases with a measure in any lesion, in the order of acquisition."""
+    found = {phase for lesion in result.lesions or () for phase in lesion.hu}
+    return [phase for phase in Phase if phase in found]
+
+
+def ranked_votes(lesion: LesionRecord) -> list[tuple[LesionType, float]]:
+    """Types that got votes, the largest share first."""
+    votes = ((lesion_type, value) for lesion_type, value in lesion.votes.items() if value > 0)
+    return sorted(votes, key=lambda vote: (-vote[1], vote[0].priority))
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with a true minus sign, or a dash for none.
+
+    >>> number(-3.26, 1), number(None)
+    ('−3.3', '–')
+    """
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "" if float(text) == 0 else MINUS)
+
+
+def signed(value: float | None) -> str:
+    """A whole number with its sign.
+
+    >>> signed(12.4), signed(-7.0), signed(0.2)
+    ('+12', '−7', '±0')
+    """
+    if value is None:
+        return "–"
+    if round(value) == 0:
+        return "±0"
+    return ("+" if value > 0 else "") + number(value)
+
+
+def share(value: float) -> str:
+    """A share as a percentage.
+
+    >>> share(0.625)
+    '62 %'
+    """
+    return f"{100 * value:.0f} %"
+
+
+def _tone(result: CaseResult) -> str:
+    if not result.status.finished or result.verdict is None:
+        return "stopped"
+    joint = result.verdict.joint.patient_class
+    return "uncertain" if joint is None else joint.group
