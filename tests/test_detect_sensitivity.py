@@ -1,0 +1,116 @@
+"""SensitivityMap equals the literal definition at every factor."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livercascade import SensitivityMap
+from livercascade.detect.sensitivity import SensitivityBuilder
+
+LAWS = settings(max_examples=60, deadline=None)
+FACTORS = st.floats(0.01, 1000.0)
+
+
+def random_logits(seed, integers=False, shape=(3, 4, 5)):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-2, 3, (14, *shape)) if integers else rng.normal(0, 3, (14, *shape))
+    return values.astype(np.float32)
+
+
+def scaled(logits, factor):
+    """Softmax in float64, lesions times f."""
+    exact = logits.astype(np.float64)
+    prob = np.exp(exact - exact.max(axis=0))
+    prob /= prob.sum(axis=0)
+    prob[1:7] *= factor
+    return prob
+
+
+@LAWS
+@given(st.integers(0, 10**6), FACTORS)
+def test_mask_is_the_argmax_of_scaled_probabilities(seed, factor):
+    logits = random_logits(seed)
+    prob = scaled(logits, factor)
+    top = np.sort(prob, axis=0)
+    clear = top[-1] > top[-2] * (1 + 1e-5)
+    mask = SensitivityMap.from_logits(logits).mask(factor)
+    assert clear.mean() > 0.9
+    assert np.array_equal(mask[clear], prob.argmax(axis=0)[clear])
+
+
+@LAWS
+@given(st.integers(0, 10**6))
+def test_factor_one_is_the_plain_argmax_ties_included(seed):
+    logits = random_logits(seed, integers=True)
+    assert np.array_equal(SensitivityMap.from_logits(logits).mask(1.0), logits.argmax(axis=0))
+
+
+def test_a_tie_at_a_factor_above_one_goes_to_the_lowest_label():
+    logits = np.full((14, 1, 1, 2), -50.0, dtype=np.float32)
+    logits[3] = 0.0
+    logits[0, 0, 0, 0] = logits[7, 0, 0, 1] = np.float32(np.log(4.0))
+    assert SensitivityMap.from_logits(logits).mask(4.0).tolist() == [[[0, 3]]]
+
+
+@LAWS
+@given(st.integers(0, 10**6), FACTORS, FACTORS, st.booleans())
+def test_masks_nest_and_types_stay(seed, one, two, pooled):
+    low, high = sorted((one, two))
+    smap = SensitivityMap.from_logits(random_logits(seed), pooled=pooled)
+    small, large = smap.mask(low), smap.mask(high)
+    lesion = (small >= 1) & (small <= 6)
+    assert np.array_equal(small[lesion], large[lesion])
+    other = (large < 1) | (large > 6)
+    assert np.array_equal(small[other], large[other])
+
+
+@LAWS
+@given(st.integers(0, 10**6), st.booleans(), st.integers(1, 5))
+def test_channels_and_slabs_give_the_same_map_as_the_whole(seed, pooled, thickness):
+    logits = random_logits(seed, shape=(7, 4, 5))
+    whole = SensitivityMap.from_logits(logits, pooled=pooled)
+    streamed = SensitivityMap.from_logits((channel for channel in logits), pooled=pooled)
+    builder = SensitivityBuilder((7, 4, 5), pooled=pooled)
+    for z0 in range(0, 7, thickness):
+        builder.write_slab(z0, logits[:, z0 : z0 + thickness])
+    for other in (streamed, builder.finish()):
+        assert np.array_equal(other.best_lesion, whole.best_lesion)
+        assert np.array_equal(other.best_other, whole.best_other)
+        assert np.array_equal(other.margin, whole.margin)
+
+
+@LAWS
+@given(st.integers(0, 10**6), FACTORS)
+def test_pooled_lets_all_lesions_compete_together(seed, factor):
+    logits = random_logits(seed)
+    prob = scaled(logits, factor)
+    others = np.delete(prob, slice(1, 7), axis=0)
+    gap = prob[1:7].sum(axis=0) / others.max(axis=0)
+    mask = SensitivityMap.from_logits(logits, pooled=True).mask(factor)
+    clear = np.abs(np.log(gap)) > 1e-4
+    assert np.array_equal(((mask >= 1) & (mask <= 6))[clear], (gap > 1)[clear])
+    lesion = (mask >= 1) & (mask <= 6)
+    assert np.array_equal(mask[lesion], (1 + logits[1:7].argmax(axis=0))[lesion])
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_bad_factors_are_refused(factor):
+    with pytest.raises(ValueError, match="above 0"):
+        SensitivityMap.from_logits(random_logits(0)).mask(factor)
+
+
+def test_bad_channels_and_slabs_are_refused():
+    logits = random_logits(0)
+    with pytest.raises(ValueError, match="14 channels are needed, got 13"):
+        SensitivityMap.from_logits(logits[:13])
+    with pytest.raises(ValueError, match="more than 14"):
+        SensitivityMap.from_logits([*logits, logits[0]])
+    with pytest.raises(ValueError, match="has shape"):
+        SensitivityMap.from_logits([*logits[:13], logits[0, :2]])
+    builder = SensitivityBuilder((4, 4, 5))
+    builder.write_slab(0, logits)
+    with pytest.raises(ValueError, match="does not fit"):
+        builder.write_slab(2, logits)
+    with pytest.raises(ValueError, match="slice 3"):
+        builder.finish()
