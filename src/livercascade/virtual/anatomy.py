@@ -16,6 +16,7 @@ from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+from livercascade.virtual.vessels import VesselTree, curve
 
 Field = Float32[np.ndarray, "z y x"]
 ABDOMINAL = (Tissue.FAT, Tissue.BOWEL_WALL, Tissue.BOWEL_CONTENT, Tissue.BOWEL_GAS, Tissue.STOOL, Tissue.FLUID)
@@ -31,7 +32,7 @@ class Anatomy:
     """
 
     canvas: Canvas
-    hilum: Float64[np.ndarray, "3"]
+    hilum: Float64[np.ndarray, " 3"]
 
 
 def make_anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
@@ -57,7 +58,7 @@ def blank_canvas(habitus: Habitus, settings: VirtualSettings) -> Canvas:
 def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Sculptor:
     canvas = blank_canvas(habitus, settings)
     axes = [
-        np.linspace(a[0], a[-1], max(int(round(float(a[-1] - a[0]) / COARSE_MM)) + 1, 8), dtype=np.float32)
+        np.linspace(a[0], a[-1], max(round(float(a[-1] - a[0]) / COARSE_MM) + 1, 8), dtype=np.float32)
         for a in (canvas.z, canvas.y, canvas.x)
     ]
     grids = np.meshgrid(*axes, indexing="ij")
@@ -186,7 +187,9 @@ class _Trunk:
             gaps = np.where(disc, 50.0, arch).astype(np.float32)
             self.s.fill(gaps, (0.0, Tissue.CORTICAL_BONE), (-2.0, Tissue.MARROW))
         spinous = self.s.ellipsoid((0.0, back + 20.0, 0.0), (900.0, 15.0, 4.0))
-        self.s.fill(np.where(disc, 50.0, spinous).astype(np.float32), (0.0, Tissue.CORTICAL_BONE), (-1.8, Tissue.MARROW))
+        self.s.fill(
+            np.where(disc, 50.0, spinous).astype(np.float32), (0.0, Tissue.CORTICAL_BONE), (-1.8, Tissue.MARROW)
+        )
         z = np.linspace(float(canvas.z[0]), float(canvas.z[-1]), 12)
         canal = np.stack([z, np.full(12, back - 2.0), np.zeros(12)], axis=1)
         canvas.tube(canal, np.full(12, 8.5), Tissue.SPINAL_CANAL)
@@ -255,7 +258,7 @@ class _Trunk:
 
     def _liver_shape(self) -> Field:
         h, s = self.h, self.s
-        half_y, half_x = h.cavity
+        half_x = h.cavity[1]
         along = np.clip((s.x + half_x) / (h.left_lobe + half_x), 0.0, 1.2)
         height = h.liver_height * (1.0 - 0.72 * along ** self.rng.uniform(1.0, 1.6))
         bottom = -height + 0.42 * np.clip(s.y + 10.0, 0, 200) - 0.10 * np.clip(-s.y - 20.0, 0, 100)
@@ -292,7 +295,9 @@ class _Trunk:
             float(-38.0 + self.rng.normal(0, 8)),
             float(-45.0 + self.rng.normal(0, 8)),
         )
-        gall = self.s.ellipsoid(centre, (27.0 * size, 17.0 * size, 14.0 * size), tilt=float(self.rng.uniform(-0.7, 0.2)))
+        gall = self.s.ellipsoid(
+            centre, (27.0 * size, 17.0 * size, 14.0 * size), tilt=float(self.rng.uniform(-0.7, 0.2))
+        )
         only = (*ABDOMINAL, Tissue.LIVER, Tissue.STOMACH_WALL)
         self.s.fill(gall, (0.0, Tissue.GALLBLADDER_WALL), (-2.0, Tissue.BILE), only=only)
 
@@ -313,9 +318,11 @@ class _Trunk:
         canvas.tube(splenic, np.linspace(0.75, 0.5, len(splenic)) * width, Tissue.PORTAL_TRUNK, over)
         down = confluence + np.outer(np.linspace(0, 1, 6), np.array([-110.0, -18.0, 6.0]))
         canvas.tube(down, np.full(6, 0.8 * width), Tissue.MESENTERIC_VESSEL, over)
-        trunk = self._curve(confluence, self.hilum, 6, 4.0)
+        trunk = curve(confluence, self.hilum, 6, 4.0, self.rng)
         canvas.tube(trunk, np.full(6, width), Tissue.PORTAL_TRUNK, (*over, Tissue.LIVER, Tissue.GALLBLADDER_WALL))
-        artery = self._curve(np.array([-95.0, self.h.spine_y - 42.0, 8.0]), self.hilum + np.array([0, -9.0, 4.0]), 8, 6.0)
+        artery = curve(
+            np.array([-95.0, self.h.spine_y - 42.0, 8.0]), self.hilum + np.array([0, -9.0, 4.0]), 8, 6.0, self.rng
+        )
         canvas.tube(artery, np.full(8, 2.3), Tissue.HEPATIC_ARTERY, over)
 
     def _great_vessels(self) -> None:
@@ -351,56 +358,23 @@ class _Trunk:
                 self.s.canvas.tube(points, np.full(count, 3.0), Tissue.MARROW)
 
     def _portal_tree(self) -> None:
-        only = (Tissue.LIVER,)
-        width = self.rng.uniform(5.0, 7.0)
-        for target in ((-70.0, 10.0, -85.0), (-75.0, -25.0, 15.0), (-45.0, 5.0, -75.0)):
-            goal = np.array(target) + self.rng.normal(0, 9, 3)
-            self._branch(self.hilum, goal, width, 4, Tissue.PORTAL_BRANCH, only)
+        goals = [np.array(g) for g in ((-70.0, 10.0, -85.0), (-75.0, -25.0, 15.0), (-45.0, 5.0, -75.0))]
+        VesselTree(self.s.canvas, self.rng).portal(self.hilum, goals)
 
     def _hepatic_veins(self) -> None:
-        only = (Tissue.LIVER,)
         root = np.array([-22.0, self.h.spine_y - 50.0, -26.0])
-        width = self.rng.uniform(4.0, 6.0)
-        for target in ((-75.0, 15.0, -100.0), (-80.0, -45.0, -60.0), (-60.0, -35.0, 25.0), (-120.0, 10.0, -80.0)):
-            goal = np.array(target) + self.rng.normal(0, 10, 3)
-            self._branch(root, goal, width, 3, Tissue.HEPATIC_VEIN, only)
-
-    def _curve(
-        self, start: Float64[np.ndarray, "3"], end: Float64[np.ndarray, "3"], count: int, sway: float
-    ) -> Float64[np.ndarray, "n 3"]:
-        t = np.linspace(0, 1, count)[:, None]
-        bend = self.rng.normal(0, sway, 3) * 4 * t * (1 - t)
-        return start + (end - start) * t + bend
-
-    def _branch(
-        self,
-        start: Float64[np.ndarray, "3"],
-        end: Float64[np.ndarray, "3"],
-        radius: float,
-        depth: int,
-        value: int,
-        only: tuple[int, ...],
-    ) -> None:
-        points = self._curve(start, end, 6, 5.0)
-        self.s.canvas.tube(points, np.linspace(radius, 0.75 * radius, 6), value, only)
-        if value == Tissue.PORTAL_BRANCH and radius > 1.5:
-            beside = points + self.rng.normal(0, 1.0, 3) + np.array([0.0, -0.9 * radius, 1.5])
-            self.s.canvas.tube(beside, np.full(6, max(0.28 * radius, 0.7)), Tissue.HEPATIC_ARTERY, only)
-        if depth == 0 or radius < 1.0:
-            return
-        length = float(np.linalg.norm(end - start))
-        for _ in range(2 if depth > 1 else 3):
-            at = points[int(self.rng.integers(2, 6))]
-            heading = (end - start) / max(length, 1e-6) + self.rng.normal(0, 0.75, 3)
-            step = heading / np.linalg.norm(heading) * length * self.rng.uniform(0.55, 0.85)
-            self._branch(at, at + step, radius * self.rng.uniform(0.55, 0.75), depth - 1, value, only)
+        ends = ((-75.0, 15.0, -100.0), (-80.0, -45.0, -60.0), (-60.0, -35.0, 25.0), (-120.0, 10.0, -80.0))
+        VesselTree(self.s.canvas, self.rng).veins(root, [np.array(g) for g in ends])
 
     def _table(self) -> None:
-        canvas = self.s.canvas
-        curve = self.h.half_depth + 6.0 + 18.0 * (1 - np.clip(np.abs(canvas.x) / 210.0, 0, 1) ** 2)
-        sheet = np.abs(canvas.y[:, None] - curve[None, :]) < 2.2
-        air = canvas.tissue == Tissue.AIR
-        canvas.tissue[air & sheet[None]] = Tissue.TABLE
+        paint_table(self.s.canvas, self.h.half_depth)
+
+
+def paint_table(canvas: Canvas, half_depth: float) -> None:
+    """The couch under the patient, in the air behind ``half_depth`` mm."""
+    curved = half_depth + 6.0 + 18.0 * (1 - np.clip(np.abs(canvas.x) / 210.0, 0, 1) ** 2)
+    sheet = np.abs(canvas.y[:, None] - curved[None, :]) < 2.2
+    canvas.tissue[(canvas.tissue == Tissue.AIR) & sheet[None]] = Tissue.TABLE
 
 
 def liver_volume_ml(canvas: Canvas) -> float:

@@ -25,9 +25,9 @@ class Canvas:
     """
 
     tissue: UInt8[np.ndarray, "z y x"]
-    z: Float32[np.ndarray, "z"]
-    y: Float32[np.ndarray, "y"]
-    x: Float32[np.ndarray, "x"]
+    z: Float32[np.ndarray, " z"]
+    y: Float32[np.ndarray, " y"]
+    x: Float32[np.ndarray, " x"]
 
     @property
     def voxel_ml(self) -> float:
@@ -56,7 +56,7 @@ class Canvas:
     def tube(
         self,
         points: Float64[np.ndarray, "n 3"],
-        radii: Float64[np.ndarray, "n"],
+        radii: Float64[np.ndarray, " n"],
         value: int,
         only: tuple[int, ...] | None = None,
     ) -> None:
@@ -73,8 +73,8 @@ class Canvas:
 
     def _segment(
         self,
-        start: Float64[np.ndarray, "3"],
-        end: Float64[np.ndarray, "3"],
+        start: Float64[np.ndarray, " 3"],
+        end: Float64[np.ndarray, " 3"],
         r0: float,
         r1: float,
         value: int,
@@ -184,7 +184,7 @@ class Sculptor:
         return (boxes[0], boxes[1], boxes[2]), part
 
 
-def _linear(values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, "n"]) -> np.ndarray:
+def _linear(values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, " n"]) -> np.ndarray:
     low = np.clip(np.floor(at).astype(int), 0, values.shape[axis] - 2)
     weight = (at - low).astype(np.float32)
     shape = [1, 1, 1]

@@ -46,9 +46,7 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
     return place
 
 
-def make_cohort(
-    seeds: Sequence[int], settings: VirtualSettings, folder: Path, *, workers: int = 1
-) -> Iterator[Path]:
+def make_cohort(seeds: Sequence[int], settings: VirtualSettings, folder: Path, *, workers: int = 1) -> Iterator[Path]:
     """Make and write the patients of ``seeds``, yielding each folder when it is done; finished ones are skipped.
 
     Args:

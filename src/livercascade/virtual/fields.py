@@ -10,9 +10,7 @@ from scipy import ndimage
 from livercascade.data.grid import Shape, Triple
 
 
-def smooth_noise(
-    shape: Shape, sigma: float | Triple, rng: np.random.Generator
-) -> Float32[np.ndarray, "z y x"]:
+def smooth_noise(shape: Shape, sigma: float | Triple, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
     """Gaussian random field ``[z, y, x]``, mean 0, SD 1, correlation length ``sigma`` in voxels (per axis)."""
     white = rng.standard_normal(shape, dtype=np.float32)
     field = np.asarray(ndimage.gaussian_filter(white, sigma, mode="wrap"), dtype=np.float32)

@@ -100,7 +100,7 @@ class Palette:
         """How many more parts can be given out."""
         return LAST_PART + 1 - self.used
 
-    def add(self, curve: Float32[np.ndarray, "4"], label: int) -> int:
+    def add(self, curve: Float32[np.ndarray, " 4"], label: int) -> int:
         """New tissue value with this HU curve and label."""
         value = self.used
         self.used += 1
@@ -120,15 +120,12 @@ def draw_volume(label: LesionType, rng: np.random.Generator, *, small: bool = Fa
 
 def draw_pattern(label: LesionType, volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
     """Sub-type of a lesion with its curves before the patient's own factors."""
-    makers = {
-        LesionType.HCC: _hcc,
-        LesionType.ICC: _icc,
-        LesionType.META: _meta,
-        LesionType.HEM: _hem,
-        LesionType.OTHER: _other,
-        LesionType.CYST: _cyst,
-    }
-    return makers[label](volume_ml, physiology, rng)
+    if label is LesionType.HCC:
+        return _hcc(volume_ml, rng)
+    if label is LesionType.HEM:
+        return _hem(volume_ml, physiology, rng)
+    makers = {LesionType.ICC: _icc, LesionType.META: _meta, LesionType.OTHER: _other, LesionType.CYST: _cyst}
+    return makers[label](rng)
 
 
 def _pick(rng: np.random.Generator, patterns: Sequence[tuple[float, Pattern]]) -> Pattern:
@@ -136,7 +133,7 @@ def _pick(rng: np.random.Generator, patterns: Sequence[tuple[float, Pattern]]) -
     return patterns[int(rng.choice(len(patterns), p=weights / weights.sum()))][1]
 
 
-def _hcc(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+def _hcc(volume_ml: float, rng: np.random.Generator) -> Pattern:
     apex = 105.0 + rng.normal(0, 18)
     classic: Curve = (46, apex, 88 + rng.normal(0, 9), 71 + rng.normal(0, 7))
     capsule: Curve = (48, 55, 100, 103)
@@ -159,13 +156,13 @@ def _hcc(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> 
     )
 
 
-def _icc(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+def _icc(rng: np.random.Generator) -> Pattern:
     core: Curve = (36, 48 + rng.normal(0, 6), 62 + rng.normal(0, 8), 92 + rng.normal(0, 12))
     rim: Curve = (40, 88 + rng.normal(0, 13), 98 + rng.normal(0, 12), 92 + rng.normal(0, 8))
     return Pattern("ICC mass-forming", core, rim, float(rng.uniform(3, 8)), (34, 42, 52, 70), "inside", 0.2, 0.18)
 
 
-def _meta(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+def _meta(rng: np.random.Generator) -> Pattern:
     centre: Curve = (40, 47 + rng.normal(0, 6), 58 + rng.normal(0, 10), 62 + rng.normal(0, 9))
     rim: Curve = (43, 82 + rng.normal(0, 12), 84 + rng.normal(0, 10), 72)
     necrosis: Curve = (25, 27, 30, 32)
@@ -191,13 +188,15 @@ def _hem(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> 
     rest: Curve = (40, 44, float(44 + fill * (aorta[2] - 44)), float(70 + rng.uniform(0.4, 1.0) * (aorta[3] - 70)))
     scar: Curve = (35, 36, 40, 45)
     if volume_ml > 64:
-        return Pattern("Hem giant", rest, None, 8, pool, "edge", 0.4, 0.14) if rng.random() < 0.5 else Pattern(
-            "Hem giant with scar", rest, pool, 7.0, scar, "centre", 0.25, 0.14
+        return (
+            Pattern("Hem giant", rest, None, 8, pool, "edge", 0.4, 0.14)
+            if rng.random() < 0.5
+            else Pattern("Hem giant with scar", rest, pool, 7.0, scar, "centre", 0.25, 0.14)
         )
     return Pattern("Hem typical", rest, None, 6.0, pool, "edge", float(rng.uniform(0.3, 0.6)), 0.12)
 
 
-def _other(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+def _other(rng: np.random.Generator) -> Pattern:
     fnh: Curve = (51, 118 + rng.normal(0, 12), 112 + rng.normal(0, 14), 90)
     return _pick(
         rng,
@@ -212,7 +211,7 @@ def _other(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -
     )
 
 
-def _cyst(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+def _cyst(rng: np.random.Generator) -> Pattern:
     level = 6.0 + rng.normal(0, 5)
     return Pattern("cyst", (level, level + 1, level + 2, level + 2), ripple=0.04, jitter=2.0)
 
@@ -228,9 +227,9 @@ def paint_lesion(
     if place is None:
         return None
     box, depth, inside, centre = place
-    curves: dict[str, Float32[np.ndarray, "4"]] = {}
+    curves: dict[str, Float32[np.ndarray, " 4"]] = {}
     shift = np.array([rng.normal(0, 4), *([rng.normal(0, pattern.jitter)] * 3)])
-    for zone, mask in _zones(pattern, depth, inside, canvas, box, rng):
+    for zone, mask in _zones(pattern, depth, inside, canvas, rng):
         base = {"core": pattern.core, "rim": pattern.rim, "spots": pattern.spots}[zone]
         assert base is not None
         curves[zone] = (physiology.enhance(base) + shift).astype(np.float32)
@@ -305,7 +304,6 @@ def _zones(
     depth: Float32[np.ndarray, "z y x"],
     inside: Bool[np.ndarray, "z y x"],
     canvas: Canvas,
-    box: Box,
     rng: np.random.Generator,
 ) -> list[tuple[str, Bool[np.ndarray, "z y x"]]]:
     """Zones from the first painted to the last."""
@@ -327,4 +325,3 @@ def _zones(
     if zone.any():
         zones.append(("spots", zone))
     return zones
-

@@ -43,7 +43,7 @@ class Mimic:
 
 def paint_mimics(
     anatomy: Anatomy, habitus: Habitus, palette: Palette, physiology: Physiology, rng: np.random.Generator
-) -> tuple[list[Mimic], UInt8[np.ndarray, "256"]]:
+) -> tuple[list[Mimic], UInt8[np.ndarray, " 256"]]:
     """Paint a random choice of mimics into the liver.
 
     Returns:
@@ -118,9 +118,7 @@ def _paint(anatomy: Anatomy, family: MimicFamily, value: int, rng: np.random.Gen
     return _summary(canvas, family, value)
 
 
-def _index(
-    family: MimicFamily, canvas: Canvas, spots: np.ndarray, anatomy: Anatomy, rng: np.random.Generator
-) -> int:
+def _index(family: MimicFamily, canvas: Canvas, spots: np.ndarray, anatomy: Anatomy, rng: np.random.Generator) -> int:
     """Focal fat and sparing sit near the hilum and falciform fissure; wedges under the capsule; others anywhere."""
     place = np.stack([canvas.z[spots[:, 0]], canvas.y[spots[:, 1]], canvas.x[spots[:, 2]]], axis=1)
     distance = np.linalg.norm(place - anatomy.hilum, axis=1)

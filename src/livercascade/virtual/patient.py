@@ -11,6 +11,7 @@ from jaxtyping import Int16, UInt8
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, liver_volume_ml, make_anatomy
+from livercascade.virtual.atlas import make_atlas_anatomy
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.habitus import Habitus, draw_habitus
 from livercascade.virtual.lesions import Palette, PlacedLesion, PlannedLesion, draw_volume, paint_lesion
@@ -89,15 +90,15 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     return _finish(seed, settings, anatomy, (habitus, physiology), palette, (lesions, mimics, families), rng)
 
 
-def _anatomy(
-    habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
-) -> tuple[Anatomy, Habitus]:
+def _anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> tuple[Anatomy, Habitus]:
+    """Body from a real label map or from the procedural builder, as the settings say."""
+    if settings.anatomies and rng.random() < settings.anatomy_share:
+        path = settings.anatomies[int(rng.integers(len(settings.anatomies)))]
+        return make_atlas_anatomy(path, habitus, settings, rng)
     return make_anatomy(habitus, settings, rng), habitus
 
 
-def _plan_lesions(
-    intended: PatientClass, settings: VirtualSettings, rng: np.random.Generator
-) -> list[PlannedLesion]:
+def _plan_lesions(intended: PatientClass, settings: VirtualSettings, rng: np.random.Generator) -> list[PlannedLesion]:
     training = settings.mix is CaseMix.TRAINING
     plan: list[PlannedLesion] = []
     if intended is not PatientClass.NORMAL:
@@ -156,7 +157,7 @@ def _finish(
     anatomy: Anatomy,
     state: tuple[Habitus, Physiology],
     palette: Palette,
-    truth: tuple[list[PlacedLesion], list[Mimic], UInt8[np.ndarray, "256"]],
+    truth: tuple[list[PlacedLesion], list[Mimic], UInt8[np.ndarray, " 256"]],
     rng: np.random.Generator,
 ) -> VirtualPatient:
     canvas = anatomy.canvas
@@ -186,6 +187,4 @@ def _grid(canvas: Canvas, subslices: int) -> Grid:
     fine = float(canvas.z[1] - canvas.z[0])
     spacing = (fine * subslices, float(canvas.y[1] - canvas.y[0]), float(canvas.x[1] - canvas.x[0]))
     first = float(canvas.z[:subslices].mean())
-    return Grid.axial(
-        (depth // subslices, height, width), spacing, (float(canvas.x[0]), float(canvas.y[0]), first)
-    )
+    return Grid.axial((depth // subslices, height, width), spacing, (float(canvas.x[0]), float(canvas.y[0]), first))

@@ -68,13 +68,13 @@ class Physiology:
     timing: str
     iodine: float
 
-    def enhance(self, curve: tuple[float, float, float, float]) -> Float32[np.ndarray, "4"]:
+    def enhance(self, curve: tuple[float, float, float, float]) -> Float32[np.ndarray, " 4"]:
         """HU of a tissue with this textbook curve in this patient: its gains over NC scaled by iodine."""
         values = np.asarray(curve, dtype=np.float32)
         return (values[0] + (values - values[0]) * np.float32(self.iodine)).astype(np.float32)
 
     @property
-    def liver(self) -> Float32[np.ndarray, "4"]:
+    def liver(self) -> Float32[np.ndarray, " 4"]:
         """HU of this patient's liver per phase."""
         return self.hu[:, Tissue.LIVER]
 
@@ -103,7 +103,7 @@ def _draw(
     sd: tuple[float, float, float, float],
     wide: float,
     rng: np.random.Generator,
-) -> Float32[np.ndarray, "4"]:
+) -> Float32[np.ndarray, " 4"]:
     curve = physiology.enhance(mean)
     shared = rng.normal(0, sd[0] * wide)
     own = np.array([0.0, *(rng.normal(0, s * wide) for s in sd[1:])])
@@ -112,7 +112,7 @@ def _draw(
 
 def _liver(
     physiology: Physiology, habitus: Habitus, wide: float, rng: np.random.Generator
-) -> Float32[np.ndarray, "4"]:
+) -> Float32[np.ndarray, " 4"]:
     mean, sd = _LIVER_CIRRHOTIC if habitus.cirrhotic else _LIVER_NORMAL
     curve = _draw(physiology, mean, sd, wide, rng)
     if habitus.fat_fraction > 0:

@@ -89,7 +89,7 @@ def scan_phases(
 
 
 def true_labels(
-    canvas: Canvas, table: UInt8[np.ndarray, "256"], subslices: int, *, classes: int = NUM_CLASSES
+    canvas: Canvas, table: UInt8[np.ndarray, " 256"], subslices: int, *, classes: int = NUM_CLASSES
 ) -> UInt8[np.ndarray, "z y x"]:
     """Label of most of each slice's thickness; a lesion wins ties, then the lowest label."""
     fine = table[canvas.tissue]
@@ -105,7 +105,7 @@ def true_labels(
 
 
 def _expose(
-    canvas: Canvas, hu: Float32[np.ndarray, "256"], shift: tuple[int, int, int], subslices: int
+    canvas: Canvas, hu: Float32[np.ndarray, " 256"], shift: tuple[int, int, int], subslices: int
 ) -> Float32[np.ndarray, "z y x"]:
     """Mean HU over each slice's thickness of the map displaced by ``shift``."""
     depth, height, width = canvas.tissue.shape

@@ -72,7 +72,7 @@ _LABELS = {
 }
 
 
-def tissue_labels() -> UInt8[np.ndarray, "256"]:
+def tissue_labels() -> UInt8[np.ndarray, " 256"]:
     """Label 0-13 of every tissue value; parts of lesions are filled in by their makers."""
     table = np.full(256, BACKGROUND, dtype=np.uint8)
     for tissue, organ in _LABELS.items():
