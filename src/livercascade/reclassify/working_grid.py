@@ -135,7 +135,7 @@ def resample_lesions(lesions: LesionSet, source: Grid, target: Grid) -> LesionSe
     return LesionSet(moved, target.shape, target.spacing)
 
 
-def _resample_lesion(lesion: Lesion, nearest: list[Int[np.ndarray, " n"]], target: Grid) -> Lesion:
+def _resample_lesion(lesion: Lesion, nearest: list[Int[np.ndarray, " _"]], target: Grid) -> Lesion:
     hits = [np.flatnonzero((i >= s.start) & (i < s.stop)) for i, s in zip(nearest, lesion.bbox, strict=True)]
     picked = [i[h] - s.start for i, h, s in zip(nearest, hits, lesion.bbox, strict=True)]
     mask = lesion.mask[np.ix_(*picked)]
@@ -154,7 +154,7 @@ def _index_map(source: Grid, target: Grid) -> tuple[Float[np.ndarray, " 3"], Flo
     return start, np.asarray(target.spacing) / np.asarray(source.spacing)
 
 
-def _nearest(source: Grid, target: Grid) -> list[Int[np.ndarray, " n"]]:
+def _nearest(source: Grid, target: Grid) -> list[Int[np.ndarray, " _"]]:
     start, step = _index_map(source, target)
     shape: Shape = target.shape
     return [np.floor(s + d * np.arange(n) + 0.5).astype(np.int64) for s, d, n in zip(start, step, shape, strict=True)]

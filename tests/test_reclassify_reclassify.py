@@ -1,0 +1,174 @@
+"""reclassify: scores, votes and verdicts with networks whose answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livercascade import reclassify, seg2det
+from livercascade.data.labels import LesionType, Organ
+from livercascade.reclassify.patches import PatchVolume, Scheme, patch_labels
+from livercascade.reclassify.reclassify import (
+    ReclassifySettings,
+    ScoreMode,
+    Verdict,
+    elect,
+    make_patches,
+    score_of,
+)
+
+SPACING = (5.0, 0.78, 0.78)
+VOXEL_ML = float(np.prod(SPACING)) / 1000
+LAWS = settings(max_examples=40, deadline=None)
+FAST = {"n_original": 2, "n_shuffled": 2}
+
+
+def patient(*boxes):
+    """Liver block with lesions ``(label, z, y, x, sizes)``; the image holds 10 times the label."""
+    mask = np.full((14, 100, 110), Organ.LIVER, dtype=np.uint8)
+    for label, first, size in boxes:
+        mask[tuple(slice(f, f + s) for f, s in zip(first, size, strict=True))] = label
+    image = (10 * mask)[None].astype(np.float32)
+    return PatchVolume.of(image, patch_labels(mask), SPACING, (-99.0,)), seg2det(mask, SPACING, min_volume_ml=0.0)
+
+
+def says(answer):
+    """Network that gives each voxel the class ``answer(value)`` of its image value."""
+
+    def network(images):
+        classes = answer(images[:, 0])
+        return (np.arange(8)[None, :, None, None, None] == classes[:, None]).astype(np.float32)
+
+    return network
+
+
+def reader(images):
+    return np.where(images > 0, np.rint(images / 10), 0).astype(int)
+
+
+TWO = ((3, (4, 20, 20), (3, 12, 12)), (6, (8, 60, 70), (2, 14, 14)))
+
+
+def run(volume, proposals, answer, seed=0, **choices):
+    return reclassify(
+        proposals, volume, says(answer), ReclassifySettings(**{**FAST, **choices}), np.random.default_rng(seed)
+    )
+
+
+def test_a_network_that_sees_the_lesion_keeps_it_with_its_whole_volume_as_score():
+    volume, proposals = patient(*TWO)
+    result = run(volume, proposals, reader)
+    assert [o.verdict for o in result.outcomes] == [Verdict.KEPT, Verdict.KEPT]
+    for lesion, outcome in zip(proposals, result.outcomes, strict=True):
+        assert outcome.score == pytest.approx(lesion.volume_ml)
+        assert outcome.votes == {lesion.label: 1.0}
+        assert (outcome.patches, outcome.shuffled_patches, outcome.no_room) == (4, 2, False)
+    assert [x.label for x in result.lesions] == [x.label for x in proposals]
+
+
+def test_a_network_that_sees_liver_removes_all_and_says_why():
+    volume, proposals = patient(*TWO)
+    result = run(volume, proposals, lambda image: np.full(image.shape, 7))
+    assert len(result.lesions) == 0
+    for lesion, outcome in zip(proposals, result.outcomes, strict=True):
+        assert outcome.verdict is Verdict.REMOVED and outcome.score == 0.0 and not outcome.votes
+        assert outcome.new_label is lesion.label and "below 0.50" in outcome.reason
+
+
+def test_type_is_by_vote_and_the_score_ignores_it():
+    volume, proposals = patient(*TWO)
+    result = run(volume, proposals, lambda image: np.where(reader(image) < 7, 2, 7))
+    assert {o.verdict for o in result.outcomes} == {Verdict.RELABELLED}
+    assert [x.label for x in result.lesions] == [LesionType.ICC] * 2
+    for before, after, outcome in zip(proposals, result.lesions, result.outcomes, strict=True):
+        assert outcome.score == pytest.approx(before.volume_ml)
+        assert np.array_equal(before.mask, after.mask) and outcome.lesion is before
+        assert "ICC instead of" in outcome.reason
+    kept = run(volume, proposals, lambda image: np.where(reader(image) < 7, 2, 7), relabel=False)
+    assert [x.label for x in kept.lesions] == [x.label for x in proposals]
+
+
+def test_large_proposals_pass_by():
+    volume, proposals = patient(*TWO)
+    limit = (proposals[0].volume_ml + proposals[1].volume_ml) / 2
+    result = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=limit)
+    assert [o.verdict for o in result.outcomes] == [Verdict.BYPASSED, Verdict.REMOVED]
+    assert result.outcomes[0].score is None and result.outcomes[0].patches == 0
+    at_limit = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=proposals[0].volume_ml)
+    assert at_limit.outcomes[0].verdict is Verdict.REMOVED
+
+
+def test_small_proposals_cannot_reach_the_volume_threshold_but_the_other_modes():
+    volume, proposals = patient((3, (5, 30, 30), (2, 6, 6)))
+    assert proposals[0].volume_ml < 0.5
+    verdicts = {m: run(volume, proposals, reader, score=m).outcomes[0].verdict for m in ScoreMode}
+    assert verdicts[ScoreMode.VOLUME] is Verdict.REMOVED
+    assert verdicts[ScoreMode.RATIO] is verdicts[ScoreMode.ADAPTIVE] is Verdict.KEPT
+
+
+def test_without_lesion_shuffling_no_patch_is_moved():
+    volume, proposals = patient(*TWO)
+    result = run(volume, proposals, reader, shuffled=False)
+    assert all((o.patches, o.shuffled_patches, o.no_room) == (4, 0, False) for o in result.outcomes)
+
+
+def test_without_room_original_patches_take_the_place_and_it_is_flagged():
+    volume, proposals = patient((1, (1, 5, 5), (12, 60, 100)))
+    outcome = run(volume, proposals, reader, bypass_ml=1000.0).outcomes[0]
+    assert outcome.no_room and outcome.patches == 4 and outcome.shuffled_patches == 0
+
+
+def test_equal_generators_give_equal_verdicts_and_proposals_do_not_disturb_each_other():
+    volume, proposals = patient(*TWO)
+    noisy = lambda image: np.where(np.sin(image.cumsum(axis=2)) > 0, 4, 7)  # noqa: E731
+    one, two = run(volume, proposals, noisy, seed=3), run(volume, proposals, noisy, seed=3)
+    assert [o.score for o in one.outcomes] == [o.score for o in two.outcomes]
+    alone = run(volume, proposals.where([True, False]), noisy, seed=3)
+    assert alone.outcomes[0].score == one.outcomes[0].score
+
+
+def test_ten_patches_half_of_them_shuffled_are_the_default():
+    volume, proposals = patient(*TWO)
+    patches = make_patches(proposals[0], volume, ReclassifySettings(), np.random.default_rng(0))
+    assert [p.scheme for p in patches] == [Scheme.ORIGINAL_POSITIVE] * 5 + [Scheme.SHUFFLED_POSITIVE] * 5
+
+
+@LAWS
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(1, 900)), min_size=1, max_size=10))
+def test_scores_obey_their_definitions(counts):
+    overlap = np.array([min(a, b) for a, b in counts])
+    sizes = np.array([b for _, b in counts])
+    volume, _ = score_of(overlap, sizes, VOXEL_ML, ReclassifySettings())
+    ratio, _ = score_of(overlap, sizes, VOXEL_ML, ReclassifySettings(score=ScoreMode.RATIO))
+    same, limit = score_of(overlap, sizes, VOXEL_ML, ReclassifySettings(score=ScoreMode.ADAPTIVE))
+    assert volume == pytest.approx(sum(overlap) * VOXEL_ML / len(counts)) and volume == same
+    assert 0 <= ratio <= 1
+    assert limit <= 0.5 and limit <= 0.5 * sizes.mean() * VOXEL_ML + 1e-9
+    assert volume <= sizes.max() * VOXEL_ML + 1e-9
+
+
+@LAWS
+@given(st.lists(st.integers(0, 5), min_size=6, max_size=6), st.sampled_from(LesionType))
+def test_election_takes_the_most_votes_then_the_current_label_then_priority(votes, current):
+    winner = elect(np.array(votes), current)
+    assert votes[winner - 1] == max(votes)
+    if votes[current - 1] == max(votes):
+        assert winner is current
+    else:
+        assert winner == 1 + votes.index(max(votes))
+
+
+def test_wrong_settings_and_sets_are_refused():
+    volume, proposals = patient(*TWO)
+    for wrong in ({"n_original": 0, "n_shuffled": 0}, {"n_original": -1}, {"ratio": 1.5}, {"threshold_ml": -1.0}):
+        with pytest.raises(ValueError, match=r"patch|range"):
+            ReclassifySettings(**wrong)
+    with pytest.raises(ValueError, match="1 lesions"):
+        reclassify(
+            proposals,
+            volume,
+            says(reader),
+            ReclassifySettings(),
+            np.random.default_rng(0),
+            on_volume=proposals.where([True, False]),
+        )
