@@ -50,7 +50,7 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         colours={t: PRINT_COLOURS[t] for t in LESION_TYPES},
         impressions={t: impression(t) for t in LESION_TYPES},
         votes={lesion.id: ranked_votes(lesion) for lesion in lesions},
-        windows=WINDOWS,
+        windows={phase: (float(low), float(high)) for phase, (low, high) in WINDOWS.items()},
         disclaimer=DISCLAIMER,
         intended_use=INTENDED_USE,
         not_lirads=NOT_LIRADS,
@@ -96,12 +96,12 @@ def signed(value: float | None) -> str:
 
 
 def share(value: float) -> str:
-    """A share as a percentage.
+    """A share as a percentage, unbreakable.
 
     >>> share(0.625)
-    '62 %'
+    '62\\xa0%'
     """
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}\u00a0%"
 
 
 def _tone(result: CaseResult) -> str:

@@ -352,7 +352,7 @@ def sweep_plot(rows: Sequence[SweepRow]) -> Picture:
     left = figure.add_axes((0.06, 0.19, 0.41, 0.66))
     right = figure.add_axes((0.57, 0.19, 0.41, 0.66))
     factors = [row.factor for row in rows]
-    _sweep_lines(left, factors, [row.lesions for row in rows], rows, volume=False)
+    _sweep_lines(left, factors, [float(row.lesions) for row in rows], rows, volume=False)
     _sweep_lines(right, factors, [row.volume_ml for row in rows], rows, volume=True)
     _title(left, "lesions")
     _title(right, "volume (ml)")
@@ -378,7 +378,7 @@ def _sweep_lines(
     plot.xaxis.set_minor_locator(NullLocator())
     plot.set_xticks(list(factors), [f"{factor:g}" for factor in factors])
     plot.set_xlabel("sensitivity factor f", fontsize=7.5, color=MUTED, labelpad=2)
-    plot.set_ylim(0, max(*totals, 1) * 1.12)
+    plot.set_ylim(0, max(*totals, 1.0) * 1.12)
     _plain(plot)
 
 
@@ -391,17 +391,16 @@ def _plain(plot: Plot) -> None:
 
 
 def _figure(width: int, height: int) -> Figure:
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
 
 
 def _picture(figure: Figure, alt: str) -> Picture:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint16)
     # Noise in the lowest bits is most of a CT picture's size and is not seen.
-    pixels = np.asarray(Image.open(buffer).convert("RGB")).astype(np.uint16)
-    image = Image.fromarray(((pixels + GREY_STEP // 2) // GREY_STEP * GREY_STEP).clip(0, 255).astype(np.uint8))
+    coarse = ((pixels + GREY_STEP // 2) // GREY_STEP * GREY_STEP).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(coarse)
     packed = BytesIO()
     image.save(packed, format="png", optimize=True)
     return Picture(packed.getvalue(), alt, image.width, image.height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -176,7 +176,7 @@ class Verdict(Record):
         return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high))
 
     @model_validator(mode="after")
-    def _joint_follows(self) -> Self:
+    def _joint_follows(self) -> Verdict:
         expected = self.base.value if self.base is self.high else JointClass.UNCERTAIN.value
         if self.joint.value != expected:
             raise ValueError(f"joint class must be {expected} for base {self.base.value} and high {self.high.value}")
@@ -310,7 +310,7 @@ class CaseResult(Record):
     provenance: Provenance
 
     @model_validator(mode="after")
-    def _fits_status(self) -> Self:
+    def _fits_status(self) -> CaseResult:
         status = self.status.value
         if not self.status.finished:
             if self.error is None:
