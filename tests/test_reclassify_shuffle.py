@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from livercascade.data.labels import LesionType, Organ
 from livercascade.detect.seg2det import seg2det
@@ -119,6 +120,31 @@ def test_equal_generators_give_equal_bytes(seed, scheme):
     if one is not None and two is not None:
         assert one.image.tobytes() == two.image.tobytes() and one.labels.tobytes() == two.labels.tobytes()
         assert one.start == two.start
+
+
+@LAWS
+@given(st.integers(0, 10_000))
+def test_a_moved_lesion_touches_no_other_and_not_its_old_place(seed):
+    image, mask = patient(seed, lesions=3)
+    volume = volume_of(image, mask)
+    for lesion in seg2det(mask, SPACING, min_volume_ml=0.0):
+        patch = shuffle(lesion, volume, Scheme.SHUFFLED_POSITIVE, np.random.default_rng(seed))
+        if patch is not None:
+            wider = ndimage.binary_dilation(patch.lesion, np.ones((3, 3, 3)))
+            assert not is_lesion(pristine(volume, patch)[1])[wider].any()
+
+
+def test_an_erased_lesion_looks_like_the_liver_round_it():
+    image, mask = patient(3)
+    volume = volume_of(image, mask)
+    lesion = seg2det(mask, SPACING)[0]
+    patch = shuffle(lesion, volume, Scheme.SHUFFLED_NEGATIVE, np.random.default_rng(0))
+    assert patch is not None
+    original, labels = pristine(volume, patch)
+    for channel, contrast in ((0, 40), (1, -40)):
+        liver = np.median(original[channel][labels == PATCH_LIVER])
+        assert np.mean(original[channel][is_lesion(labels)]) == pytest.approx(liver + contrast, abs=5)
+        assert np.mean(patch.image[channel][is_lesion(labels)]) == pytest.approx(liver, abs=5)
 
 
 def test_a_lesion_that_fits_is_never_cut():
