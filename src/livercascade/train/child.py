@@ -26,6 +26,10 @@ def child_environment(folder: RunFolder, threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "passive",
         "GOMP_SPINCOUNT": "0",
+        # Keeps freed memory: giving the large arrays of each step back to the system costs a tenth of the time.
+        "MALLOC_MMAP_THRESHOLD_": str(2**32),
+        "MALLOC_TRIM_THRESHOLD_": str(2**33),
+        "MALLOC_TOP_PAD_": str(2**28),
     }
 
 

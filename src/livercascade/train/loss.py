@@ -20,9 +20,11 @@ LIVER_WITH_CONTENT = (*ANY_LESION, int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
 
 @dataclass(frozen=True, slots=True)
 class GroupedLoss:
-    """Cross-entropy plus soft Dice over the batch.
+    """Cross-entropy minus soft Dice over the batch, of single classes and of groups of classes.
 
     Groups let a lesion of the wrong type still count as found: without them rare types learn nothing early on.
+    The Dice of any group follows from one small matrix, the probability of each class summed over the voxels of
+    each true label, so that the maps are passed through once.
 
     Attributes:
         groups: Sets of classes whose summed probability gets a Dice term of its own.
@@ -33,33 +35,37 @@ class GroupedLoss:
     smooth: float = 1.0
 
     def __call__(self, logits: Logits, target: Target) -> Float[torch.Tensor, ""]:
-        """Loss, from about -2 (perfect)."""
-        logits = logits.float()
-        labels = target[:, 0].long()
-        logs = functional.log_softmax(logits, dim=1)
+        """Loss, -2 when perfect; classes and groups without any true voxel have no Dice term."""
+        classes = logits.shape[1]
+        labels = target[:, 0].long().flatten()
+        logs = functional.log_softmax(logits.permute(0, 2, 3, 4, 1).reshape(-1, classes), dim=1)
+        members = torch.zeros_like(logs).scatter_(1, labels[:, None], 1)
+        sums = members.T @ logs.exp()
         entropy = functional.nll_loss(logs, labels)
-        overlap, found, truth = _sums(logs.exp(), labels)
-        classes = self._dice(overlap, found, truth)[1:]
-        grouped = self._group_dice(logs, labels)
-        return entropy - classes[truth[1:] > 0].sum() / max(int((truth[1:] > 0).sum()), 1) - grouped
+        truth = members.sum(0)
+        singles = self._mean_dice(sums, truth, [(c,) for c in range(1, classes)])
+        return entropy - singles - self._mean_dice(sums, truth, self.groups)
 
-    def _group_dice(self, logs: Logits, labels: torch.Tensor) -> torch.Tensor:
+    def _mean_dice(
+        self,
+        sums: Float[torch.Tensor, "class_ class_"],
+        truth: Float[torch.Tensor, " class_"],
+        groups: Sequence[tuple[int, ...]],
+    ) -> torch.Tensor:
+        found = sums.sum(0)
         dice: list[torch.Tensor] = []
-        for group in self.groups:
-            inside = [c for c in group if c < logs.shape[1]]
-            found = logs[:, inside].exp().sum(1)
-            truth = (labels >= min(inside)) & (labels <= max(inside))
-            if bool(truth.any()):
-                dice.append(self._dice((found * truth).sum(), found.sum(), truth.sum()))
-        return torch.stack(dice).mean() if dice else logs.new_zeros(())
-
-    def _dice(self, overlap: torch.Tensor, found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        return (2 * overlap + self.smooth) / (found + truth + self.smooth)
+        for group in groups:
+            inside = [c for c in group if c < len(sums)]
+            volume = truth[inside].sum()
+            if bool(volume > 0):
+                overlap = sums[inside][:, inside].sum()
+                dice.append((2 * overlap + self.smooth) / (found[inside].sum() + volume + self.smooth))
+        return torch.stack(dice).mean() if dice else sums.new_zeros(())
 
 
 @dataclass(frozen=True, slots=True)
 class DeepSupervision:
-    """Weighted mean of a loss over all resolutions of a network: half the weight per stage, none for the coarsest."""
+    """Weighted mean of a loss over the resolutions of a network: half the weight per stage, none for the coarsest."""
 
     loss: GroupedLoss
 
@@ -69,16 +75,6 @@ class DeepSupervision:
         weights = [0.5**i for i in range(count)]
         terms = [w * self.loss(o, t) for w, o, t in zip(weights, outputs[:count], targets[:count], strict=True)]
         return torch.stack(terms).sum() / sum(weights)
-
-
-def _sums(probability: Logits, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Per class, over the batch: probability inside the truth, all probability, and voxels of the truth."""
-    classes = probability.shape[1]
-    own = probability.gather(1, labels[:, None])[:, 0]
-    flat = labels.reshape(-1)
-    overlap = probability.new_zeros(classes).index_add(0, flat, own.reshape(-1))
-    truth = torch.bincount(flat, minlength=classes).to(probability.dtype)
-    return overlap, probability.sum(dim=(0, 2, 3, 4)), truth
 
 
 def build_grouped(deep_supervision: bool) -> GroupedLoss | DeepSupervision:

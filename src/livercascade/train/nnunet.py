@@ -41,6 +41,7 @@ from livercascade.segment.card import Architecture, ModelCard, ModelKind, Networ
 from livercascade.segment.phase_input import phase_input
 from livercascade.train.augment import build_augmentation, margin
 from livercascade.train.cases import TrainingCase, is_lps, lps
+from livercascade.train.fast_norm import use_fast_norm
 from livercascade.train.learner import Batch, Learner, seed_everything, set_random_state
 from livercascade.train.loop import Reporter, Session, fit
 from livercascade.train.loss import build_grouped
@@ -88,7 +89,7 @@ def plan_entry(architecture: Architecture) -> dict[str, Any]:
 def build_for_training(architecture: Architecture, inputs: int, classes: int, *, deep_supervision: bool) -> nn.Module:
     """Network with nnU-Net's random start."""
     entry = plan_entry(architecture)
-    return get_network_from_plans(
+    network = get_network_from_plans(
         entry["network_class_name"],
         entry["arch_kwargs"],
         entry["_kw_requires_import"],
@@ -97,6 +98,8 @@ def build_for_training(architecture: Architecture, inputs: int, classes: int, *,
         allow_init=True,
         deep_supervision=deep_supervision,
     )
+    use_fast_norm(network)
+    return network
 
 
 def build_loss(settings: TrainSettings, outputs: int) -> Callable[[Any, Any], torch.Tensor]:
