@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -118,7 +119,9 @@ def _show(report: Mapping[str, Any]) -> None:
 
 
 def _table(report: Mapping[str, Any]) -> Table:
-    table = Table("Series", "Status", "Code", "Phase", "Told by", "Confidence", "Voxels z y x", "Spacing z y x (mm)")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("Series", "Status", "Code", "Phase", "Told by", "Trust", "Voxels z×y×x", "mm"):
+        table.add_column(column, overflow="fold")
     for one in report["series"]:
         table.add_row(
             escape(one["name"]),
@@ -127,7 +130,7 @@ def _table(report: Mapping[str, Any]) -> Table:
             one.get("phase", ""),
             one.get("phase_source", ""),
             f"{one['confidence']:.2f}" if "confidence" in one else "",
-            " ".join(str(n) for n in one.get("shape", ())),
-            " ".join(f"{mm:g}" for mm in one.get("spacing_mm", ())),
+            "×".join(str(n) for n in one.get("shape", ())),
+            "×".join(f"{mm:.3g}" for mm in one.get("spacing_mm", ())),
         )
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Image:
     """
 
     path: Path
-    header: FileDataset
+    header: FileDataset = field(repr=False)
 
     def text(self, keyword: str) -> str:
         """Value of a tag as text, empty where absent; several values are joined by a backslash."""

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -117,7 +117,7 @@ def _read_raw(path: Path) -> _Raw:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[IO[bytes], None, None]:
+def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
     """Stream of the plain bytes; gzip is told by its magic, since file names lie."""
     if not path.is_file():
         raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.")
@@ -126,12 +126,12 @@ def _opened(path: Path) -> Generator[IO[bytes], None, None]:
         file.seek(0)
         try:
             with gzip.open(file) if packed else nullcontext(file) as stream:
-                yield cast(IO[bytes], stream)
+                yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise _truncated(path.name, "the compressed data end early or are damaged") from error
 
 
-def _header(stream: IO[bytes], name: str) -> Any:
+def _header(stream: io.BufferedIOBase, name: str) -> Any:
     start = stream.read(348)
     if len(start) < 348:
         raise _truncated(name, f"it holds {len(start)} bytes, less than a header")
@@ -205,7 +205,7 @@ def _check_forms_agree(
 
 
 def _voxels(
-    stream: IO[bytes], header: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
+    stream: io.BufferedIOBase, header: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
 ) -> Shaped[np.ndarray, "i j k"]:
     read = int(header["sizeof_hdr"])
     offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else 0

@@ -18,7 +18,7 @@ _BONE_HU = 160
 _CANAL_MM2 = (90.0, 900.0)
 _DISC_MM = 12.0
 # Offsets from the centre of the spinal canal in mm, LPS; the body of the vertebra lies between canal and aorta.
-_AORTA_Y, _AORTA_X = (-80.0, -38.0), (-12.0, 45.0)
+_AORTA_Y, _AORTA_X = (-80.0, -46.0), (-12.0, 45.0)
 _LIVER_Y, _LIVER_X = (-150.0, -10.0), (-130.0, -45.0)
 # Mean and spread in HU per phase of aorta and liver, as usual in liver protocols.
 _AORTA: Mapping[Phase, tuple[float, float]] = {
@@ -34,6 +34,8 @@ _LIVER: Mapping[Phase, tuple[float, float]] = {
     Phase.DP: (90, 15),
 }
 _FLOOR = 1e-3
+# Venous and delayed phases overlap in HU; far fewer studies have a delayed phase.
+_RARE_DELAYED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def phase_probabilities(found: Enhancement) -> dict[Phase, float]:
 
     Each organ is taken as Gaussian round its usual HU, with a floor so that an odd patient is unlikely, not impossible.
     """
-    weights = dict.fromkeys(PHASES, 1.0)
+    measured = found.aorta is not None or found.liver is not None
+    weights = {phase: _RARE_DELAYED if measured and phase is Phase.DP else 1.0 for phase in PHASES}
     for value, usual in ((found.aorta, _AORTA), (found.liver, _LIVER)):
         if value is not None:
             for phase, (mean, spread) in usual.items():
@@ -73,7 +76,7 @@ def phase_probabilities(found: Enhancement) -> dict[Phase, float]:
     return {phase: weight / total for phase, weight in weights.items()}
 
 
-def _coarse(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> tuple[Float32[np.ndarray, "z y x"], float]:
+def _coarse(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> tuple[Float32[np.ndarray, "c h w"], float]:
     """Every 8 mm a slice, averaged in plane to about 2 mm; and the pixel size."""
     stride = max(1, round(_SLICE_MM / grid.spacing[0]))
     factor = max(1, round(_STEP_MM / grid.spacing[1]))

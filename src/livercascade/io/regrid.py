@@ -137,12 +137,14 @@ def _resample_oblique(
         return in_plane + (index[:3, 3] + z * step)[:, None, None]
 
     def plane(z: int) -> Float32[np.ndarray, "y x"]:
-        samples = [ndimage.map_coordinates(hu, places(z + o), np.float32, order=1, mode="nearest") for o in offsets]
+        samples = [
+            ndimage.map_coordinates(hu, places(float(z + o)), np.float32, order=1, mode="nearest") for o in offsets
+        ]
         return np.asarray(np.mean(samples, axis=0, dtype=np.float32))
 
     inside = np.empty(grid.shape, dtype=np.bool_)
     for z in range(grid.shape[0]):
-        at = places(z)
+        at = places(float(z))
         inside[z] = ((at >= -_EDGE) & (at <= shape - 1 + _EDGE)).all(axis=0)
     return _by_slice(plane, inside), inside
 

@@ -251,7 +251,7 @@ def _evidence(one: _Read) -> Evidence:
     )
 
 
-def _rank(one: _Read, decision: Decision) -> tuple[bool, float, bool, float, float]:
+def _rank(one: _Read, decision: Decision) -> tuple[bool, int, bool, float, float]:
     """Sort key, best first: clear phase, height covered (to 2 cm), soft kernel, thin slices, confidence."""
     grid: Grid = one.volume.grid
     height = round(grid.shape[0] * grid.spacing[0] / 20)

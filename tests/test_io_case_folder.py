@@ -1,0 +1,76 @@
+import errno
+
+import pytest
+
+from livercascade.data.errors import OutputError
+from livercascade.io.case_folder import CaseFolder, verify
+
+
+def write(out, text="one"):
+    with CaseFolder.open(out) as folder:
+        (folder.path / "a.txt").write_text(text)
+        (folder.path / "sub").mkdir()
+        (folder.path / "sub" / "b.txt").write_text("two")
+        assert folder.path != out
+
+
+def test_result_appears_whole_and_verifies(tmp_path):
+    out = tmp_path / "deep" / "case"
+    write(out)
+    assert verify(out) and sorted(p.name for p in out.iterdir()) == ["a.txt", "manifest.json", "sub"]
+    write(out, "new")
+    assert verify(out) and (out / "a.txt").read_text() == "new"
+    assert [p.name for p in out.parent.iterdir()] == ["case"]
+
+
+@pytest.mark.parametrize("damage", ["change", "add", "remove", "manifest"])
+def test_any_change_is_noticed(tmp_path, damage):
+    out = tmp_path / "case"
+    write(out)
+    if damage == "change":
+        (out / "a.txt").write_text("One")
+    elif damage == "add":
+        (out / "c.txt").write_text("")
+    elif damage == "remove":
+        (out / "sub" / "b.txt").unlink()
+    else:
+        (out / "manifest.json").write_text("{}")
+    assert not verify(out)
+    assert not verify(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "NO_SPACE", 75),
+        (PermissionError(errno.EACCES, "denied"), "CANNOT_WRITE", 1),
+    ],
+)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_error_leaves_nothing_new_behind(tmp_path, error, code, status, earlier):
+    out = tmp_path / "case"
+    if earlier:
+        write(out)
+    with pytest.raises(OutputError) as caught, CaseFolder.open(out) as folder:
+        (folder.path / "a.txt").write_text("half")
+        raise error
+    assert caught.value.code == code and caught.value.exit_code == status
+    assert [p.name for p in tmp_path.iterdir()] == (["case"] if earlier else [])
+    assert not earlier or verify(out)
+
+
+def test_other_errors_pass_through(tmp_path):
+    with pytest.raises(KeyError), CaseFolder.open(tmp_path / "case"):
+        raise KeyError("x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_foreign_folder_is_never_replaced(tmp_path):
+    (tmp_path / "case").mkdir()
+    write(tmp_path / "case")
+    foreign = tmp_path / "photos"
+    foreign.mkdir()
+    (foreign / "x.jpg").touch()
+    with pytest.raises(OutputError) as caught:
+        write(foreign)
+    assert caught.value.code == "OUT_TAKEN" and (foreign / "x.jpg").exists()

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livercascade.data.grid import Grid
+from livercascade.data.labels import PHASES
+from livercascade.io.phase_image import Enhancement, measure_enhancement, phase_probabilities
+from livercascade.io.phase_tags import TagGuess, guess_from_texts
+from livercascade.io.phases import Evidence, decide_phases
+
+NC, AP, VP, DP = PHASES
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [
+        ("ABD W/O CONTRAST", NC),
+        ("Non-contrast 5.0", NC),
+        ("PRE LIVER", NC),
+        ("Leber nativ", NC),
+        ("Foie sans injection", NC),
+        ("上腹平扫", NC),
+        ("Arterial phase 1.25mm", AP),
+        ("late arterial", AP),
+        ("LATE_ART 3.0", AP),
+        ("temps artériel", AP),
+        ("动脉期", AP),
+        ("AP 5mm", AP),
+        ("Abd Portal Venous", VP),
+        ("PV 2.5", VP),
+        ("portal-venös", VP),
+        ("fase venosa", VP),
+        ("門脈相", VP),
+        ("delayed 3 min", DP),
+        ("Equilibrium", DP),
+        ("LATE 5.0", DP),
+        ("temps tardif", DP),
+        ("Spätphase", DP),
+        ("LIVER 3 PHASE (AP)", None),
+        ("Recon 2: LIVER 3 PHASE (AP)", None),
+        ("CT ABD AP", None),
+        ("arterial and venous", None),
+        ("Abdomen 5.0 B30f", None),
+        ("PARTIAL VENTRICLE NATIONAL", None),
+        ("", None),
+    ],
+)
+def test_words(text, phase):
+    guess = guess_from_texts([text])
+    assert (guess.phase if guess else None) is phase
+
+
+def test_later_texts_are_trusted_less():
+    first, second = guess_from_texts(["venous", "arterial"]), guess_from_texts(["", "arterial"])
+    assert first.phase is VP and second.phase is AP and second.trust < first.trust
+
+
+def image(phase, share=0.97):
+    return {p: share if p is phase else (1 - share) / 3 for p in PHASES}
+
+
+evidence = st.builds(
+    lambda weights, tag, time: Evidence(
+        "s", {p: w / sum(weights) for p, w in zip(PHASES, weights, strict=True)}, tag, time
+    ),
+    st.tuples(*[st.floats(0.01, 1)] * 4),
+    st.none() | st.builds(TagGuess, st.sampled_from(PHASES), st.floats(0.7, 0.95)),
+    st.none() | st.floats(0, 1000),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(evidence, min_size=0, max_size=4), st.randoms())
+def test_decisions_are_probabilities_and_do_not_depend_on_the_order_of_files(several, random):
+    decisions = decide_phases(several)
+    assert all(0 <= d.confidence <= 1 for d in decisions)
+    mixed = list(range(len(several)))
+    random.shuffle(mixed)
+    again = decide_phases([several[i] for i in mixed])
+    if all(d.confidence > 0.5 for d in decisions):
+        assert [d.confidence for d in again] == pytest.approx([decisions[i].confidence for i in mixed], abs=2e-3)
+
+
+def test_agreeing_sources_and_conflicts():
+    both, tag, sure = decide_phases(
+        [
+            Evidence("a", image(AP), TagGuess(AP, 0.95)),
+            Evidence("b", tag=TagGuess(DP, 0.95)),
+            Evidence("c", image(VP, 0.999), TagGuess(NC, 0.85)),
+        ]
+    )
+    assert (both.phase, both.source, both.notices) == (AP, "tags+image", ())
+    assert (tag.phase, tag.source) == (DP, "tags")
+    assert (sure.phase, sure.source) == (VP, "image") and sure.notices[0].code == "PHASE_CONFLICT"
+    weak = decide_phases([Evidence("d", image(VP, 0.92), TagGuess(AP, 0.95))])[0]
+    assert weak.phase is AP and weak.notices[0].code == "PHASE_CONFLICT"
+
+
+def test_order_settles_what_the_image_leaves_open():
+    like_both = {NC: 0.0, AP: 0.0, VP: 0.55, DP: 0.45}
+    late, early = decide_phases([Evidence("b", like_both, time=400.0), Evidence("a", like_both, time=100.0)])
+    assert (early.phase, late.phase, late.source) == (VP, DP, "order")
+    four = decide_phases([Evidence(str(i), time=100.0 * i) for i in range(4)])
+    assert [d.phase for d in four] == list(PHASES)
+    parts = decide_phases([Evidence("a", like_both, series="x", part=2), Evidence("b", like_both, series="x", part=1)])
+    assert [d.phase for d in parts] == [DP, VP]
+
+
+def abdomen(aorta, liver, spacing=(5.0, 1.5, 1.5)):
+    """Body with a vertebra, its canal, an aorta before it and a liver on the right."""
+    grid = Grid.axial((24, 160, 220), spacing)
+    _, y, x = np.indices(grid.shape)
+    y, x = (y - 80) * spacing[1], (x - 110) * spacing[2]
+    hu = np.where((x / 155) ** 2 + (y / 110) ** 2 < 1, 55.0, -1000.0)
+    hu[(x < -40) & ((x / 140) ** 2 + (y / 95) ** 2 < 1)] = liver
+    hu[np.hypot(x, y - 60) < 12] = 350
+    hu[np.hypot(x, y - 60) < 8] = 30
+    hu[np.hypot(x, y - 30) < 17] = 230
+    hu[np.hypot(x - 10, y - 2) < 10] = aorta
+    return (hu + np.random.default_rng(0).normal(0, 12, hu.shape)).astype(np.int16), grid
+
+
+@pytest.mark.parametrize(
+    ("aorta", "liver", "phase"),
+    [(42, 57, NC), (310, 68, AP), (240, 75, AP), (155, 110, VP), (104, 88, DP), (35, 20, NC)],
+)
+def test_phase_from_a_made_up_abdomen(aorta, liver, phase):
+    found = measure_enhancement(*abdomen(aorta, liver))
+    if phase is not NC:
+        assert found.aorta == pytest.approx(aorta, abs=15)
+    assert found.liver == pytest.approx(liver, abs=6)
+    probabilities = phase_probabilities(found)
+    assert max(probabilities, key=probabilities.get) is phase
+
+
+def test_nothing_measured_says_nothing():
+    blank = measure_enhancement(np.full((10, 64, 64), -1000, np.int16), Grid.axial((10, 64, 64), (5.0, 1.5, 1.5)))
+    assert blank == Enhancement(None, None)
+    assert set(phase_probabilities(blank).values()) == {0.25}
