@@ -1,4 +1,5 @@
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -284,6 +285,25 @@ def test_rle_reads_like_plain_and_unknown_syntax_is_refused(tmp_path):
         ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"
 
     assert code_of(Series(change=video).write(tmp_path / "c")).code == "UNSUPPORTED_SYNTAX"
+
+
+def test_missing_codec_names_the_package_and_damaged_frame_is_refused(tmp_path, monkeypatch):
+    def rle(i, ds):
+        ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+
+    folder = Series(change=rle).write(tmp_path / "s")
+    absent = SimpleNamespace(is_available=False, missing_dependencies=["python-gdcm"])
+    with monkeypatch.context() as patch:
+        patch.setattr("livercascade.io.dicom_pixels.get_decoder", lambda syntax: absent)
+        error = code_of(folder)
+    assert error.code == "CODEC_MISSING" and "python-gdcm" in error.remedy
+
+    def damage(i, ds):
+        rle(i, ds)
+        if i == 3:
+            ds.PixelData = ds.PixelData[:100] + bytes(len(ds.PixelData) - 108) + ds.PixelData[-8:]
+
+    assert code_of(Series(change=damage).write(tmp_path / "t")).code == "DECODE_FAILED"
 
 
 def test_empty_folder_and_unknown_contents(tmp_path):
