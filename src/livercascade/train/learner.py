@@ -102,8 +102,8 @@ class Learner:
         with self._mixed():
             output = self.network(data)
         if isinstance(output, list):
-            return self._loss(_float(output), downsampled(target, self._strides, len(output)))
-        return self._loss(output.float(), target)
+            return self._loss(output, downsampled(target, self._strides, len(output)))
+        return self._loss(output, target)
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._settings.bf16)
@@ -173,7 +173,3 @@ def _unique(network: nn.Module) -> dict[str, torch.Tensor]:
 def _load(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     for name, parameter in network.named_parameters():
         parameter.data.copy_(weights[name])
-
-
-def _float(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    return [output.float() for output in outputs]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Integer
@@ -15,6 +16,7 @@ Logits = Float[torch.Tensor, "batch class_ z y x"]
 Target = Integer[torch.Tensor, "batch 1 z y x"]
 
 ANY_LESION = tuple(range(FIRST_LESION, LAST_LESION + 1))
+_PIECE = 16384
 LIVER_WITH_CONTENT = (*ANY_LESION, int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
 
 
@@ -24,7 +26,7 @@ class GroupedLoss:
 
     Groups let a lesion of the wrong type still count as found: without them rare types learn nothing early on.
     The Dice of any group follows from one small matrix, the probability of each class summed over the voxels of
-    each true label, so that the maps are passed through once.
+    each true label. So loss and gradient take two passes over the logits, in pieces that fit the cache.
 
     Attributes:
         groups: Sets of classes whose summed probability gets a Dice term of its own.
@@ -36,31 +38,84 @@ class GroupedLoss:
 
     def __call__(self, logits: Logits, target: Target) -> Float[torch.Tensor, ""]:
         """Loss, -2 when perfect; classes and groups without any true voxel have no Dice term."""
-        classes = logits.shape[1]
-        labels = target[:, 0].long().flatten()
-        logs = functional.log_softmax(logits.permute(0, 2, 3, 4, 1).reshape(-1, classes), dim=1)
-        members = torch.zeros_like(logs).scatter_(1, labels[:, None], 1)
-        sums = members.T @ logs.exp()
-        entropy = functional.nll_loss(logs, labels)
-        truth = members.sum(0)
-        singles = self._mean_dice(sums, truth, [(c,) for c in range(1, classes)])
-        return entropy - singles - self._mean_dice(sums, truth, self.groups)
+        rows = logits.permute(0, 2, 3, 4, 1).reshape(-1, logits.shape[1])
+        loss: Any = _GroupedLoss.apply(rows, target[:, 0].long().flatten(), self._dice)
+        return loss
+
+    def _dice(
+        self, sums: Float[torch.Tensor, "label class_"], truth: Float[torch.Tensor, " label"]
+    ) -> Float[torch.Tensor, ""]:
+        """Mean Dice of the classes plus mean Dice of the groups."""
+        singles = [(c,) for c in range(1, len(truth))]
+        return self._mean_dice(sums, truth, singles) + self._mean_dice(sums, truth, self.groups)
 
     def _mean_dice(
         self,
-        sums: Float[torch.Tensor, "class_ class_"],
-        truth: Float[torch.Tensor, " class_"],
+        sums: Float[torch.Tensor, "label class_"],
+        truth: Float[torch.Tensor, " label"],
         groups: Sequence[tuple[int, ...]],
-    ) -> torch.Tensor:
+    ) -> Float[torch.Tensor, ""]:
         found = sums.sum(0)
         dice: list[torch.Tensor] = []
         for group in groups:
-            inside = [c for c in group if c < len(sums)]
+            inside = [c for c in group if c < len(truth)]
             volume = truth[inside].sum()
             if bool(volume > 0):
                 overlap = sums[inside][:, inside].sum()
                 dice.append((2 * overlap + self.smooth) / (found[inside].sum() + volume + self.smooth))
         return torch.stack(dice).mean() if dice else sums.new_zeros(())
+
+
+class _GroupedLoss(torch.autograd.Function):
+    """Loss of logits ``[voxel, class]``; its gradient is made along with it."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, labels: torch.Tensor, dice: Callable[..., torch.Tensor]) -> torch.Tensor:
+        count, classes = rows.shape
+        probability = torch.empty_like(rows)
+        sums = torch.zeros(classes, classes, device=rows.device)
+        entropy = torch.zeros((), device=rows.device)
+        for piece in _pieces(count):
+            logs = torch.log_softmax(rows[piece].float().T.contiguous(), dim=0)
+            entropy -= logs.gather(0, labels[None, piece]).sum()
+            shares = logs.exp_()
+            sums += _members(labels[piece], shares) @ shares.T
+            probability[piece] = shares.T
+        score, slope = _with_slope(dice, sums, torch.bincount(labels, minlength=classes).to(sums.dtype))
+        for piece in _pieces(count):
+            shares = probability[piece].float().T.contiguous()
+            members = _members(labels[piece], shares)
+            gradient = slope.T @ members
+            gradient = (gradient - (gradient * shares).sum(0)).mul_(-shares).add_(shares - members, alpha=1 / count)
+            probability[piece] = gradient.T
+        ctx.save_for_backward(probability)
+        return entropy / count - score
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0].to(gradient.dtype), None, None
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE))
+
+
+def _members(labels: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(like).scatter_(0, labels[None], 1)
+
+
+def _with_slope(
+    dice: Callable[..., torch.Tensor], sums: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Dice and its derivative by every entry of ``sums``."""
+    if not bool(truth[1:].sum() > 0):
+        return sums.new_zeros(()), torch.zeros_like(sums)
+    with torch.enable_grad():
+        leaf = sums.clone().requires_grad_()
+        score = dice(leaf, truth)
+        (slope,) = torch.autograd.grad(score, leaf)
+    return score.detach(), slope
 
 
 @dataclass(frozen=True, slots=True)
