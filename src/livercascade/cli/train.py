@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +104,7 @@ class ConsoleReporter:
 
     def __init__(self, every: int, *, quiet: bool) -> None:
         self._console = Console(quiet=quiet, highlight=False, file=sys.stdout)
-        self._every, self._task, self._began = every, None, time.monotonic()
+        self._every = every
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -193,7 +192,8 @@ def _fold(text: str | None) -> int | str | None:
 
 
 def _command() -> str:
-    return shlex.join(["livercascade", *sys.argv[1:]])
+    given = sys.argv[1:]
+    return shlex.join(["livercascade", *(given if given[:1] == ["train"] else ["train", *given])])
 
 
 class _errors:

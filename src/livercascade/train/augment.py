@@ -70,7 +70,7 @@ def _in_plane(settings: Augmentation, patch_size: Size) -> ComposeTransforms:
         scaling=settings.scale,
         p_synchronize_scaling_across_axes=1,
         mode_seg="nearest",
-        border_mode_seg="border",
+        border_mode_seg="zeros",
     )
     return ComposeTransforms([Convert3DTo2DTransform(), turn, Convert2DTo3DTransform()])
 

@@ -106,13 +106,16 @@ class Learner:
         return self._loss(output, target)
 
     def _mixed(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._settings.bf16)
+        asked = self._settings.bf16
+        enabled = self.device.type == "cuda" if asked is None else asked
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     @torch.no_grad()
     def _follow(self) -> None:
         # A young mean forgets faster, else it would remember the random start.
         decay = min(self._settings.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
+        for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
 
 
 def build_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:

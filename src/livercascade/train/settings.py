@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from livercascade.data.errors import UsageError
+from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.card import NetworkClass, Size, Spacing
 
 Share = float
@@ -93,7 +94,7 @@ class TrainSettings(_Record):
         stages: Upper limit; nnU-Net's planner decides below it.
         lesion_share: Share of samples centred on a lesion.
         ema_decay: Decay of the running mean of the weights, which is what gets exported.
-        bf16: Mixed precision in bfloat16.
+        bf16: Mixed precision in bfloat16; None uses it on a GPU only, since many CPUs train no faster with it.
         threads: Threads of the training process.
         workers: Extra processes that make batches; 0 makes them between the steps.
         fold: Fifth of the cases kept for validation, or ``all`` to train on every case.
@@ -125,7 +126,7 @@ class TrainSettings(_Record):
     phase_dropout: PhaseDropout = PhaseDropout()
     augmentation: Augmentation = Augmentation()
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    bf16: bool = True
+    bf16: bool | None = None
     channels_last: bool = True
     threads: PositiveInt = 1
     workers: NonNegativeInt = 0
@@ -182,17 +183,30 @@ class PatchSettings(TrainSettings):
         schemes: Weights of the shuffling schemes.
         hard_share: Share of positive samples taken from lesions that UNet^whole missed, where there are any, and of
             negative ones taken from its false findings.
+        predicted_liver_share: Share of patches cut from the predicted liver region, where there is one.
         liver_margin_mm: Width kept round the liver in the cache.
     """
 
     name: str = "patch"
-    spacing_mm: Spacing = (5.0, 0.78, 0.78)
-    patch_size: Size = (16, 128, 128)
+    spacing_mm: Spacing = WORKING_SPACING
+    patch_size: Size = PATCH_SHAPE
     shuffling: bool = True
     schemes: SchemeShares = SchemeShares()
     hard_share: Share = Field(default=0.3, ge=0, le=1)
     predicted_liver_share: Share = Field(default=0.5, ge=0, le=1)
     liver_margin_mm: NonNegativeFloat = 10.0
+
+    @model_validator(mode="after")
+    def _patch(self) -> Self:
+        if self.patch_size != PATCH_SHAPE:
+            raise ValueError(f"patches are {PATCH_SHAPE}, not {self.patch_size}")
+        schemes = self.schemes
+        used = schemes.original_positive + schemes.original_negative
+        if self.shuffling:
+            used += schemes.shuffled_positive + schemes.shuffled_negative
+        if used <= 0:
+            raise ValueError("no scheme has a weight above 0")
+        return self
 
 
 def read_settings(kind: type[SettingsT], path: Path | None, overrides: dict[str, Any]) -> SettingsT:
