@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
@@ -33,15 +34,18 @@ def build_augmentation(settings: Augmentation, patch_size: Size) -> Callable[...
     return ComposeTransforms([spatial, CentreCrop(patch_size), *_intensity(settings)])
 
 
-class CentreCrop:
+class CentreCrop(BasicTransform):
     """Cuts the middle of a sample out; needed where no spatial transform did."""
 
     def __init__(self, size: Size) -> None:
+        super().__init__()
         self._size = size
 
-    def __call__(self, **sample: torch.Tensor) -> Sample:
-        """The sample with every array cut to the size."""
-        return {key: self._cut(value) for key, value in sample.items()}
+    def _apply_to_image(self, img: torch.Tensor, **_: Any) -> torch.Tensor:
+        return self._cut(img)
+
+    def _apply_to_segmentation(self, segmentation: torch.Tensor, **_: Any) -> torch.Tensor:
+        return self._cut(segmentation)
 
     def _cut(self, value: torch.Tensor) -> torch.Tensor:
         starts = [(have - want) // 2 for have, want in zip(value.shape[1:], self._size, strict=True)]
@@ -79,12 +83,17 @@ def _intensity(settings: Augmentation) -> list[RandomTransform]:
     change: list[tuple[Any, float]] = [
         (GaussianNoiseTransform((0, 0.1), p_per_channel=1, synchronize_channels=True), settings.noise),
         (GaussianBlurTransform((0.5, 1.0), False, False, p_per_channel=0.5, benchmark=False), settings.blur),
-        (MultiplicativeBrightnessTransform(BGContrast((0.8, 1.2)), False, p_per_channel=1), settings.brightness),
-        (ContrastTransform(BGContrast((0.8, 1.2)), True, False, p_per_channel=1), settings.contrast),
+        (MultiplicativeBrightnessTransform(_around_one(0.8, 1.2), False, p_per_channel=1), settings.brightness),
+        (ContrastTransform(_around_one(0.8, 1.2), True, False, p_per_channel=1), settings.contrast),
         (
             SimulateLowResolutionTransform((0.5, 1), False, True, ignore_axes=(0,), p_per_channel=0.5),
             settings.low_resolution,
         ),
-        (GammaTransform(BGContrast((0.7, 1.5)), 0, False, p_per_channel=1, p_retain_stats=1), settings.gamma),
+        (GammaTransform(_around_one(0.7, 1.5), 0, False, p_per_channel=1, p_retain_stats=1), settings.gamma),
     ]
     return [RandomTransform(transform, apply_probability=chance) for transform, chance in change]
+
+
+def _around_one(low: float, high: float) -> Any:
+    """Random factor that is below 1 as often as above."""
+    return BGContrast((low, high))

@@ -11,12 +11,12 @@ import torch
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.reclassify.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
 from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
-from livercascade.train import nnunet
 from livercascade.train.augment import build_augmentation
 from livercascade.train.cases import find_cases
 from livercascade.train.export import export
 from livercascade.train.learner import Learner, seed_everything, set_random_state
 from livercascade.train.loop import Reporter, Session, fit
+from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture, split_cases
 from livercascade.train.patch_cases import PatchCase, prepare_cases
 from livercascade.train.patch_samples import PatchSampler, endless
 from livercascade.train.request import TrainRequest
@@ -56,10 +56,10 @@ def _fit(
     stop: Callable[[], bool],
 ) -> bool:
     rng = seed_everything(settings.seed)
-    network = nnunet.build_for_training(
+    network = build_for_training(
         card.architecture, card.input_channels, len(card.classes), deep_supervision=settings.deep_supervision
     )
-    loss = nnunet.build_loss(settings, card.architecture.n_stages - 1)
+    loss = build_loss(settings, card.architecture.n_stages - 1)
     learner = Learner(network, loss, card.architecture.strides, settings)
     train_cases, held_out = _split(folder, cases, settings)
     quiet = settings.model_copy(update={"hard_share": 0.0, "predicted_liver_share": 0.0, "shuffling": False})
@@ -77,7 +77,7 @@ def _fit(
 def _split(
     folder: RunFolder, cases: Sequence[PatchCase], settings: PatchSettings
 ) -> tuple[list[PatchCase], list[PatchCase]]:
-    names, others = nnunet.split_cases([case.name for case in cases], settings.fold)
+    names, others = split_cases([case.name for case in cases], settings.fold)
     folder.split.write_text(json.dumps({"train": names, "validation": others}, indent=1))
     return [c for c in cases if c.name in set(names)], [c for c in cases if c.name in set(others)]
 
@@ -95,7 +95,7 @@ def _card(folder: RunFolder, cases: Sequence[PatchCase], settings: PatchSettings
         spacing_mm=settings.spacing_mm,
         patch_size=settings.patch_size,
         normalisation=_intensities(cases, settings),
-        architecture=nnunet.plan_architecture(settings),
+        architecture=plan_architecture(settings),
     )
     if len(card.classes) != NUM_PATCH_CLASSES:
         raise ValueError("patch classes and their names differ")

@@ -34,11 +34,13 @@ class Draw:
     Attributes:
         lesion: A true lesion, or a false finding of UNet^whole.
         paste_label: Class a moved lesion gets in the truth; None for its own.
+        false_finding: True if the lesion is none: it lies in the predicted liver region, maybe not in the true one.
     """
 
     scheme: Scheme
     lesion: Lesion | None
     paste_label: int | None = None
+    false_finding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class PatchSampler:
             draw = self._draw(case, rng)
             if draw is None:
                 continue
-            predicted = rng.random() < self.settings.predicted_liver_share
+            predicted = draw.false_finding or rng.random() < self.settings.predicted_liver_share
             patch = self._make(draw, case.volume(self._fill, predicted=predicted), rng)
             if patch is not None and bool((patch.labels != PATCH_OUTSIDE).any()):
                 return case, patch
@@ -118,6 +120,7 @@ class PatchSampler:
             Scheme.SHUFFLED_POSITIVE if moved else Scheme.ORIGINAL_POSITIVE,
             _any(case.false, rng),
             PATCH_LIVER if moved else None,
+            false_finding=True,
         )
 
     def _emptied(self, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 import torch
 
-from livercascade.train import nnunet
+from livercascade.data.labels import NUM_CLASSES, PHASES, label_name
+from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
 from livercascade.train.cases import find_cases
 from livercascade.train.export import export
 from livercascade.train.loop import Reporter
+from livercascade.train.nnunet.data import prepare
+from livercascade.train.nnunet.network import plan_architecture
+from livercascade.train.nnunet.trainer import train
 from livercascade.train.request import TrainRequest
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
@@ -28,10 +32,23 @@ def train_whole(
         raise TypeError("settings of another training")
     torch.set_num_threads(settings.threads)
     cases = find_cases(request.data)
-    normalisation, architecture = nnunet.prepare(folder, cases, settings, reporter)
-    card = nnunet.whole_card(settings, normalisation, architecture)
+    card = _card(settings, prepare(folder, cases, settings, reporter))
     folder.card.write_text(card.model_dump_json(indent=1))
     reporter.stage("training UNet^whole")
-    complete = nnunet.train(folder, cases, settings, reporter, stop)
+    complete = train(folder, cases, settings, reporter, stop)
     export(folder)
     return complete
+
+
+def _card(settings: WholeSettings, normalisation: tuple[PhaseNormalisation, ...]) -> ModelCard:
+    return ModelCard(
+        name=settings.name,
+        kind=ModelKind.WHOLE,
+        version=settings.version,
+        phases=PHASES,
+        classes=tuple(label_name(i) for i in range(NUM_CLASSES)),
+        spacing_mm=settings.spacing_mm,
+        patch_size=settings.patch_size,
+        normalisation=normalisation,
+        architecture=plan_architecture(settings),
+    )

@@ -1,0 +1,235 @@
+"""From a folder of cases to nnU-Net's preprocessed arrays: raw data set, fingerprint, plan, preprocessing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cc3d
+import nibabel as nib
+import numpy as np
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
+from livercascade.segment.card import PhaseNormalisation
+from livercascade.train.cases import TrainingCase, is_lps, lps
+from livercascade.train.loop import Reporter
+from livercascade.train.nnunet.network import plan_architecture, plan_entry
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.settings import WholeSettings
+
+DATASET = "Dataset001_livercascade"
+CONFIGURATION = "3d_fullres"
+PLANS = "nnUNetPlans"
+_SAMPLES_PER_CLASS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class NnUNetFolders:
+    """nnU-Net's three folders inside a run."""
+
+    home: Path
+
+    @property
+    def raw(self) -> Path:
+        """Data set as nnU-Net wants it."""
+        return self.home / "raw" / DATASET
+
+    @property
+    def preprocessed(self) -> Path:
+        """Fingerprint, plans, and below them the preprocessed cases."""
+        return self.home / "preprocessed" / DATASET
+
+    @property
+    def arrays(self) -> Path:
+        """Preprocessed cases."""
+        return self.preprocessed / f"{PLANS}_{CONFIGURATION}"
+
+    @property
+    def plans(self) -> Path:
+        """Plans file."""
+        return self.preprocessed / f"{PLANS}.json"
+
+
+def prepare(
+    folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: Reporter
+) -> tuple[PhaseNormalisation, ...]:
+    """Makes raw data set, fingerprint, plan and preprocessed cases; what is already there is not made again.
+
+    Returns:
+        Intensities of each phase by nnU-Net's fingerprint.
+    """
+    places = NnUNetFolders(folder.nnunet)
+    _write_raw(places, cases)
+    if not places.plans.is_file():
+        reporter.stage("nnU-Net: fingerprint and plan")
+        with quiet(folder):
+            _fingerprint(settings)
+            _Planner.of(settings).plan_experiment()
+    reporter.stage("nnU-Net: preprocessing")
+    _preprocess(folder, places, cases, settings, reporter)
+    plans = json.loads(places.plans.read_text())
+    return _intensity_scheme(plans["foreground_intensity_properties_per_channel"])
+
+
+@contextlib.contextmanager
+def quiet(folder: RunFolder) -> Generator[None]:
+    """Sends what nnU-Net prints to a file of the run."""
+    with folder.chatter.open("a") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        yield
+
+
+def _intensity_scheme(properties: dict[str, Any]) -> tuple[PhaseNormalisation, ...]:
+    """Normalisation of each phase from nnU-Net's intensity fingerprint."""
+    return tuple(
+        PhaseNormalisation(
+            lower=properties[str(i)]["percentile_00_5"],
+            upper=properties[str(i)]["percentile_99_5"],
+            mean=properties[str(i)]["mean"],
+            std=max(properties[str(i)]["std"], 1e-6),
+        )
+        for i in range(len(PHASES))
+    )
+
+
+class _Planner(ExperimentPlanner):
+    """nnU-Net's planner held to a spacing, a patch size and linear resampling."""
+
+    settings: WholeSettings
+
+    @classmethod
+    def of(cls, settings: WholeSettings) -> _Planner:
+        planner = cls(DATASET, plans_name=PLANS, overwrite_target_spacing=settings.spacing_mm, suppress_transpose=True)
+        planner.settings = settings
+        # One resolution is enough; looking for a second one takes minutes.
+        planner.lowres_creation_threshold = 0
+        return planner
+
+    def determine_resampling(self, *_: Any, **__: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
+        common = {"num_threads": self.settings.threads, "force_separate_z": False}
+        function = resample_torch_fornnunet
+        return function, {"is_seg": False, **common}, function, {"is_seg": True, **common}
+
+    def get_plans_for_configuration(self, spacing: Any, median_shape: Any, *rest: Any, **named: Any) -> dict[str, Any]:
+        if len(spacing) == 2:
+            return {}
+        # The wanted patch size in place of the image size makes the planner's own topology fit it.
+        plan = super().get_plans_for_configuration(spacing, np.array(self.settings.patch_size), *rest, **named)
+        return plan | {
+            "median_image_size_in_voxels": median_shape,
+            "patch_size": list(self.settings.patch_size),
+            "batch_size": self.settings.batch_size,
+            "architecture": plan_entry(plan_architecture(self.settings)),
+        }
+
+
+class _Preprocessor(DefaultPreprocessor):
+    """nnU-Net's preprocessing that also lists voxels of every single lesion, for sampling."""
+
+    def run_case_npy(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        data, seg, properties = super().run_case_npy(*args, **kwargs)
+        organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in properties["class_locations"].items() if k > LAST_LESION}
+        properties["class_locations"] = organs | _lesion_voxels(seg)
+        return data, seg, properties
+
+
+def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Voxels (0, z, y, x) of each connected lesion, by (type of its first voxel, number)."""
+    parts: Any = cc3d.connected_components((seg[0] >= FIRST_LESION) & (seg[0] <= LAST_LESION), connectivity=26)
+    found: dict[tuple[int, int], np.ndarray] = {}
+    for number in range(1, int(parts.max(initial=0)) + 1):
+        voxels = np.argwhere(parts[None] == number)
+        step = max(1, len(voxels) // _SAMPLES_PER_CLASS)
+        found[int(seg[tuple(voxels[0])]), number] = voxels[::step]
+    return found
+
+
+def _write_raw(places: NnUNetFolders, cases: Sequence[TrainingCase]) -> None:
+    places.raw.mkdir(parents=True, exist_ok=True)
+    turned = places.raw / "turned"
+    files = {
+        case.name: {
+            "images": [str(_readable(path, turned / case.name)) for path in case.channels],
+            "label": str(_readable(case.labels, turned / case.name)),
+        }
+        for case in cases
+    }
+    content = {
+        "channel_names": {str(i): "CT" for i in range(len(PHASES))},
+        "labels": {label_name(i): i for i in range(NUM_CLASSES)},
+        "numTraining": len(files),
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "SimpleITKIO",
+        "dataset": files,
+    }
+    (places.raw / "dataset.json").write_text(json.dumps(content, indent=1))
+
+
+def _readable(path: Path, turned: Path) -> Path:
+    """The file itself, or a copy of it turned to LPS: nnU-Net takes axes as they lie."""
+    if is_lps(path):
+        return path
+    copy = turned / path.name
+    if not copy.is_file():
+        turned.mkdir(parents=True, exist_ok=True)
+        nib.save(lps(nib.load(path)), copy)
+    return copy
+
+
+def _fingerprint(settings: WholeSettings) -> None:
+    extractor = DatasetFingerprintExtractor(DATASET, settings.processes)
+    extractor.num_foreground_voxels_for_intensitystats = 10**7
+    names = sorted(extractor.dataset)
+    step = max(1, len(names) // settings.fingerprint_cases)
+    extractor.dataset = {name: extractor.dataset[name] for name in names[::step]}
+    extractor.run(overwrite_existing=True)
+
+
+def _preprocess(
+    folder: RunFolder,
+    places: NnUNetFolders,
+    cases: Sequence[TrainingCase],
+    settings: WholeSettings,
+    reporter: Reporter,
+) -> None:
+    places.arrays.mkdir(parents=True, exist_ok=True)
+    waiting = [case.name for case in cases if not (places.arrays / f"{case.name}.done").is_file()]
+    jobs = [(places, folder, name) for name in waiting]
+    if settings.processes == 1:
+        for done, job in enumerate(jobs, start=1):
+            _preprocess_case(job)
+            reporter.prepared(done, len(jobs))
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(settings.processes, mp_context=spawn) as pool:
+        for done, _ in enumerate(pool.map(_preprocess_case, jobs), start=1):
+            reporter.prepared(done, len(jobs))
+
+
+def _preprocess_case(job: tuple[NnUNetFolders, RunFolder, str]) -> None:
+    places, folder, name = job
+    plans = PlansManager(json.loads(places.plans.read_text()))
+    dataset = json.loads((places.raw / "dataset.json").read_text())
+    files = dataset["dataset"][name]
+    for stale in (f"{name}.b2nd", f"{name}_seg.b2nd"):
+        (places.arrays / stale).unlink(missing_ok=True)
+    with quiet(folder):
+        _Preprocessor(verbose=False).run_case_save(
+            str(places.arrays / name),
+            files["images"],
+            files["label"],
+            plans,
+            plans.get_configuration(CONFIGURATION),
+            dataset,
+        )
+    (places.arrays / f"{name}.done").touch()

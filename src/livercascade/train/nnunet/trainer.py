@@ -1,0 +1,157 @@
+"""nnU-Net's trainer for networks that must cope with absent phases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from livercascade.data.labels import NUM_CLASSES, PHASES
+from livercascade.segment.card import Size
+from livercascade.segment.phase_input import phase_input
+from livercascade.train.augment import build_augmentation, margin
+from livercascade.train.cases import TrainingCase
+from livercascade.train.learner import Batch, Learner, seed_everything, set_random_state
+from livercascade.train.loop import Reporter, Session, fit
+from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, quiet
+from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture, split_cases
+from livercascade.train.phase_dropout import drop_phases
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.settings import WholeSettings
+
+
+def train(
+    folder: RunFolder,
+    cases: Sequence[TrainingCase],
+    settings: WholeSettings,
+    reporter: Reporter,
+    stop: Callable[[], bool],
+) -> bool:
+    """Trains UNet^whole on the prepared cases, from the newest checkpoint if there is one; True when at its end."""
+    places = NnUNetFolders(folder.nnunet)
+    plans = json.loads(places.plans.read_text()) | {"continue_training": folder.checkpoint.is_file()}
+    dataset = json.loads((places.raw / "dataset.json").read_text())
+    with quiet(folder):
+        trainer = PhaseTrainer(plans, CONFIGURATION, 0, dataset, torch.device("cpu"))
+    trainer.settings, trainer.folder, trainer.reporter, trainer.stop = settings, folder, reporter, stop
+    trainer.present = {case.name: case.present for case in cases}
+    trainer.run_training()
+    return trainer.complete
+
+
+class PhaseTrainer(nnUNetTrainer):
+    """nnU-Net's trainer with eight input channels, random loss of phases, steps for epochs and safe checkpoints."""
+
+    settings: WholeSettings
+    folder: RunFolder
+    reporter: Reporter
+    stop: Callable[[], bool]
+    present: dict[str, np.ndarray]
+    complete: bool = False
+
+    def run_training(self) -> None:
+        """Trains to the last step, then ``complete`` is true, or until asked to stop."""
+        rng = seed_everything(self.settings.seed)
+        architecture = plan_architecture(self.settings)
+        self.network = build_for_training(
+            architecture, 2 * len(PHASES), NUM_CLASSES, deep_supervision=self.settings.deep_supervision
+        )
+        learner = Learner(self.network, self._build_loss(), architecture.strides, self.settings)
+        self.optimizer = learner.optimiser
+        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+        held_out = [self._batch(next(self.dataloader_val)) for _ in range(self.settings.validation_batches)]
+        if self.folder.checkpoint.is_file():
+            set_random_state(learner.restore(self.folder.checkpoint), rng)
+        session = Session(self.settings, self.folder, rng, lambda: held_out, self.reporter, self.stop)
+        self.complete = fit(learner, self._batches(rng), session)
+
+    def do_split(self) -> tuple[list[str], list[str]]:
+        """Training and validation cases, also written to the run's folder."""
+        train_names, held_out = split_cases(sorted(self.present), self.settings.fold)
+        self.folder.split.write_text(json.dumps({"train": train_names, "validation": held_out}, indent=1))
+        return train_names, held_out
+
+    def get_dataloaders(self) -> Any:
+        """Endless training samples, augmented, and validation samples as they are."""
+        train_names, held_out = self.do_split()
+        settings, patch = self.settings, self.settings.patch_size
+        wide = margin(settings.augmentation, patch)
+        loader = self._loader(train_names, wide, build_augmentation(settings.augmentation, patch))
+        if settings.workers > 0:
+            seeds = [settings.seed * 1000 + i for i in range(settings.workers)]
+            loader = NonDetMultiThreadedAugmenter(loader, None, settings.workers, 4 * settings.workers, seeds)
+        return loader, self._loader(held_out, patch, None)
+
+    def _loader(self, names: list[str], size: Size, transforms: Any) -> Any:
+        dataset = nnUNetDatasetBlosc2(str(NnUNetFolders(self.folder.nnunet).arrays), list(names))
+        loader = SampleLoader(
+            dataset, self.settings.batch_size, size, self.settings.patch_size, self.label_manager, transforms=transforms
+        )
+        loader.lesion_share, loader.organ_share = self.settings.lesion_share, self.settings.organ_share
+        return loader
+
+    def _build_loss(self) -> Any:
+        return build_loss(self.settings, plan_architecture(self.settings).n_stages - 1)
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        for raw in self.dataloader_train:
+            yield self._batch(raw, rng)
+
+    def _batch(self, raw: dict[str, Any], rng: np.random.Generator | None = None) -> Batch:
+        there = [self.present[str(name)] for name in raw["keys"]]
+        if rng is not None:
+            there = [drop_phases(present, self.settings.phase_dropout, rng) for present in there]
+        flags = torch.from_numpy(np.stack(there))
+        return Batch(phase_input(raw["data"], flags), raw["target"].clamp_min(0))
+
+
+class SampleLoader(nnUNetDataLoader):
+    """nnU-Net's loader with samples centred near a lesion, each lesion as likely as any other, or near an organ."""
+
+    lesion_share: float
+    organ_share: float
+
+    def get_bbox(
+        self,
+        data_shape: Any,
+        force_fg: bool,  # noqa: ARG002
+        class_locations: dict[Any, np.ndarray] | None,
+        overwrite_class: Any = None,  # noqa: ARG002
+        verbose: bool = False,  # noqa: ARG002
+    ) -> tuple[list[int], list[int]]:
+        """Lower and upper corner of one sample, which may reach over the image's edge."""
+        size, shape = np.asarray(self.patch_size), np.asarray(data_shape)
+        centre = self._centre(class_locations or {})
+        if centre is None:
+            start = np.array([_anywhere(have, want) for have, want in zip(shape, size, strict=True)])
+        else:
+            shift = np.random.uniform(-0.25, 0.25, 3) * self.final_patch_size  # noqa: NPY002
+            start = np.rint(centre + shift - size / 2).astype(int)
+            overhang = np.maximum(size - shape, 0) + self.need_to_pad
+            start = np.clip(start, -(overhang // 2) - 1, np.maximum(shape - size, 0) + overhang // 2 + 1)
+        return [int(v) for v in start], [int(v) for v in start + size]
+
+    def _centre(self, locations: dict[Any, np.ndarray]) -> np.ndarray | None:
+        draw = np.random.uniform()  # noqa: NPY002
+        lesions = [key for key in locations if isinstance(key, tuple)]
+        organs = [key for key in locations if not isinstance(key, tuple) and len(locations[key])]
+        if draw < self.lesion_share and lesions:
+            keys = lesions
+        elif draw < self.lesion_share + self.organ_share and organs:
+            keys = organs
+        else:
+            return None
+        voxels = locations[keys[np.random.randint(len(keys))]]  # noqa: NPY002
+        return voxels[np.random.randint(len(voxels))][1:]  # noqa: NPY002
+
+
+def _anywhere(have: int, want: int) -> int:
+    low, high = sorted((0, have - want))
+    return int(np.random.randint(low, high + 1))  # noqa: NPY002
