@@ -143,7 +143,7 @@ class ConsoleReporter:
     def validated(self, step: int, scores: dict[str, float]) -> None:
         """Prints the scores."""
         text = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        self._console.print(f"step {step} Dice: {text}")
+        self._console.print(f"step {step} Dice: {text}", soft_wrap=True)
 
     def _move(self, done: int, total: int, note: str) -> None:
         if self._task is not None:
@@ -151,7 +151,7 @@ class ConsoleReporter:
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(text)
+            self._console.print(text, soft_wrap=True)
 
 
 def _run(folder: RunFolder, request: TrainRequest, *, export_only: bool, quiet: bool) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -75,7 +76,7 @@ class Architecture(_Record):
     nonlin_kwargs: dict[str, Any] = Field(default_factory=lambda: {"inplace": True})
 
     @model_validator(mode="after")
-    def _lengths(self) -> Self:
+    def _lengths(self) -> Architecture:
         per_stage = [self.features_per_stage, self.kernel_sizes, self.strides]
         per_stage += [v for v in (self.n_conv_per_stage, self.n_blocks_per_stage) if v is not None]
         if any(len(v) != self.n_stages for v in per_stage) or len(self.n_conv_per_stage_decoder) != self.n_stages - 1:
@@ -143,7 +144,7 @@ class ModelCard(_Record):
     sha256: str = ""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> ModelCard:
         if len(self.normalisation) != len(self.phases):
             raise ValueError(f"{len(self.phases)} phases but {len(self.normalisation)} normalisations")
         if any(size % by for size, by in zip(self.patch_size, self.architecture.divisor, strict=True)):
@@ -177,5 +178,5 @@ def card_markdown(card: ModelCard) -> str:
     return f"# {card.name}\n\nResearch software, not a medical device.\n\n| | |\n|---|---|\n{table}\n"
 
 
-def _times(values: tuple[float, ...]) -> str:
+def _times(values: Sequence[float | int]) -> str:
     return " x ".join(f"{value:g}" for value in values)

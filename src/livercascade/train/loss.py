@@ -124,7 +124,7 @@ class DeepSupervision:
 
     loss: GroupedLoss
 
-    def __call__(self, outputs: Sequence[Logits], targets: Sequence[Target]) -> Float[torch.Tensor, ""]:
+    def __call__(self, outputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> Float[torch.Tensor, ""]:
         """Loss of lists that run from the finest to the coarsest resolution."""
         count = max(len(outputs) - 1, 1)
         weights = [0.5**i for i in range(count)]
@@ -137,7 +137,7 @@ def build_grouped(deep_supervision: bool) -> GroupedLoss | DeepSupervision:
     return DeepSupervision(GroupedLoss()) if deep_supervision else GroupedLoss()
 
 
-def downsampled(target: Target, strides: Sequence[tuple[int, int, int]], outputs: int) -> list[Target]:
+def downsampled(target: Target, strides: Sequence[tuple[int, int, int]], outputs: int) -> list[torch.Tensor]:
     """Truth at each of the first ``outputs`` resolutions, by nearest neighbour, finest first."""
     levels, scale = [target], [1, 1, 1]
     for stride in strides[1:outputs]:

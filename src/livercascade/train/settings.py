@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -60,7 +60,7 @@ class PhaseDropout(_Record):
     ap_only: Share = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _sum(self) -> Self:
+    def _sum(self) -> PhaseDropout:
         if self.all_phases + self.nc_only + self.ap_only > 1 + 1e-9:
             raise ValueError("shares of phase dropout add up to more than 1")
         return self
@@ -139,7 +139,7 @@ class TrainSettings(_Record):
     log_every: PositiveInt = 50
 
     @model_validator(mode="after")
-    def _fold(self) -> Self:
+    def _fold(self) -> TrainSettings:
         if isinstance(self.fold, int) and not 0 <= self.fold < 5:
             raise ValueError(f"fold is 0 to 4 or 'all', not {self.fold}")
         return self
@@ -160,7 +160,7 @@ class WholeSettings(TrainSettings):
     fingerprint_cases: PositiveInt = 60
 
     @model_validator(mode="after")
-    def _shares(self) -> Self:
+    def _shares(self) -> WholeSettings:
         if self.lesion_share + self.organ_share > 1 + 1e-9:
             raise ValueError("lesion_share and organ_share add up to more than 1")
         return self
@@ -197,7 +197,7 @@ class PatchSettings(TrainSettings):
     liver_margin_mm: NonNegativeFloat = 10.0
 
     @model_validator(mode="after")
-    def _patch(self) -> Self:
+    def _patch(self) -> PatchSettings:
         if self.patch_size != PATCH_SHAPE:
             raise ValueError(f"patches are {PATCH_SHAPE}, not {self.patch_size}")
         schemes = self.schemes

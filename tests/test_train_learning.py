@@ -1,0 +1,219 @@
+"""Loss, normalisation, schedule and phase dropout against independent definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from livercascade.data.errors import UsageError
+from livercascade.segment.card import ModelKind
+from livercascade.segment.network import build_network
+from livercascade.train.fast_norm import ChannelsLastInstanceNorm, use_fast_norm
+from livercascade.train.learner import Batch, Learner, learning_rate, random_state, seed_everything, set_random_state
+from livercascade.train.loss import ANY_LESION, LIVER_WITH_CONTENT, DeepSupervision, GroupedLoss, downsampled
+from livercascade.train.phase_dropout import drop_phases
+from livercascade.train.request import TrainRequest, read_request, write_request
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.settings import PatchSettings, PhaseDropout, Schedule, WholeSettings, read_settings
+from tiny_model import tiny_card
+
+
+def literal_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    probability, labels = logits.softmax(1), target[:, 0]
+    loss = functional.cross_entropy(logits, labels)
+    for groups in ([(c,) for c in range(1, logits.shape[1])], [ANY_LESION, LIVER_WITH_CONTENT]):
+        dice = []
+        for group in groups:
+            inside = torch.tensor([c for c in group if c < logits.shape[1]])
+            truth = torch.isin(labels, inside)
+            if truth.any():
+                found = probability[:, inside].sum(1)
+                dice.append((2 * (found * truth).sum() + 1) / (found.sum() + truth.sum() + 1))
+        if dice:
+            loss = loss - torch.stack(dice).mean()
+    return loss
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), classes=st.sampled_from([8, 14]), highest=st.integers(0, 13))
+def test_grouped_loss_and_its_gradient_equal_the_literal_definition(seed: int, classes: int, highest: int) -> None:
+    torch.manual_seed(seed)
+    logits = torch.randn(2, classes, 3, 4, 5, dtype=torch.float32).requires_grad_()
+    target = torch.randint(0, min(highest, classes - 1) + 1, (2, 1, 3, 4, 5))
+    expected = literal_loss(logits, target)
+    (slope,) = torch.autograd.grad(expected, logits)
+    found = GroupedLoss()(logits, target)
+    (gradient,) = torch.autograd.grad(3 * found, logits)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient, 3 * slope, atol=1e-6, rtol=1e-4)
+
+
+def test_a_batch_of_several_pieces_gives_the_same_loss() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 14, 6, 60, 60), torch.randint(0, 14, (2, 1, 6, 60, 60))
+    torch.testing.assert_close(GroupedLoss()(logits, target), literal_loss(logits, target))
+
+
+def test_a_perfect_prediction_has_the_least_loss() -> None:
+    target = torch.randint(0, 14, (1, 1, 4, 8, 8))
+    perfect = 50 * functional.one_hot(target[:, 0], 14).permute(0, 4, 1, 2, 3).float()
+    assert float(GroupedLoss()(perfect, target)) == pytest.approx(-2, abs=1e-4)
+
+
+def test_deep_supervision_halves_the_weight_and_skips_the_coarsest() -> None:
+    target = torch.randint(0, 8, (1, 1, 4, 8, 8))
+    targets = downsampled(target, ((1, 1, 1), (1, 2, 2), (2, 2, 2)), 3)
+    outputs = [torch.randn(1, 8, *t.shape[2:]) for t in targets]
+    loss = GroupedLoss()
+    expected = (loss(outputs[0], targets[0]) + loss(outputs[1], targets[1]) / 2) / 1.5
+    torch.testing.assert_close(DeepSupervision(loss)(outputs, targets), expected)
+
+
+def test_downsampled_truth_keeps_blocks_and_labels() -> None:
+    small = torch.randint(0, 14, (1, 1, 2, 3, 3))
+    target = small.repeat_interleave(2, 2).repeat_interleave(4, 3).repeat_interleave(4, 4)
+    levels = downsampled(target, ((1, 1, 1), (1, 2, 2), (2, 2, 2)), 3)
+    assert torch.equal(levels[2], small)
+    assert [t.shape[2:] for t in levels] == [(4, 12, 12), (4, 6, 6), (2, 3, 3)]
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 4), st.integers(2, 8), st.integers(2, 8)),
+    seed=st.integers(0, 10**6),
+)
+def test_fast_norm_equals_torchs_instance_norm(shape: tuple[int, ...], seed: int) -> None:
+    torch.manual_seed(seed)
+    norm = nn.InstanceNorm3d(shape[1], affine=True, eps=1e-3)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x, above = torch.randn(shape).requires_grad_(), torch.randn(shape)
+    expected, found = norm(x), ChannelsLastInstanceNorm(norm)(x)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+    wanted = torch.autograd.grad(expected, (x, norm.weight, norm.bias), above)
+    got = torch.autograd.grad(found, (x, norm.weight, norm.bias), above)
+    for a, b in zip(got, wanted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_fast_norm_changes_neither_names_nor_outputs_of_a_network() -> None:
+    network = build_network(tiny_card()).eval()
+    names, x = [n for n, _ in network.named_parameters()], torch.randn(1, 8, 4, 8, 8)
+    with torch.no_grad():
+        before = network(x)
+        use_fast_norm(network)
+        torch.testing.assert_close(network(x), before, atol=1e-4, rtol=1e-4)
+    assert [n for n, _ in network.named_parameters()] == names
+    assert not any(isinstance(m, nn.InstanceNorm3d) for m in network.modules())
+
+
+def tiny_settings(**changes: object) -> WholeSettings:
+    return WholeSettings.model_validate({"steps": 20, "warmup_steps": 2, "patch_size": (4, 8, 8)} | changes)
+
+
+def tiny_learner(run: WholeSettings) -> Learner:
+    torch.manual_seed(1)
+    card = tiny_card(classes=tuple("abcdefgh"))
+    network = build_network(card, deep_supervision=True)
+    return Learner(network, DeepSupervision(GroupedLoss()), card.architecture.strides, run)
+
+
+def tiny_batch(rng: np.random.Generator) -> Batch:
+    data = torch.from_numpy(rng.normal(size=(2, 8, 4, 8, 8)).astype(np.float32))
+    return Batch(data, (data[:, :1] > 0).to(torch.int16) * 7)
+
+
+def test_a_restored_learner_goes_on_exactly(tmp_path: Path) -> None:
+    run = tiny_settings()
+    rng, learner = seed_everything(0), tiny_learner(run)
+    for _ in range(4):
+        learner.learn(tiny_batch(rng))
+    learner.save(tmp_path / "c.pt", random_state(rng))
+    straight = [learner.learn(tiny_batch(rng)) for _ in range(4)]
+    again, other = tiny_learner(run), np.random.default_rng(99)
+    set_random_state(again.restore(tmp_path / "c.pt"), other)
+    assert [again.learn(tiny_batch(other)) for _ in range(4)] == straight
+    assert again.step == 8
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_learning_lowers_the_loss_and_the_mean_follows() -> None:
+    learner, rng = tiny_learner(tiny_settings(learning_rate=0.02, steps=60)), np.random.default_rng(0)
+    losses = [learner.learn(tiny_batch(rng)) for _ in range(60)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+    batch = tiny_batch(rng)
+    assert float((learner.predict(batch.data) == batch.target[:, 0]).float().mean()) > 0.7
+
+
+@pytest.mark.parametrize("schedule", list(Schedule))
+def test_the_learning_rate_rises_then_falls_to_zero(schedule: Schedule) -> None:
+    run = tiny_settings(steps=100, warmup_steps=10, schedule=schedule, learning_rate=1.0)
+    rates = [learning_rate(run, step) for step in range(101)]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert max(rates) <= 1 and rates[-1] == pytest.approx(0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(present=st.lists(st.booleans(), min_size=4, max_size=4).filter(any), seed=st.integers(0, 10**6))
+def test_phase_dropout_leaves_a_non_empty_subset(present: list[bool], seed: int) -> None:
+    there = np.array(present)
+    kept = drop_phases(there, PhaseDropout(), np.random.default_rng(seed))
+    assert kept.any() and not (kept & ~there).any()
+
+
+def test_phase_dropout_keeps_its_shares_and_reaches_every_subset() -> None:
+    rng, everything = np.random.default_rng(0), np.ones(4, dtype=bool)
+    seen = [tuple(drop_phases(everything, PhaseDropout(), rng).tolist()) for _ in range(4000)]
+    assert len(set(seen)) == 15
+    assert seen.count((True,) * 4) / 4000 == pytest.approx(0.4 + 0.3 / 15, abs=0.03)
+    assert seen.count((True, False, False, False)) / 4000 == pytest.approx(0.2 + 0.3 / 15, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["steps = 0", "unknown = 1", "steps = ", "fold = 7", "lesion_share = 0.9\norgan_share = 0.9"],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(UsageError, match="BAD_SETTINGS"):
+        read_settings(WholeSettings, tmp_path / "s.toml", {})
+
+
+@pytest.mark.parametrize("values", [{"patch_size": (16, 64, 64)}, {"schemes": {}, "shuffling": 3}])
+def test_wrong_patch_settings_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="BAD_SETTINGS"):
+        read_settings(PatchSettings, None, values)
+
+
+def test_the_command_line_outweighs_the_file(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("steps = 7\nseed = 3\n[phase_dropout]\nnc_only = 0.5\n")
+    found = read_settings(WholeSettings, tmp_path / "s.toml", {"steps": 9, "threads": None})
+    assert (found.steps, found.seed, found.phase_dropout.nc_only, found.threads) == (9, 3, 0.5, 1)
+
+
+def test_a_run_folder_takes_the_same_network_only(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    first = TrainRequest(kind=ModelKind.WHOLE, data=tmp_path, settings=tiny_settings())
+    write_request(folder, first)
+    assert read_request(folder) == first
+    write_request(folder, first.model_copy(update={"settings": tiny_settings(steps=50)}))
+    assert read_request(folder).settings.steps == 50
+    with pytest.raises(UsageError, match="RUN_TAKEN"):
+        write_request(folder, first.model_copy(update={"settings": tiny_settings(base_features=5)}))
+    with pytest.raises(UsageError, match="RUN_TAKEN"):
+        write_request(folder, TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings()))
+
+
+def test_requests_of_both_kinds_survive_the_file(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    request = TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings(steps=3), hard=tmp_path)
+    write_request(folder, request)
+    assert read_request(folder) == request
