@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CascadeError(Exception):
     """Base of every error this package raises on purpose.
@@ -23,6 +25,10 @@ class CascadeError(Exception):
         self.remedy = remedy
         self.stage = stage
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders; the default would call the class with the joined sentence alone.
+        return _rebuild, (type(self), self.code, self.message, self.remedy, self.stage), self.__dict__
+
 
 class InputError(CascadeError):
     """The study cannot be used as it is: refused before any model runs (status ``rejected``)."""
@@ -42,3 +48,7 @@ class UsageError(CascadeError):
     """The command was called wrongly (exit code 2)."""
 
     exit_code = 2
+
+
+def _rebuild(kind: type[CascadeError], code: str, message: str, remedy: str, stage: str) -> CascadeError:
+    return kind(code, message, remedy, stage=stage)

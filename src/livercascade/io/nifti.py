@@ -66,8 +66,12 @@ def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice,
     return np.ascontiguousarray(hu), grid, notices
 
 
-def read_labels(path: Path) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
-    """Label map 0-13 ``[z, y, x]`` and its grid.
+def read_labels(path: Path, *, classes: int = NUM_CLASSES) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
+    """Label map ``[z, y, x]`` and its grid.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        classes: Values from 0 to ``classes - 1`` are accepted, at most 256; this project's own labels if not given.
 
     Raises:
         InputError: As `read_nifti` without the HU checks; ``BAD_VALUES`` if a value is not a label.
@@ -76,9 +80,9 @@ def read_labels(path: Path) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
     ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name)
     values = ordered * raw.slope + raw.intercept if (raw.slope, raw.intercept) != (1.0, 0.0) else ordered
     labels = np.where(np.isfinite(values), values, -1)
-    if np.any(labels != np.rint(labels)) or labels.min() < 0 or labels.max() >= NUM_CLASSES:
-        message = f"{path.name}: a label map holds whole numbers from 0 to {NUM_CLASSES - 1} only."
-        raise InputError("BAD_VALUES", message, "Map the labels to the values of this project.")
+    if np.any(labels != np.rint(labels)) or labels.min() < 0 or labels.max() >= classes:
+        message = f"{path.name}: a label map holds whole numbers from 0 to {classes - 1} only."
+        raise InputError("BAD_VALUES", message, "Map the labels to these values.")
     return np.ascontiguousarray(labels.astype(np.uint8)), grid
 
 

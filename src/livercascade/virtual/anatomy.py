@@ -28,11 +28,15 @@ class Anatomy:
 
     Attributes:
         canvas: The fine tissue map.
-        hilum: Where the portal vein enters the liver, (z, y, x) mm; lesions and mimics may refer to it.
+        hilum: Where the portal vein enters the liver, (z, y, x) mm; mimics refer to it.
+        habitus: The build it shows.
+        source: ``procedural``, or the name of the label map it was made from.
     """
 
     canvas: Canvas
     hilum: Float64[np.ndarray, " 3"]
+    habitus: Habitus
+    source: str
 
 
 def make_anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
@@ -40,7 +44,7 @@ def make_anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Gen
     sculptor = _blank(habitus, settings, rng)
     trunk = _Trunk(sculptor, habitus, rng)
     trunk.build()
-    return Anatomy(sculptor.canvas, trunk.hilum)
+    return Anatomy(sculptor.canvas, trunk.hilum, habitus, "procedural")
 
 
 def blank_canvas(habitus: Habitus, settings: VirtualSettings) -> Canvas:
@@ -63,11 +67,10 @@ def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
     ]
     grids = np.meshgrid(*axes, indexing="ij")
     a, b, c = grids[0].shape
-    cells = tuple(45.0 / COARSE_MM for _ in range(3))
-    bent = [g + habitus.warp * coarse_noise((a, b, c), (cells[0], cells[1], cells[2]), rng) for g in grids]
+    wave, ripple = 45.0 / COARSE_MM, 20.0 / COARSE_MM
+    bent = [g + habitus.warp * coarse_noise((a, b, c), (wave, wave, wave), rng) for g in grids]
     # Ripples of 20 mm keep surfaces from looking turned on a lathe.
-    ripple = tuple(20.0 / COARSE_MM for _ in range(3))
-    bent = [g + 1.5 * coarse_noise((a, b, c), (ripple[0], ripple[1], ripple[2]), rng) for g in bent]
+    bent = [g + 1.5 * coarse_noise((a, b, c), (ripple, ripple, ripple), rng) for g in bent]
     return Sculptor(canvas, bent[0], bent[1], bent[2])
 
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, UInt8
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
-from skimage.draw import polygon
 
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Triple
-from livercascade.virtual.anatomy import Anatomy, blank_canvas, paint_table
+from livercascade.io.nifti import read_labels
+from livercascade.virtual.anatomy import Anatomy, blank_canvas, liver_volume_ml, paint_table
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise, enlarge
 from livercascade.virtual.habitus import Habitus
@@ -81,19 +80,18 @@ class Atlas:
     half: tuple[float, float]
 
 
-def make_atlas_anatomy(
-    path: Path, habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
-) -> tuple[Anatomy, Habitus]:
+def make_atlas_anatomy(path: Path, habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
     """A warped copy of a real body, with vessels painted into its liver.
 
     Args:
         path: NIfTI label map in TotalSegmentator v2 numbering; needs a liver (5).
-        habitus: Gives scan range, state of the liver and warp; its build is replaced by the atlas's.
+        habitus: Gives scan range, state of the liver and warp; its build is replaced by the label map's, and it
+            has no ascites.
         settings: Matrix, slice thickness, randomisation.
         rng: Source of the warp and the vessels.
 
     Raises:
-        InputError: ``FILE_MISSING`` or ``NO_LIVER``.
+        InputError: As `load_atlas`.
     """
     atlas = load_atlas(path)
     scale = rng.uniform(0.86, 1.14, 3) if settings.randomise else rng.uniform(0.92, 1.08, 3)
@@ -106,13 +104,15 @@ def make_atlas_anatomy(
         fov=2 * half_width + float(rng.uniform(10, 60)),
         top=min(habitus.top, top - 3.0),
         bottom=max(habitus.bottom, -atlas.dome * float(scale[0]) + 3.0),
+        ascites=False,
     )
     canvas = blank_canvas(habitus, settings)
     _warp_into(canvas, atlas, scale, habitus.warp, rng)
     _fill_hollow(canvas, rng)
     paint_table(canvas, half_depth)
     hilum = _vessels(canvas, rng)
-    return Anatomy(canvas, hilum), habitus
+    habitus = replace(habitus, liver_ml=liver_volume_ml(canvas))
+    return Anatomy(canvas, hilum, habitus, path.name)
 
 
 @lru_cache(maxsize=8)
@@ -120,9 +120,10 @@ def load_atlas(path: Path) -> Atlas:
     """Read a label map and fill in what it does not label: body outline, wall, fat, layers of hollow organs.
 
     Raises:
-        InputError: ``FILE_MISSING`` or ``NO_LIVER``.
+        InputError: ``NO_LIVER``, or as `read_labels`: ``FILE_MISSING``, ``NOT_NIFTI``, ``BAD_VALUES`` and others.
     """
-    labels, spacing = _read(path)
+    labels, grid = read_labels(path, classes=256)
+    spacing = grid.spacing
     tissue = _solid(labels)
     if not (tissue == Tissue.LIVER).any():
         raise InputError("NO_LIVER", f"{path.name} holds no liver (label 5).", "Give a label map of the abdomen.")
@@ -133,15 +134,6 @@ def load_atlas(path: Path) -> Atlas:
     body = np.nonzero((tissue != Tissue.AIR).any(axis=0))
     middle = ((body[0].min() + body[0].max()) / 2 * spacing[1], (body[1].min() + body[1].max()) / 2 * spacing[2])
     return Atlas(tissue, spacing, float(rows.max()) * spacing[0], (float(middle[0]), float(middle[1])), half)
-
-
-def _read(path: Path) -> tuple[UInt8[np.ndarray, "z y x"], Triple]:
-    if not path.is_file():
-        raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path given with --anatomy.")
-    image = nib.as_closest_canonical(nib.load(path))
-    array = np.asarray(image.dataobj).astype(np.uint8)[::-1, ::-1, :]
-    x, y, z = (float(v) for v in image.header.get_zooms()[:3])
-    return np.ascontiguousarray(array.transpose(2, 1, 0)), (z, y, x)
 
 
 def _solid(labels: UInt8[np.ndarray, "z y x"]) -> Tissues:
@@ -155,7 +147,8 @@ def _hollow(tissue: Tissues, outer: int, inner: int, thickness: float, spacing: 
     where = tissue == outer
     if not where.any():
         return
-    box = ndimage.find_objects(where.astype(np.uint8))[0]
+    # One voxel more on each side: the surface at the box's own border counts too.
+    box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in ndimage.find_objects(where.astype(np.uint8))[0])
     depth = np.asarray(ndimage.distance_transform_edt(where[box], sampling=spacing))
     tissue[box][depth > thickness] = inner
 
@@ -183,14 +176,17 @@ def _body(tissue: Tissues, spacing: Triple) -> tuple[float, float]:
 
 def _hull(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     points = np.argwhere(mask)
-    out = np.zeros(mask.shape, dtype=bool)
     if len(points) < 3:
-        return out
+        return np.zeros(mask.shape, dtype=bool)
     try:
-        corners = points[ConvexHull(points).vertices]
+        sides = ConvexHull(points).equations
     except QhullError:
-        return out
-    out[polygon(corners[:, 0], corners[:, 1], mask.shape)] = True
+        # All points lie on one line.
+        return np.zeros(mask.shape, dtype=bool)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    out = np.ones(mask.shape, dtype=bool)
+    for normal_y, normal_x, offset in sides:
+        out &= normal_y * y + normal_x * x + offset <= 1e-9
     return out
 
 

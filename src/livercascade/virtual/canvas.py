@@ -176,8 +176,9 @@ class Sculptor:
         boxes: list[slice] = []
         for axis, (n_coarse, n_fine) in enumerate(zip(self.shape, self.canvas.tissue.shape, strict=True)):
             step = (n_coarse - 1) / (n_fine - 1)
-            first = int(np.ceil(coarse[axis].start / step))
-            last = int(np.floor((min(coarse[axis].stop, n_coarse) - 1) / step))
+            # The slack keeps rounding from losing the outermost voxel.
+            first = int(np.ceil(coarse[axis].start / step - 1e-6))
+            last = int(np.floor((min(coarse[axis].stop, n_coarse) - 1) / step + 1e-6))
             boxes.append(slice(first, min(last, n_fine - 1) + 1))
             at = np.arange(boxes[-1].start, boxes[-1].stop) * step - coarse[axis].start
             part = _linear(part, axis, at)

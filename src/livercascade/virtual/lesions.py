@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Box
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, Tissue
+from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, Tissue, tissue_labels
 
 Curve = tuple[float, float, float, float]
 VOLUME_BINS_ML = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (16.0, 64.0), (64.0, 900.0))
@@ -84,15 +84,18 @@ class PlacedLesion:
 
 @dataclass(slots=True)
 class Palette:
-    """Gives out tissue values for parts and records their HU and label.
+    """Gives out tissue values for parts of lesions and mimics and records what they are.
 
     Attributes:
         hu: Table ``[4, 256]`` shared with `Physiology`.
         labels: Label 0-13 per tissue value.
+        families: Family of mimic per tissue value, 0 for none.
+        used: Next value to give out.
     """
 
     hu: Float32[np.ndarray, "4 256"]
-    labels: np.ndarray
+    labels: UInt8[np.ndarray, " 256"] = field(default_factory=tissue_labels)
+    families: UInt8[np.ndarray, " 256"] = field(default_factory=lambda: np.zeros(256, dtype=np.uint8))
     used: int = FIRST_PART
 
     @property
@@ -100,12 +103,13 @@ class Palette:
         """How many more parts can be given out."""
         return LAST_PART + 1 - self.used
 
-    def add(self, curve: Float32[np.ndarray, " 4"], label: int) -> int:
-        """New tissue value with this HU curve and label."""
+    def add(self, curve: Float32[np.ndarray, " 4"], label: int, family: int = 0) -> int:
+        """New tissue value with this HU curve, label and family of mimic."""
         value = self.used
         self.used += 1
         self.hu[:, value] = curve
         self.labels[value] = label
+        self.families[value] = family
         return value
 
 

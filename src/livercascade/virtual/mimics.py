@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from livercascade.data.labels import Organ
 from livercascade.data.lesion import Box
@@ -32,6 +32,10 @@ class MimicFamily(IntEnum):
     PERIPORTAL_LOW_DENSITY = 8
 
 
+_SPARE_PARTS = 80
+"""Tissue values left free when mimics stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mimic:
     """One mimic: family, LPS centre (x, y, z) in mm and volume in ml."""
@@ -41,26 +45,18 @@ class Mimic:
     volume_ml: float
 
 
-def paint_mimics(
-    anatomy: Anatomy, habitus: Habitus, palette: Palette, physiology: Physiology, rng: np.random.Generator
-) -> tuple[list[Mimic], UInt8[np.ndarray, " 256"]]:
-    """Paint a random choice of mimics into the liver.
-
-    Returns:
-        The mimics, and the family (0 for none) of every tissue value.
-    """
-    families = np.zeros(256, dtype=np.uint8)
+def paint_mimics(anatomy: Anatomy, palette: Palette, physiology: Physiology, rng: np.random.Generator) -> list[Mimic]:
+    """Paint a random choice of mimics into the liver, never over a lesion."""
     found: list[Mimic] = []
-    for family in _draw_families(habitus, rng):
-        if palette.room < 80:
+    for family in _draw_families(anatomy.habitus, rng):
+        if palette.room < _SPARE_PARTS:
             break
         curve = _curve(family, physiology, rng)
-        value = palette.add(curve.astype(np.float32), int(Organ.LIVER))
-        families[value] = family
+        value = palette.add(curve.astype(np.float32), int(Organ.LIVER), family)
         mimic = _paint(anatomy, family, value, rng)
         if mimic is not None:
             found.append(mimic)
-    return found, families
+    return found
 
 
 def _draw_families(habitus: Habitus, rng: np.random.Generator) -> list[MimicFamily]:
@@ -77,7 +73,9 @@ def _draw_families(habitus: Habitus, rng: np.random.Generator) -> list[MimicFami
     return [family for family, n in counts.items() for _ in range(int(n))]
 
 
-def _curve(family: MimicFamily, physiology: Physiology, rng: np.random.Generator) -> np.ndarray:
+def _curve(
+    family: MimicFamily, physiology: Physiology, rng: np.random.Generator
+) -> Float32[np.ndarray, " 4"] | Float64[np.ndarray, " 4"]:
     liver = physiology.liver
     delta = {
         MimicFamily.PERFUSION: (0, rng.uniform(15, 35), rng.uniform(-2, 5), 0),
@@ -118,7 +116,9 @@ def _paint(anatomy: Anatomy, family: MimicFamily, value: int, rng: np.random.Gen
     return _summary(canvas, family, value)
 
 
-def _index(family: MimicFamily, canvas: Canvas, spots: np.ndarray, anatomy: Anatomy, rng: np.random.Generator) -> int:
+def _index(
+    family: MimicFamily, canvas: Canvas, spots: Int64[np.ndarray, "n 3"], anatomy: Anatomy, rng: np.random.Generator
+) -> int:
     """Focal fat and sparing sit near the hilum and falciform fissure; wedges under the capsule; others anywhere."""
     place = np.stack([canvas.z[spots[:, 0]], canvas.y[spots[:, 1]], canvas.x[spots[:, 2]]], axis=1)
     distance = np.linalg.norm(place - anatomy.hilum, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,9 @@ from livercascade.virtual.mimics import Mimic, paint_mimics
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Scanner, draw_scanner, scan_phases, true_labels
 from livercascade.virtual.settings import CaseMix, VirtualSettings
-from livercascade.virtual.tissue import tissue_labels
 
+MIN_COUNTED_ML = 0.5
+"""Smaller lesions do not count for the patient's class (paper, Sec. III)."""
 _CLASSES = tuple(PatientClass)
 _MIX: dict[CaseMix, tuple[float, ...]] = {
     # HCC, ICC, Meta, Hem, Other, Cyst, normal; the paper's 261 malignant of 331.
@@ -51,6 +52,7 @@ class VirtualPatient:
         lesions: Every lesion as painted, also those under 0.5 ml.
         mimics: Every mimic.
         patient_class: PatCls over the lesions of at least 0.5 ml.
+        anatomy: ``procedural``, or the name of the label map the body was made from.
         habitus, physiology, scanner: What the patient was made from.
     """
 
@@ -62,6 +64,7 @@ class VirtualPatient:
     lesions: tuple[PlacedLesion, ...]
     mimics: tuple[Mimic, ...]
     patient_class: PatientClass
+    anatomy: str
     habitus: Habitus
     physiology: Physiology
     scanner: Scanner
@@ -81,21 +84,40 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     intended = _CLASSES[int(rng.choice(7, p=_MIX[settings.mix]))]
     plan = _plan_lesions(intended, settings, rng)
     cirrhotic = bool(rng.random() < (0.75 if intended is PatientClass.HCC else 0.08))
-    habitus = draw_habitus(settings, cirrhotic, rng)
-    anatomy, habitus = _anatomy(habitus, settings, rng)
+    anatomy = _anatomy(draw_habitus(settings, cirrhotic, rng), settings, rng)
+    canvas, habitus = anatomy.canvas, anatomy.habitus
     physiology = draw_physiology(habitus, settings, rng)
-    palette = Palette(physiology.hu, tissue_labels())
-    lesions = _paint_lesions(anatomy, plan, palette, physiology, rng)
-    mimics, families = paint_mimics(anatomy, habitus, palette, physiology, rng)
-    return _finish(seed, settings, anatomy, (habitus, physiology), palette, (lesions, mimics, families), rng)
+    palette = Palette(physiology.hu)
+    lesions = _paint_lesions(canvas, plan, palette, physiology, rng)
+    mimics = paint_mimics(anatomy, palette, physiology, rng)
+    scanner = draw_scanner(habitus, settings, float(canvas.x[1] - canvas.x[0]), rng)
+    return VirtualPatient(
+        seed=seed,
+        grid=_grid(canvas, settings.subslices),
+        hu=scan_phases(canvas, physiology.hu, scanner, settings, rng),
+        labels=true_labels(canvas, palette.labels, settings.subslices),
+        mimics_map=true_labels(canvas, palette.families, settings.subslices, favoured=()),
+        lesions=tuple(lesions),
+        mimics=tuple(mimics),
+        patient_class=_patient_class(lesions),
+        anatomy=anatomy.source,
+        habitus=habitus,
+        physiology=physiology,
+        scanner=scanner,
+    )
 
 
-def _anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> tuple[Anatomy, Habitus]:
+def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:
+    counted = [lesion.label for lesion in lesions if lesion.volume_ml >= MIN_COUNTED_ML]
+    return PatientClass.of(min(counted, key=lambda label: label.priority)) if counted else PatientClass.NORMAL
+
+
+def _anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
     """Body from a real label map or from the procedural builder, as the settings say."""
     if settings.anatomies and rng.random() < settings.anatomy_share:
         path = settings.anatomies[int(rng.integers(len(settings.anatomies)))]
         return make_atlas_anatomy(path, habitus, settings, rng)
-    return make_anatomy(habitus, settings, rng), habitus
+    return make_anatomy(habitus, settings, rng)
 
 
 def _plan_lesions(intended: PatientClass, settings: VirtualSettings, rng: np.random.Generator) -> list[PlannedLesion]:
@@ -137,49 +159,18 @@ def _specks(intended: PatientClass, rng: np.random.Generator) -> list[PlannedLes
 
 
 def _paint_lesions(
-    anatomy: Anatomy, plan: list[PlannedLesion], palette: Palette, physiology: Physiology, rng: np.random.Generator
+    canvas: Canvas, plan: list[PlannedLesion], palette: Palette, physiology: Physiology, rng: np.random.Generator
 ) -> list[PlacedLesion]:
-    room = 0.4 * liver_volume_ml(anatomy.canvas)
+    room = 0.4 * liver_volume_ml(canvas)
     placed: list[PlacedLesion] = []
     for lesion in plan:
         if lesion.volume_ml > room:
             lesion = PlannedLesion(lesion.label, max(0.5 * room, 1.0))
-        painted = paint_lesion(anatomy.canvas, lesion, palette, physiology, rng)
+        painted = paint_lesion(canvas, lesion, palette, physiology, rng)
         if painted is not None:
             placed.append(painted)
             room -= painted.volume_ml
     return placed
-
-
-def _finish(
-    seed: int,
-    settings: VirtualSettings,
-    anatomy: Anatomy,
-    state: tuple[Habitus, Physiology],
-    palette: Palette,
-    truth: tuple[list[PlacedLesion], list[Mimic], UInt8[np.ndarray, " 256"]],
-    rng: np.random.Generator,
-) -> VirtualPatient:
-    canvas = anatomy.canvas
-    habitus, physiology = state
-    lesions, mimics, families = truth
-    scanner = draw_scanner(habitus, settings, float(canvas.x[1] - canvas.x[0]), rng)
-    hu = scan_phases(canvas, physiology.hu, scanner, settings, rng)
-    counted = [lesion.label for lesion in lesions if lesion.volume_ml >= 0.5]
-    best = min(counted, key=lambda label: label.priority, default=None)
-    return VirtualPatient(
-        seed=seed,
-        grid=_grid(canvas, settings.subslices),
-        hu=hu,
-        labels=true_labels(canvas, palette.labels, settings.subslices),
-        mimics_map=true_labels(canvas, families, settings.subslices, classes=9),
-        lesions=tuple(lesions),
-        mimics=tuple(mimics),
-        patient_class=PatientClass.NORMAL if best is None else PatientClass.of(best),
-        habitus=habitus,
-        physiology=physiology,
-        scanner=scanner,
-    )
 
 
 def _grid(canvas: Canvas, subslices: int) -> Grid:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, UInt8
 from scipy import ndimage
 
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Phase
+from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
@@ -89,17 +89,26 @@ def scan_phases(
 
 
 def true_labels(
-    canvas: Canvas, table: UInt8[np.ndarray, " 256"], subslices: int, *, classes: int = NUM_CLASSES
+    canvas: Canvas, table: UInt8[np.ndarray, " 256"], subslices: int, *, favoured: tuple[int, ...] = LESION_TYPES
 ) -> UInt8[np.ndarray, "z y x"]:
-    """Label of most of each slice's thickness; a lesion wins ties, then the lowest label."""
+    """Value that fills most of each slice's thickness.
+
+    Args:
+        canvas: Fine tissue map; its depth is a multiple of ``subslices``.
+        table: Value of each tissue.
+        subslices: Fine slices per slice.
+        favoured: Values that win ties, lesions by default; between others the lowest wins.
+    """
     fine = table[canvas.tissue]
     depth, height, width = fine.shape
     fine = fine.reshape(depth // subslices, subslices, height, width)
     best = fine[:, subslices // 2].copy()
     mixed = np.nonzero((fine != best[:, None]).any(axis=1))
     columns = fine[mixed[0], :, mixed[1], mixed[2]]
-    counts = np.stack([(columns == k).sum(axis=1) for k in range(classes)], axis=1).astype(np.float32)
-    counts[:, FIRST_LESION : LAST_LESION + 1] += 0.5
+    counts = np.stack([(columns == k).sum(axis=1) for k in range(int(table.max()) + 1)], axis=1).astype(np.float32)
+    for value in favoured:
+        # Half a vote wins ties; an absent value stays behind, as some other one has a whole vote.
+        counts[:, value : value + 1] += 0.5
     best[mixed] = counts.argmax(axis=1).astype(np.uint8)
     return best
 
@@ -107,15 +116,14 @@ def true_labels(
 def _expose(
     canvas: Canvas, hu: Float32[np.ndarray, " 256"], shift: tuple[int, int, int], subslices: int
 ) -> Float32[np.ndarray, "z y x"]:
-    """Mean HU over each slice's thickness of the map displaced by ``shift``."""
+    """Mean HU over each slice's thickness of the map displaced by ``shift``; what moves in repeats the border."""
     depth, height, width = canvas.tissue.shape
     out = np.empty((depth // subslices, height, width), dtype=np.float32)
     for k in range(len(out)):
         rows = np.clip(np.arange(k * subslices, (k + 1) * subslices) - shift[0], 0, depth - 1)
         out[k] = hu[canvas.tissue[rows]].mean(axis=0)
-    if shift[1] or shift[2]:
-        out = np.roll(out, (shift[1], shift[2]), axis=(1, 2))
-    return out
+    rows, columns = (np.clip(np.arange(n) - s, 0, n - 1) for n, s in zip((height, width), shift[1:], strict=True))
+    return out[:, rows[:, None], columns[None, :]]
 
 
 def _fraction(canvas: Canvas, tissues: tuple[int, ...], subslices: int) -> Float32[np.ndarray, "z y x"]:
