@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from livercascade.cli.progress import steps
+from livercascade.data.errors import CascadeError
 from livercascade.virtual.settings import CaseMix, VirtualSettings
 
 
@@ -23,6 +24,7 @@ def virtual(
     ] = None,
     anatomy_share: Annotated[float, typer.Option(min=0, max=1, help="Share of patients made from them.")] = 0.5,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    preview: Annotated[bool, typer.Option("--preview", help="Write preview.png beside each patient.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Make virtual four-phase liver CT with exact truth.
@@ -34,6 +36,11 @@ def virtual(
     settings = VirtualSettings(
         mix=mix, matrix=matrix, randomise=randomise, anatomies=tuple(anatomy or ()), anatomy_share=anatomy_share
     )
-    with steps("virtual patients", cases, quiet=quiet) as advance:
-        for _ in make_cohort(range(seed, seed + cases), settings, out, workers=workers):
-            advance()
+    made = make_cohort(range(seed, seed + cases), settings, out, workers=workers, preview=preview)
+    try:
+        with steps("virtual patients", cases, quiet=quiet) as advance:
+            for _ in made:
+                advance()
+    except CascadeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from error

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import torch
 
+from livercascade import __version__
 from livercascade.data.grid import Grid
 from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
 from livercascade.virtual.patient import VirtualPatient, make_patient
+from livercascade.virtual.preview import draw_preview
 from livercascade.virtual.settings import VirtualSettings
 
 RECORD = "virtual.json"
 """File beside the images that marks a patient as virtual and says how it was made."""
+PREVIEW = "preview.png"
+"""Picture of the patient for people, written when asked for."""
 
 
 def case_name(seed: int) -> str:
@@ -30,11 +34,24 @@ def case_name(seed: int) -> str:
     return f"virtual-{seed:06d}"
 
 
-def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Path) -> Path:
+def is_virtual(folder: Path) -> bool:
+    """True if the images in ``folder`` are those of a virtual patient, by the record beside them."""
+    return _read_record(folder).get("virtual") is True
+
+
+def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Path, *, preview: bool = False) -> Path:
     """Write phases, truth and record of one patient; a finished folder appears at once or not at all.
 
+    ``virtual.json`` holds ``virtual`` (true), ``version`` of the package, ``seed``, ``settings``, ``anatomy``,
+    ``patient_class``, ``grid`` (shape and spacing as z, y, x; origin as LPS x, y, z), ``lesions`` (type, sub-type, true
+    volume in ml, LPS centre in mm, HU per zone and phase), ``mimics``, ``bolus``, ``habitus`` and ``scanner``.
+
     Returns:
-        The patient's folder: ``nc|ap|vp|dp.nii.gz``, ``labels.nii.gz``, ``mimics.nii.gz``, ``virtual.json``.
+        The patient's folder: ``nc|ap|vp|dp.nii.gz``, ``labels.nii.gz``, ``mimics.nii.gz``, ``virtual.json`` and,
+        if asked for, ``preview.png``.
+
+    Raises:
+        OutputError: The folder cannot be written, or something else lies there.
     """
     place = folder / case_name(patient.seed)
     with CaseFolder.open(place) as case:
@@ -42,52 +59,82 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
             write_nifti(case.path / f"{phase.value.lower()}.nii.gz", hu, patient.grid)
         write_nifti(case.path / "labels.nii.gz", patient.labels, patient.grid)
         write_nifti(case.path / "mimics.nii.gz", patient.mimics_map, patient.grid)
-        (case.path / RECORD).write_text(json.dumps(_record(patient, settings), indent=1) + "\n")
+        (case.path / RECORD).write_text(json.dumps(_record(patient, settings), indent=1) + "\n", encoding="utf-8")
+        if preview:
+            (case.path / PREVIEW).write_bytes(draw_preview(patient))
     return place
 
 
-def make_cohort(seeds: Sequence[int], settings: VirtualSettings, folder: Path, *, workers: int = 1) -> Iterator[Path]:
-    """Make and write the patients of ``seeds``, yielding each folder when it is done; finished ones are skipped.
+def make_cohort(
+    seeds: Sequence[int], settings: VirtualSettings, folder: Path, *, workers: int = 1, preview: bool = False
+) -> Iterator[Path]:
+    """Make and write the patients of ``seeds``, yielding each folder when it is done.
+
+    Patients already finished with the same settings and version are skipped; others of these seeds are made again.
 
     Args:
         seeds: One patient each.
         settings: The same for all.
         folder: Where the patients' folders go; made if absent.
         workers: Processes working side by side.
+        preview: Write ``preview.png`` too; a finished patient without one is made again.
+
+    Raises:
+        InputError: A label map given as anatomy cannot be used.
+        OutputError: As `write_patient`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [seed for seed in seeds if not (folder / case_name(seed) / RECORD).is_file()]
-    yield from (folder / case_name(seed) for seed in seeds if seed not in set(todo))
+    done = [seed for seed in seeds if _finished(folder / case_name(seed), settings, preview)]
+    yield from (folder / case_name(seed) for seed in done)
+    todo = sorted(set(seeds) - set(done))
     if workers == 1:
         for seed in todo:
-            yield _make_one(seed, settings, folder)
+            yield _make_one(seed, settings, folder, preview)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for done in as_completed([pool.submit(_make_one, seed, settings, folder) for seed in todo]):
-            yield done.result()
+        try:
+            for job in as_completed([pool.submit(_make_one, seed, settings, folder, preview) for seed in todo]):
+                yield job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _make_one(seed: int, settings: VirtualSettings, folder: Path) -> Path:
-    return write_patient(make_patient(seed, settings), settings, folder)
+def _make_one(seed: int, settings: VirtualSettings, folder: Path, preview: bool) -> Path:
+    return write_patient(make_patient(seed, settings), settings, folder, preview=preview)
+
+
+def _finished(place: Path, settings: VirtualSettings, preview: bool) -> bool:
+    record = _read_record(place)
+    same = record.get("settings") == settings.model_dump(mode="json") and record.get("version") == __version__
+    return same and (not preview or (place / PREVIEW).is_file())
+
+
+def _read_record(place: Path) -> dict[str, object]:
+    """The record, empty if there is none that can be read."""
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, object]:
-    scanner, habitus = asdict(patient.scanner), asdict(patient.habitus)
     return {
         "virtual": True,
+        "version": __version__,
         "seed": patient.seed,
-        "settings": json.loads(settings.model_dump_json()),
+        "settings": settings.model_dump(mode="json"),
+        "anatomy": patient.anatomy,
         "patient_class": patient.patient_class.value,
         "grid": _grid_record(patient.grid),
         "lesions": [asdict(lesion) | {"label": int(lesion.label)} for lesion in patient.lesions],
         "mimics": [asdict(mimic) | {"family": mimic.family.name.lower()} for mimic in patient.mimics],
         "bolus": {"arterial_timing": patient.physiology.timing, "iodine": round(patient.physiology.iodine, 3)},
-        "habitus": habitus,
-        "scanner": scanner,
+        "habitus": asdict(patient.habitus),
+        "scanner": asdict(patient.scanner),
     }
 
 
