@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from livercascade.data.errors import UsageError
+from livercascade.data.errors import ModelError, UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import build_network
 from livercascade.train.fast_norm import ChannelsLastInstanceNorm, use_fast_norm
 from livercascade.train.learner import Batch, Learner, learning_rate, random_state, seed_everything, set_random_state
+from livercascade.train.loop import Session, fit
 from livercascade.train.loss import ANY_LESION, LIVER_WITH_CONTENT, DeepSupervision, GroupedLoss, downsampled
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.request import TrainRequest, read_request, write_request
@@ -150,6 +151,21 @@ def test_learning_lowers_the_loss_and_the_mean_follows() -> None:
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
     batch = tiny_batch(rng)
     assert float((learner.predict(batch.data) == batch.target[:, 0]).float().mean()) > 0.7
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_spares_the_checkpoint(tmp_path: Path) -> None:
+    class Silent:
+        def stage(self, text: str) -> None: ...
+        def prepared(self, done: int, total: int) -> None: ...
+        def stepped(self, step: int, total: int, loss: float, seconds: float) -> None: ...
+        def validated(self, step: int, scores: dict[str, float]) -> None: ...
+
+    run, rng = tiny_settings(), np.random.default_rng(0)
+    bad = Batch(torch.full((1, 8, 4, 8, 8), torch.nan), torch.zeros(1, 1, 4, 8, 8, dtype=torch.int16))
+    session = Session(run, RunFolder(tmp_path), rng, lambda: [], Silent(), lambda: False)
+    with pytest.raises(ModelError, match="DIVERGED"):
+        fit(tiny_learner(run), iter([bad]), session)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("schedule", list(Schedule))

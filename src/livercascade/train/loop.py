@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from livercascade.data.errors import ModelError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.train.learner import Batch, Learner, learning_rate, random_state
 from livercascade.train.loss import LIVER_WITH_CONTENT
@@ -18,6 +20,7 @@ from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import TrainSettings
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Tells people how far a training is."""
 
@@ -59,14 +62,23 @@ class Session:
 
 
 def fit(learner: Learner, batches: Iterator[Batch], session: Session) -> bool:
-    """Trains to the last step, or until asked to stop; True when it reached the end."""
+    """Trains to the last step, or until asked to stop; True when it reached the end.
+
+    Raises:
+        ModelError: The loss is no longer a number (``DIVERGED``); the last checkpoint stays as it was.
+    """
     settings, clock = session.settings, _Clock()
     saved = time.monotonic()
     while learner.step < settings.steps and not session.stop():
         began = time.monotonic()
         batch = next(batches)
         waited = time.monotonic() - began
-        clock.add(learner.learn(batch), time.monotonic() - began, waited)
+        loss = learner.learn(batch)
+        if not math.isfinite(loss):
+            raise ModelError(
+                "DIVERGED", f"The loss is {loss} at step {learner.step}.", "Lower learning_rate.", stage="train"
+            )
+        clock.add(loss, time.monotonic() - began, waited)
         session.reporter.stepped(learner.step, settings.steps, clock.loss, clock.seconds)
         if learner.step % settings.log_every == 0:
             _log(session, learner.step, clock.values() | {"lr": learning_rate(settings, learner.step)})
@@ -96,7 +108,7 @@ def read_log(folder: RunFolder) -> dict[str, float]:
     latest: dict[str, float] = {}
     if folder.log.is_file():
         for line in folder.log.read_text().splitlines():
-            latest |= {k: v for k, v in json.loads(line).items() if isinstance(v, int | float)}
+            latest |= {key: float(value) for key, value in json.loads(line).items()}
     return latest
 
 

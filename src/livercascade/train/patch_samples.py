@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, PatchVolume, Scheme
+from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, Scheme
 from livercascade.reclassify.shuffle import shuffle
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.segment.phase_input import normalise, phase_input
@@ -21,8 +21,10 @@ from livercascade.train.patch_cases import PatchCase
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.settings import PatchSettings
 
-_TRIES = 50
-"""Draws before giving up: some have no room for a lesion or no lesion at all."""
+_CASE_TRIES = 12
+"""Cases tried for one scheme: some have no lesion, or no room for one."""
+_SCHEME_TRIES = 8
+"""Schemes tried before giving up."""
 
 Sample = tuple[Float[torch.Tensor, "channel z y x"], torch.Tensor]
 
@@ -82,26 +84,33 @@ class PatchSampler:
         Raises:
             InputError: The cases hold neither lesions nor free liver (``NO_PATCH``).
         """
-        for _ in range(_TRIES):
+        for _ in range(_SCHEME_TRIES):
+            found = self._by_scheme(_pick_scheme(self.settings, rng), rng)
+            if found is not None:
+                return found
+        raise InputError("NO_PATCH", "The training cases give no patch.", "Add cases with lesions and free liver.")
+
+    def _by_scheme(self, scheme: Scheme, rng: np.random.Generator) -> tuple[PatchCase, Patch] | None:
+        for _ in range(_CASE_TRIES):
             case = self.cases[int(rng.integers(len(self.cases)))]
-            draw = self._draw(case, rng)
-            if draw is None:
-                continue
-            predicted = draw.false_finding or rng.random() < self.settings.predicted_liver_share
-            patch = self._make(draw, case.volume(self._fill, predicted=predicted), rng)
+            patch = self._patch_of(case, scheme, rng)
             if patch is not None and bool((patch.labels != PATCH_OUTSIDE).any()):
                 return case, patch
-        raise InputError("NO_PATCH", "The training cases give no patch.", "Add cases with lesions and free liver.")
+        return None
 
     @property
     def _fill(self) -> tuple[float, ...]:
         return tuple(entry.lower for entry in self.scheme)
 
-    def _make(self, draw: Draw, volume: PatchVolume, rng: np.random.Generator) -> Patch | None:
+    def _patch_of(self, case: PatchCase, scheme: Scheme, rng: np.random.Generator) -> Patch | None:
+        draw = self._draw(case, scheme, rng)
+        if draw is None:
+            return None
+        predicted = draw.false_finding or rng.random() < self.settings.predicted_liver_share
+        volume = case.volume(self._fill, predicted=predicted)
         return shuffle(draw.lesion, volume, draw.scheme, rng, paste_label=draw.paste_label)
 
-    def _draw(self, case: PatchCase, rng: np.random.Generator) -> Draw | None:
-        scheme = _pick_scheme(self.settings, rng)
+    def _draw(self, case: PatchCase, scheme: Scheme, rng: np.random.Generator) -> Draw | None:
         hard = rng.random() < self.settings.hard_share
         if scheme in (Scheme.ORIGINAL_POSITIVE, Scheme.SHUFFLED_POSITIVE):
             lesion = _any(case.missed if hard and case.missed else case.lesions, rng)

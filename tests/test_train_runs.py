@@ -1,0 +1,140 @@
+"""Whole trainings of tiny networks: started, stopped, continued, exported, loaded; the environment stays clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from livercascade.cli.train import app
+from livercascade.segment.network import load_card, load_network
+from livercascade.train.child import STOPPED, child_environment, run_child
+from livercascade.train.learner import read_checkpoint
+from livercascade.train.run_folder import RunFolder
+from training_cases import write_case
+
+COMMON = """
+base_features = 4
+max_features = 8
+stages = 3
+learning_rate = 0.01
+warmup_steps = 0
+log_every = 5
+validate_every = 5
+validation_batches = 1
+checkpoint_minutes = 0
+trained_on = "balls"
+"""
+WHOLE = COMMON + "patch_size = [8, 32, 32]\n"
+
+
+def train(*arguments: str | Path) -> int:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "livercascade.cli.train", *map(str, arguments)]
+
+
+def stop_after(steps: int, folder: RunFolder, arguments: list[str]) -> int:
+    """Starts a training, sends SIGTERM once its log has reached a step, and returns its exit code."""
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        for _ in range(1200):
+            if folder.log.is_file() and json.loads(folder.log.read_text().splitlines()[-1])["step"] >= steps:
+                break
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(60)
+
+
+def test_unet_whole_is_trained_stopped_continued_and_exported(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_case(
+            tmp_path / "data" / f"case{seed}", (12, 48, 48), seed, phases="nc vp" if seed == 1 else "nc ap vp dp"
+        )
+    (tmp_path / "s.toml").write_text(WHOLE)
+    folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
+    call = ["whole", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
+    assert stop_after(5, folder, command(*call, "--steps", "2000")) == STOPPED
+    reached = int(read_checkpoint(folder.checkpoint)["step"])
+    assert 5 <= reached < 2000
+    prepared = {p.name: p.stat().st_mtime_ns for p in folder.nnunet.rglob("*.b2nd")}
+    assert len(prepared) == 6
+    assert train(*call, "--steps", reached + 5, "--quiet") == 0
+    assert {p.name: p.stat().st_mtime_ns for p in folder.nnunet.rglob("*.b2nd")} == prepared
+    assert dict(os.environ) == before
+    _exported_network_is_the_averaged_one(folder, reached + 5, classes=14)
+
+
+def test_unet_patch_is_trained_and_exported_again_on_request(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_case(tmp_path / "data" / f"case{seed}", (14, 96, 96), seed)
+    (tmp_path / "s.toml").write_text(COMMON)
+    folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
+    call = ["patch", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
+    assert train(*call, "--steps", "5", "--quiet") == 0
+    assert dict(os.environ) == before
+    _exported_network_is_the_averaged_one(folder, 5, classes=8)
+    first = load_card(folder.model)
+    assert train(*call, "--export-only", "--quiet") == 0
+    assert load_card(folder.model) == first
+
+
+def _exported_network_is_the_averaged_one(folder: RunFolder, steps: int, *, classes: int) -> None:
+    card, network = load_card(folder.model), load_network(folder.model)
+    assert (card.training.steps, card.training.trained_on, len(card.classes)) == (steps, "balls", classes)
+    assert card.training.command.startswith("livercascade ")
+    state = read_checkpoint(folder.checkpoint)
+    twin = load_network(folder.model)
+    for name, parameter in twin.named_parameters():
+        parameter.data.copy_(state["average"][name].half())
+    x = torch.randn(1, 8, *card.patch_size)
+    with torch.no_grad():
+        assert torch.equal(network(x), twin(x))
+
+
+def test_a_run_without_cases_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    assert train("whole", "--data", tmp_path, "--out", tmp_path / "run") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_exporting_what_was_never_started_is_wrong_use(tmp_path: Path) -> None:
+    assert train("whole", "--data", tmp_path, "--out", tmp_path / "run", "--export-only") == 2
+
+
+def test_nnunets_variables_are_set_for_the_child_alone(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    environment = child_environment(folder, 1)
+    code = "import os, sys; sys.exit(7 if os.environ['nnUNet_raw'].startswith(sys.argv[1]) else 1)"
+    assert run_child([sys.executable, "-c", code, str(tmp_path.resolve())], environment) == 7
+    assert not [name for name in os.environ if name.startswith("nnUNet")]
+
+
+def test_a_stop_is_passed_on_to_the_child(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(30)\n"
+    )
+    handler = signal.getsignal(signal.SIGTERM)
+    assert run_child([sys.executable, "-c", code], dict(os.environ)) == 9
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+@pytest.mark.parametrize("arguments", [["whole", "--fold", "9"], ["patch", "--steps", "0"]])
+def test_impossible_settings_are_wrong_use(tmp_path: Path, arguments: list[str]) -> None:
+    assert train(*arguments, "--data", tmp_path, "--out", tmp_path / "run") == 2
