@@ -163,14 +163,14 @@ class Sculptor:
                 inside &= free
             view[inside] = value
 
-    def enlarged(self, field: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
+    def enlarged(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "z y x"]:
         """``field`` on the fine grid."""
         a, b, c = self.canvas.tissue.shape
         return enlarge(field, (a, b, c))
 
     def _fine_box(
         self, coarse: tuple[slice, ...], distance: Float32[np.ndarray, "z y x"]
-    ) -> tuple[Box, Float32[np.ndarray, "z y x"]]:
+    ) -> tuple[Box, Float32[np.ndarray, "a b c"]]:
         # Each axis is enlarged by a small matrix over just the box: exact corner alignment, no full-size volume.
         part = distance[coarse[0], coarse[1], coarse[2]]
         boxes: list[slice] = []
@@ -185,7 +185,9 @@ class Sculptor:
         return (boxes[0], boxes[1], boxes[2]), part
 
 
-def _linear(values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, " n"]) -> np.ndarray:
+def _linear(
+    values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, " n"]
+) -> Float32[np.ndarray, "d e f"]:
     low = np.clip(np.floor(at).astype(int), 0, values.shape[axis] - 2)
     weight = (at - low).astype(np.float32)
     shape = [1, 1, 1]

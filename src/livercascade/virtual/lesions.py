@@ -13,9 +13,8 @@ from livercascade.data.lesion import Box
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, Tissue, tissue_labels
+from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, Curve, Tissue, tissue_labels
 
-Curve = tuple[float, float, float, float]
 VOLUME_BINS_ML = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (16.0, 64.0), (64.0, 900.0))
 TABLE_I: dict[LesionType, tuple[int, ...]] = {
     LesionType.HCC: (22, 28, 36, 47, 60, 66),
@@ -150,11 +149,11 @@ def _hcc(volume_ml: float, rng: np.random.Generator) -> Pattern:
         rng,
         [
             (0.40, capsuled),
-            (0.36, Pattern("HCC classic", classic, None, 0, mosaic if volume_ml > 12 else None, "inside", 0.22)),
+            (0.36, Pattern("HCC classic", classic, None, 0.0, mosaic if volume_ml > 12 else None, "inside", 0.22)),
             (0.14, Pattern("HCC hypovascular", (45, 60, 84, 76))),
             (
                 0.10 if volume_ml > 30 else 0.0,
-                Pattern("HCC infiltrative", (45, 75, 78, 70), None, 0, (44, 95, 84, 70), "inside", 0.4, 0.22),
+                Pattern("HCC infiltrative", (45, 75, 78, 70), None, 0.0, (44, 95, 84, 70), "inside", 0.4, 0.22),
             ),
         ],
     )
@@ -193,7 +192,7 @@ def _hem(volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> 
     scar: Curve = (35, 36, 40, 45)
     if volume_ml > 64:
         return (
-            Pattern("Hem giant", rest, None, 8, pool, "edge", 0.4, 0.14)
+            Pattern("Hem giant", rest, None, 8.0, pool, "edge", 0.4, 0.14)
             if rng.random() < 0.5
             else Pattern("Hem giant with scar", rest, pool, 7.0, scar, "centre", 0.25, 0.14)
         )
@@ -205,11 +204,11 @@ def _other(rng: np.random.Generator) -> Pattern:
     return _pick(
         rng,
         [
-            (0.40, Pattern("FNH", fnh, None, 0, (40, 55, 75, 105), "centre", 0.12, 0.1)),
+            (0.40, Pattern("FNH", fnh, None, 0.0, (40, 55, 75, 105), "centre", 0.12, 0.1)),
             (0.15, Pattern("FNH without scar", fnh, ripple=0.1)),
             (0.15, Pattern("adenoma", (56, 80 + rng.normal(0, 10), 110 + rng.normal(0, 12), 88))),
-            (0.12, Pattern("abscess", (18, 20, 22, 24), (38, 80, 95, 90), 3.5, None, "inside", 0, 0.14)),
-            (0.08, Pattern("angiomyolipoma", (-35, 30, 15, -5), None, 0, (40, 110, 80, 65), "inside", 0.4)),
+            (0.12, Pattern("abscess", (18, 20, 22, 24), (38, 80, 95, 90), 3.5, None, "inside", 0.0, 0.14)),
+            (0.08, Pattern("angiomyolipoma", (-35, 30, 15, -5), None, 0.0, (40, 110, 80, 65), "inside", 0.4)),
             (0.10, Pattern("implant", (36, 50, 68, 70), ripple=0.12)),
         ],
     )

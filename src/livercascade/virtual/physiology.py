@@ -9,10 +9,10 @@ from jaxtyping import Float32
 
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.settings import VirtualSettings
-from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.tissue import Curve, Tissue
 
 # NC, AP, VP, DP means and SDs between patients at 120 kVp.
-_TABLE: dict[Tissue, tuple[tuple[float, float, float, float], tuple[float, float, float, float]]] = {
+_TABLE: dict[Tissue, tuple[Curve, Curve]] = {
     Tissue.AIR: ((-1000, -1000, -1000, -1000), (0, 0, 0, 0)),
     Tissue.FAT: ((-102, -101, -99, -99), (5, 0, 0, 0)),
     Tissue.SKIN: ((20, 25, 30, 30), (10, 0, 0, 0)),
@@ -68,7 +68,7 @@ class Physiology:
     timing: str
     iodine: float
 
-    def enhance(self, curve: tuple[float, float, float, float]) -> Float32[np.ndarray, " 4"]:
+    def enhance(self, curve: Curve) -> Float32[np.ndarray, " 4"]:
         """HU of a tissue with this textbook curve in this patient: its gains over NC scaled by iodine."""
         values = np.asarray(curve, dtype=np.float32)
         return (values[0] + (values - values[0]) * np.float32(self.iodine)).astype(np.float32)
@@ -99,8 +99,8 @@ def draw_physiology(habitus: Habitus, settings: VirtualSettings, rng: np.random.
 
 def _draw(
     physiology: Physiology,
-    mean: tuple[float, float, float, float],
-    sd: tuple[float, float, float, float],
+    mean: Curve,
+    sd: Curve,
     wide: float,
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, " 4"]:

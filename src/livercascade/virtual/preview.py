@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def draw_preview(patient: VirtualPatient) -> bytes:
         shown = patient.labels if phase is None else patient.hu[phase]
         _show(plot, shown[row], dy / dx, "true labels" if phase is None else phase.title)
         _show(below, shown[::-1, column], dz / dx, "")
-    _legend(figure, patient.labels[row], patient.labels[:, column])
+    _legend(figure, np.union1d(patient.labels[row], patient.labels[:, column]))
     figure.suptitle(_title(patient), color=_INK, fontsize=13, x=0.012, ha="left")
     figure.subplots_adjust(left=0.01, right=0.99, top=0.88, bottom=0.07, wspace=0.02, hspace=0.03)
     stream = BytesIO()
@@ -68,8 +67,8 @@ def _show(plot: Axes, image: Int16[np.ndarray, "a b"] | UInt8[np.ndarray, "a b"]
     plot.set_title(title, color=_MUTED, fontsize=11)
 
 
-def _legend(figure: Figure, *maps: UInt8[np.ndarray, "a b"]) -> None:
-    present: Sequence[int] = [int(k) for k in np.unique(np.concatenate([m.ravel() for m in maps])) if k]
+def _legend(figure: Figure, values: UInt8[np.ndarray, " n"]) -> None:
+    present = [int(k) for k in values if k]
     patches = [Patch(color=_COLOURS[k], label=label_name(k)) for k in present]
     figure.legend(handles=patches, loc="lower center", ncols=max(len(present), 1), frameon=False, labelcolor=_INK)
 

@@ -9,6 +9,9 @@ from jaxtyping import UInt8
 
 from livercascade.data.labels import BACKGROUND, Organ
 
+Curve = tuple[float | int, float | int, float | int, float | int]
+"""HU in NC, AP, VP and DP."""
+
 
 class Tissue(IntEnum):
     """Values of the fine tissue map; values from `FIRST_PART` on belong to lesions and mimics."""
