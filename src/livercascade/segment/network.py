@@ -70,6 +70,8 @@ def save_model(folder: Path, card: ModelCard, state_dict: Mapping[str, torch.Ten
     aside.mkdir(parents=True)
     half = {name: value.detach().half().contiguous() for name, value in network.named_parameters()}
     save_file(half, aside / WEIGHTS_FILE)
+    # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
+    (aside / WEIGHTS_FILE).chmod(0o644)
     card = card.model_copy(update={"sha256": _sha256(aside / WEIGHTS_FILE)})
     (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
     (aside / PAGE_FILE).write_text(card_markdown(card))
