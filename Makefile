@@ -1,0 +1,34 @@
+# `make demo` runs the cascade on a virtual patient; `make test` is everything CI checks. Both set up .venv by themselves.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test lint benchmark clean
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/develop: .venv/run
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: .venv/run  ## Make a virtual four-phase patient, analyse it, say where the report lies
+	$(BIN)/livercascade demo --out demo
+
+lint: .venv/develop  ## Style, types, layers
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: lint  ## Everything CI checks
+	$(BIN)/pytest -q
+
+benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
+	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,153 @@
+"""Held-out virtual patients through the whole cascade: liver Dice, lesion recall, false positives, patient verdict.
+
+Every figure is about virtual patients. Seeds from 900000 on are never used in training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from livercascade.cascade.findings import Findings, find
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.cli.predict import load_cascade
+from livercascade.cli.progress import steps
+from livercascade.data.errors import CascadeError
+from livercascade.data.labels import Phase
+from livercascade.data.lesion import LesionSet
+from livercascade.data.scan import Scan
+from livercascade.detect.liver import liver_with_content
+from livercascade.detect.match import overlaps
+from livercascade.detect.seg2det import seg2det
+from livercascade.virtual.patient import VirtualPatient, make_patient
+from livercascade.virtual.settings import VirtualSettings
+
+BIG_ML = 2.0
+SETTINGS = {"four phases": tuple(Phase), "NC alone": (Phase.NC,)}
+
+
+def main(
+    cases: Annotated[int, typer.Option(help="Number of patients.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the first.")] = 900_000,
+    out: Annotated[Path, typer.Option(help="Folder for one JSON per case; finished cases are kept.")] = Path(
+        "runs/held_out"
+    ),
+    matrix: Annotated[int, typer.Option(help="Pixels along each side of a slice.")] = 256,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+) -> None:
+    """Run the benchmark and print its table."""
+    out.mkdir(parents=True, exist_ok=True)
+    todo = [s for s in range(seed, seed + cases) if not (out / f"{s}.json").is_file()]
+    with steps("virtual patients", cases) as advance:
+        for _ in range(cases - len(todo)):
+            advance()
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for done in as_completed([pool.submit(one_patient, s, matrix, out) for s in todo]):
+                done.result()
+                advance()
+    rows = [json.loads((out / f"{s}.json").read_text()) for s in range(seed, seed + cases)]
+    Console(width=110).print(table(rows, f"{cases} held-out virtual patients, seeds {seed}-{seed + cases - 1}"))
+
+
+def one_patient(seed: int, matrix: int, out: Path) -> None:
+    """Measure one patient in both settings and note the figures."""
+    torch.set_num_threads(1)
+    patient = make_patient(seed, VirtualSettings(matrix=matrix))
+    cascade = load_cascade("auto", None, None, CascadeSettings())
+    row: dict[str, Any] = {"seed": seed, "malignant": patient.patient_class.malignant}
+    for name, phases in SETTINGS.items():
+        scan = Scan(patient.grid, {p: patient.hu[p] for p in phases}, Phase.VP if Phase.VP in phases else Phase.NC)
+        try:
+            row[name] = measure(find(scan, cascade.whole, cascade.patch, cascade.settings), patient)
+        except CascadeError as error:
+            row[name] = {"error": error.code}
+    (out / f"{seed}.json").write_text(json.dumps(row))
+
+
+def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
+    """Counts of one patient; any overlap is a hit, whatever the type."""
+    truth = seg2det(patient.labels, patient.grid, min_volume_ml=0.0, per_label=True)
+    found, true = liver_with_content(findings.proposals.high), liver_with_content(patient.labels)
+    proposals = findings.proposals
+    return {
+        "liver_dice": float(2 * (found & true).sum() / max(int(found.sum() + true.sum()), 1)),
+        "big": sum(lesion.volume_ml > BIG_ML for lesion in truth),
+        "f=1": hits(truth, proposals.det_low),
+        "f=4": hits(truth, proposals.det_high),
+        "f=1 reclassified": hits(truth, findings.low.lesions),
+        "f=4 reclassified": hits(truth, findings.high.lesions),
+        "base_malignant": findings.verdict.base.malignant,
+        "high_malignant": findings.verdict.high.malignant,
+    }
+
+
+def hits(truth: LesionSet, found: LesionSet) -> dict[str, int]:
+    """True lesions over 2 ml that were touched, and found lesions that touch no true one."""
+    shared = overlaps(truth, found)
+    touched = np.asarray(shared.sum(axis=1)).ravel() > 0
+    wrong = np.asarray(shared.sum(axis=0)).ravel() == 0
+    return {
+        "hit": int(sum(t and lesion.volume_ml > BIG_ML for t, lesion in zip(touched, truth, strict=True))),
+        "fp": int(wrong.sum()),
+    }
+
+
+def table(rows: list[dict[str, Any]], title: str) -> Table:
+    """The figures as a table, one column per setting."""
+    out = Table(title=title)
+    out.add_column("virtual patients")
+    for name in SETTINGS:
+        out.add_column(name, justify="right")
+    for label, figure in figures():
+        out.add_row(label, *(figure([r for r in rows if "error" not in r[name]], name) for name in SETTINGS))
+    out.add_row("cases that failed", *(str(sum("error" in r[name] for r in rows)) for name in SETTINGS))
+    return out
+
+
+Figure = Callable[[list[dict[str, Any]], str], str]
+
+
+def figures() -> Iterable[tuple[str, Figure]]:
+    """Label and way of computing each row."""
+    yield "liver Dice, mean", lambda r, s: f"{np.mean([x[s]['liver_dice'] for x in r]):.3f}"
+    for step in ("f=1", "f=4", "f=1 reclassified", "f=4 reclassified"):
+        yield f"recall of lesions > 2 ml, {step}", _recall(step)
+        yield f"false positives per case, {step}", _false(step)
+    for key, name in (("base_malignant", "f=1"), ("high_malignant", "f=4")):
+        yield f"malignancy sensitivity, {name} reclassified", _rate(key, malignant=True)
+        yield f"malignancy specificity, {name} reclassified", _rate(key, malignant=False)
+
+
+def _recall(step: str) -> Figure:
+    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+        hit, all_ = sum(r[setting][step]["hit"] for r in rows), sum(r[setting]["big"] for r in rows)
+        return f"{hit / max(all_, 1):.3f} ({hit}/{all_})"
+
+    return figure
+
+
+def _false(step: str) -> Figure:
+    return lambda rows, setting: f"{np.mean([r[setting][step]['fp'] for r in rows]):.2f}"
+
+
+def _rate(key: str, *, malignant: bool) -> Figure:
+    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+        group = [r for r in rows if r["malignant"] is malignant]
+        right = sum(r[setting][key] is malignant for r in group)
+        return f"{right / max(len(group), 1):.3f} ({right}/{len(group)})"
+
+    return figure
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,292 @@
+"""predict: one study in, one case folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+from pydantic import ValidationError
+
+from livercascade import __version__
+from livercascade.cascade.findings import Findings, Progress, find, liver_notices
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.labels import LESION_TYPES, PHASES, Phase
+from livercascade.data.notice import Notice
+from livercascade.data.scan import Scan
+from livercascade.detect.seg2det import seg2det
+from livercascade.io.case_folder import CaseFolder, verify
+from livercascade.io.nifti import write_nifti
+from livercascade.io.regrid import to_scan
+from livercascade.io.source import Study, read_study
+from livercascade.reclassify.reclassify import Reclassification
+from livercascade.reclassify.reclassify import Verdict as Judgement
+from livercascade.report.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.report.html import render_report
+from livercascade.report.measure import measure_lesions, measure_liver
+from livercascade.report.pictures import build_pictures
+from livercascade.report.result import (
+    CaseResult,
+    InputRecord,
+    ModelRecord,
+    OutputKind,
+    OutputRecord,
+    PhaseSource,
+    Provenance,
+    Status,
+    SweepRow,
+    TypeCount,
+    Verdict,
+    WarningRecord,
+)
+from livercascade.segment.model import Model
+
+RESULT, REPORT = "result.json", "report.html"
+SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
+_PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures")
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Both networks and the settings: everything that does not change from case to case.
+
+    Attributes:
+        whole: UNet^whole.
+        patch: UNet^patch.
+        settings: How to analyse.
+    """
+
+    whole: Model
+    patch: Model
+    settings: CascadeSettings
+
+    @property
+    def models(self) -> tuple[ModelRecord, ...]:
+        """What was used, for the record."""
+        return tuple(
+            ModelRecord(name=m.card.name, version=m.card.version, sha256=m.card.sha256)
+            for m in (self.whole, self.patch)
+        )
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Wall time of each stage."""
+
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None, None, None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 2)
+
+
+def predict(
+    source: Path | None,
+    out: Path,
+    cascade: Cascade,
+    *,
+    files: Mapping[Phase, Path] | None = None,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> CaseResult:
+    """Analyse one study and write its case folder; a finished result of the same input, models and settings is kept.
+
+    Args:
+        source: DICOM study folder, folder with ``nc|ap|vp|dp.nii.gz``, or one NIfTI file; None if ``files`` is given.
+        out: Case folder; appears complete or not at all.
+        cascade: Networks and settings.
+        files: NIfTI file per phase, instead of ``source``.
+        progress: Called with (step in words, done, in all).
+        again: True analyses even if the result is there already.
+
+    Raises:
+        InputError: The study cannot be used; nothing is written.
+        OutputError: The result cannot be written; nothing is left behind.
+        UsageError: Neither or both of ``source`` and ``files``.
+    """
+    clock = _Clock()
+    with clock.stage("read"):
+        study = read_study(source, files=files)
+    earlier = None if again else finished_result(out, study, cascade)
+    if earlier is not None:
+        return earlier
+    with clock.stage("grid"):
+        scan, resampled = to_scan(study)
+    with clock.stage("find"):
+        findings = find(scan, cascade.whole, cascade.patch, cascade.settings, progress=progress)
+    notices = (*study.warnings, *resampled, *liver_notices(findings.proposals, scan))
+    virtual = source is not None and (source / "virtual.json").is_file()
+    return _write(out, study, scan, findings, cascade, notices, clock, virtual=virtual)
+
+
+def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | None:
+    """The result in ``out`` if it is whole and came from the same input, models, settings and version."""
+    if not verify(out):
+        return None
+    try:
+        result = CaseResult.model_validate_json((out / RESULT).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    made = result.provenance
+    same_input = sorted(i.sha256 for i in result.inputs) == sorted(v.sha256 for v in study.volumes)
+    same_way = (made.models, made.settings_sha256, made.version) == (
+        cascade.models,
+        cascade.settings.sha256,
+        __version__,
+    )
+    return result if same_input and same_way else None
+
+
+def candidates_of(findings: Findings) -> tuple[Candidate, ...]:
+    """Every proposal at f = 4 with its fate, largest first; proposals at f = 1 lie inside them."""
+    low = findings.proposals.det_low.instances()
+    return tuple(_candidate(outcome, findings, low[outcome.lesion.bbox]) for outcome in findings.high.outcomes)
+
+
+def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.ndarray, "z y x"]) -> Candidate:
+    inside = low_box[outcome.lesion.mask]
+    numbers = np.unique(inside[inside > 0])
+    kept_low = [n for n in numbers if findings.low.outcomes[int(n) - 1].verdict is not Judgement.REMOVED]
+    reason = outcome.reason[0].upper() + outcome.reason[1:]
+    if outcome.verdict is Judgement.REMOVED and kept_low:
+        reason += "; its core at f = 1 was kept"
+    if outcome.verdict is not Judgement.REMOVED and len(numbers) and not kept_low:
+        reason += "; at f = 1 it was removed"
+    return Candidate(
+        lesion=outcome.result,
+        status=CandidateStatus(outcome.verdict.value),
+        original_type=outcome.lesion.label,
+        score=outcome.score,
+        threshold=outcome.threshold,
+        votes=outcome.votes,
+        reason=reason,
+        found_at=FoundAt.BOTH if len(numbers) else FoundAt.HIGH,
+    )
+
+
+def sweep_rows(findings: Findings, scan: Scan, settings: CascadeSettings) -> tuple[SweepRow, ...]:
+    """Lesions at every sensitivity of the sweep, before reclassification (paper, Fig. 11)."""
+    rows: list[SweepRow] = []
+    for factor in settings.sweep:
+        lesions = seg2det(findings.proposals.mask(factor), scan.grid, min_volume_ml=settings.min_volume_ml)
+        by_type = {
+            t: TypeCount(
+                lesions=sum(x.label is t for x in lesions),
+                volume_ml=float(sum(x.volume_ml for x in lesions if x.label is t)),
+            )
+            for t in LESION_TYPES
+        }
+        rows.append(
+            SweepRow(
+                factor=factor,
+                lesions=len(lesions),
+                volume_ml=float(sum(x.volume_ml for x in lesions)),
+                by_type={t: count for t, count in by_type.items() if count.lesions},
+            )
+        )
+    return tuple(rows)
+
+
+def _write(
+    out: Path,
+    study: Study,
+    scan: Scan,
+    findings: Findings,
+    cascade: Cascade,
+    notices: tuple[Notice, ...],
+    clock: _Clock,
+    *,
+    virtual: bool,
+) -> CaseResult:
+    labels = findings.labels
+    with clock.stage("report"):
+        candidates = candidates_of(findings)
+        records = measure_lesions(candidates, scan, labels)
+        sweep = sweep_rows(findings, scan, cascade.settings)
+        pictures = build_pictures(scan, labels, candidates, records, sweep)
+    with CaseFolder.open(out) as folder:
+        write_nifti(folder.path / SEGMENTATION, labels, scan.grid)
+        write_nifti(folder.path / LESIONS, findings.instances, scan.grid)
+        outputs = (
+            _output(folder.path / SEGMENTATION, OutputKind.MASK),
+            _output(folder.path / LESIONS, OutputKind.INSTANCES),
+        )
+        result = CaseResult(
+            case_id=study.case_id,
+            status=Status.OK_WITH_WARNINGS if notices else Status.OK,
+            virtual=virtual,
+            warnings=tuple(WarningRecord(code=n.code, message=n.message) for n in notices),
+            inputs=_inputs(study, scan),
+            reference_phase=scan.reference,
+            verdict=Verdict.of(findings.verdict.base, findings.verdict.high),
+            liver=measure_liver(scan, labels),
+            lesions=records,
+            sensitivity=sweep,
+            not_analysed=_not_analysed(study, scan, findings, cascade.settings),
+            outputs=outputs,
+            provenance=_provenance(cascade, clock),
+        )
+        (folder.path / RESULT).write_text(result.to_json())
+        (folder.path / REPORT).write_text(render_report(result, pictures))
+    return result
+
+
+def _output(path: Path, kind: OutputKind) -> OutputRecord:
+    return OutputRecord(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), kind=kind)
+
+
+def _inputs(study: Study, scan: Scan) -> tuple[InputRecord, ...]:
+    return tuple(
+        InputRecord(
+            phase=v.phase,
+            source=PhaseSource(v.source),
+            confidence=min(max(v.confidence, 0.0), 1.0),
+            sha256=v.sha256,
+            shape=v.grid.shape,
+            spacing_mm=v.grid.spacing,
+            description=v.description,
+            resampled=v.phase in scan.valid,
+        )
+        for v in study.volumes
+    )
+
+
+def _not_analysed(study: Study, scan: Scan, findings: Findings, settings: CascadeSettings) -> tuple[str, ...]:
+    absent = [p.title for p in PHASES if p not in scan.hu]
+    items = [f"{u.name}: {u.reason} ({u.code})" for u in study.unused]
+    if absent:
+        items.append(f"Phases that are absent: {', '.join(absent)}. Types rest on fewer phases than they could.")
+    items.append(f"Lesions under {settings.min_volume_ml:g} ml.")
+    items.append("Lesions outside the liver, vessels, bile ducts and the other organs.")
+    if findings.proposals.strays:
+        items.append(f"{findings.proposals.strays} lesion-like spots outside the liver were left out.")
+    return tuple(items)
+
+
+def _provenance(cascade: Cascade, clock: _Clock) -> Provenance:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Provenance(
+        version=__version__,
+        models=cascade.models,
+        settings=cascade.settings.model_dump(mode="json"),
+        settings_sha256=cascade.settings.sha256,
+        packages={name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
+        device=cascade.whole.engine.device + (" bfloat16" if cascade.whole.engine.bf16 else ""),
+        seed=cascade.settings.seed,
+        started=clock.began,
+        seconds=clock.seconds,
+        # Linux counts in kB, macOS in bytes.
+        peak_rss_mb=round(peak / (1024.0 if sys.platform != "darwin" else 1024.0**2), 1),
+    )

@@ -1,0 +1,71 @@
+"""Settings of one run of the cascade."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from livercascade.data.errors import UsageError
+from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
+
+
+class CascadeSettings(BaseModel):
+    """How a study is analysed; the defaults are the paper's.
+
+    Attributes:
+        low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
+        min_volume_ml: Smaller proposals are left out.
+        score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
+        overlap: Overlap of neighbouring windows of UNet^whole.
+        sweep: Factors of the sensitivity sweep (paper, Fig. 11).
+        seed: Seed of the shuffled patches.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low_factor: float = Field(default=1.0, gt=0)
+    high_factor: float = Field(default=4.0, gt=0)
+    min_volume_ml: float = Field(default=0.5, ge=0)
+    score: ScoreMode = ScoreMode.VOLUME
+    threshold_ml: float = Field(default=0.5, ge=0)
+    ratio: float = Field(default=0.5, ge=0, le=1)
+    bypass_ml: float = Field(default=64.0, ge=0)
+    n_original: int = Field(default=5, ge=0)
+    n_shuffled: int = Field(default=5, ge=0)
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def reclassify(self) -> ReclassifySettings:
+        """The part that UNet^patch needs."""
+        return ReclassifySettings(
+            n_original=self.n_original,
+            n_shuffled=self.n_shuffled,
+            score=self.score,
+            threshold_ml=self.threshold_ml,
+            ratio=self.ratio,
+            bypass_ml=self.bypass_ml,
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all settings; a result is reused only if it is the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def read_settings(path: Path | None) -> CascadeSettings:
+    """Settings of a TOML file, or the defaults.
+
+    Raises:
+        UsageError: ``BAD_SETTINGS``: the file is absent, not TOML, or holds an unknown or impossible value.
+    """
+    if path is None:
+        return CascadeSettings()
+    try:
+        return CascadeSettings.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise UsageError("BAD_SETTINGS", f"{path} cannot be used: {error}.", "Correct the file.") from error

@@ -1,0 +1,129 @@
+"""``livercascade predict`` and ``livercascade demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from livercascade.cascade.predict import REPORT, Cascade, predict
+from livercascade.cascade.settings import CascadeSettings, read_settings
+from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
+from livercascade.cli.errors import told
+from livercascade.data.labels import Phase
+from livercascade.models.bundled import bundled
+from livercascade.report.result import CaseResult
+from livercascade.segment.card import ModelKind
+from livercascade.segment.engine import Engine
+from livercascade.segment.model import Model
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+WholeOption = Annotated[Path | None, typer.Option("--whole", help="Model folder of UNet^whole; bundled if absent.")]
+PatchOption = Annotated[Path | None, typer.Option("--patch", help="Model folder of UNet^patch; bundled if absent.")]
+SettingsOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with other settings.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def predict_command(
+    out: Annotated[Path, typer.Option("--out", help="Case folder to write.")],
+    source: SourceArgument = None,
+    nc: NcOption = None,
+    ap: ApOption = None,
+    vp: VpOption = None,
+    dp: DpOption = None,
+    device: DeviceOption = "auto",
+    whole: WholeOption = None,
+    patch: PatchOption = None,
+    settings: SettingsOption = None,
+    again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find, type and filter liver lesions in one study; writes result.json, label maps and report.html.
+
+    Example: livercascade predict study/dicom --out results/study
+    """
+    with told():
+        cascade = load_cascade(device, whole, patch, read_settings(settings))
+        files = phase_files(nc, ap, vp, dp)
+        run(source, out, cascade, files=files, again=again, quiet=quiet)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the virtual patient and the result.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Which virtual patient.")] = 900_004,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a virtual four-phase patient, analyse it, and say where the report lies.
+
+    Example: livercascade demo
+    """
+    from livercascade.virtual.cohort import make_cohort
+    from livercascade.virtual.settings import VirtualSettings
+
+    console = Console(quiet=quiet, highlight=False)
+    with told():
+        console.print(f"Making virtual patient {seed} ...")
+        (case,) = make_cohort([seed], VirtualSettings(), out / "patient")
+        cascade = load_cascade("auto", None, None, CascadeSettings())
+        run(case, out / "result", cascade, quiet=quiet)
+
+
+def load_cascade(device: str, whole: Path | None, patch: Path | None, settings: CascadeSettings) -> Cascade:
+    """Both networks, bundled unless folders are given.
+
+    Raises:
+        ModelError: A network is missing, damaged or of another kind.
+    """
+    engine = Engine.choose(device)
+    return Cascade(
+        Model.load(whole or bundled("whole"), ModelKind.WHOLE, engine),
+        Model.load(patch or bundled("patch"), ModelKind.PATCH, engine),
+        settings,
+    )
+
+
+def run(
+    source: Path | None,
+    out: Path,
+    cascade: Cascade,
+    *,
+    files: dict[Phase, Path] | None = None,
+    again: bool = False,
+    quiet: bool = False,
+) -> CaseResult:
+    """Analyse one study with a progress bar and print the verdict."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        tasks = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done)
+
+        result = predict(source, out, cascade, files=files, progress=tell, again=again)
+    show(result, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
+    return result
+
+
+def show(result: CaseResult, out: Path, console: Console) -> None:
+    """Verdict, warnings and the report's path."""
+    phases = ", ".join(i.phase.value for i in result.inputs)
+    console.print(f"case {result.case_id}: {result.status.value}; phases {phases}")
+    for warning in result.warnings:
+        console.print(f"  {warning.code}: {warning.message}")
+    lesions = result.lesions or ()
+    kept = [lesion for lesion in lesions if lesion.present]
+    console.print(f"{len(kept)} findings kept, {len(lesions) - len(kept)} candidates removed")
+    if result.verdict is not None:
+        console.print(f"verdict: {result.verdict.joint.value}. {result.verdict.meaning}")
+    console.print(f"report: {out / REPORT}")

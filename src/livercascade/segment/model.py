@@ -1,0 +1,76 @@
+"""A network with its card, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import nn
+
+from livercascade.data.errors import ModelError
+from livercascade.data.labels import PHASES, Phase
+from livercascade.segment.card import ModelCard, ModelKind
+from livercascade.segment.engine import Engine
+from livercascade.segment.network import load_card, load_network
+from livercascade.segment.phase_input import phase_input
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network and how to feed it.
+
+    Attributes:
+        card: What it expects and what it was trained on.
+        network: The network on the engine's device.
+        engine: Where it runs.
+    """
+
+    card: ModelCard
+    network: nn.Module
+    engine: Engine
+
+    @classmethod
+    def load(cls, folder: Path, kind: ModelKind, engine: Engine | None = None) -> Model:
+        """Model of a folder written by ``livercascade train``.
+
+        Raises:
+            ModelError: ``MODEL_MISSING``, ``MODEL_HASH`` or ``MODEL_MISMATCH``.
+        """
+        card = load_card(folder)
+        if card.kind is not kind or card.phases != PHASES:
+            found = f"UNet^{card.kind.value} for {', '.join(p.value for p in card.phases)}"
+            raise ModelError(
+                "MODEL_MISMATCH",
+                f"{folder} holds {found}, not UNet^{kind.value} for all phases.",
+                "Give the folder of the other network.",
+                stage="segment",
+            )
+        engine = engine or Engine.choose()
+        network = load_network(folder).to(engine.device)
+        return cls(card, network, engine)
+
+    def normalise(self, phase: Phase, hu: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
+        """HU of one phase clipped and z-scored by the card."""
+        scheme = self.card.normalisation[phase.index]
+        return ((np.clip(hu, scheme.lower, scheme.upper) - scheme.mean) / scheme.std).astype(np.float32)
+
+    def fill(self, phase: Phase) -> float:
+        """Normalised value of voxels that are left out of a patch."""
+        scheme = self.card.normalisation[phase.index]
+        return (scheme.lower - scheme.mean) / scheme.std
+
+    def on_phases(
+        self, phases: tuple[Phase, ...]
+    ) -> Callable[[Float32[np.ndarray, "n 4 z y x"]], Float[np.ndarray, "n k z y x"]]:
+        """The network as a function of normalised patches in which ``phases`` are present."""
+        present = [phase in phases for phase in PHASES]
+
+        def run(patches: Float32[np.ndarray, "n 4 z y x"]) -> Float[np.ndarray, "n k z y x"]:
+            batch = phase_input(torch.from_numpy(patches), present)
+            return self.engine.run(self.network, batch).numpy()
+
+        return run
