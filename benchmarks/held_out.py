@@ -93,12 +93,11 @@ def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
 
 def hits(truth: LesionSet, found: LesionSet) -> dict[str, int]:
     """True lesions over 2 ml that were touched, and found lesions that touch no true one."""
-    shared = overlaps(truth, found)
-    touched = np.asarray(shared.sum(axis=1)).ravel() > 0
-    wrong = np.asarray(shared.sum(axis=0)).ravel() == 0
+    pairs = overlaps(truth, found)
+    touched, right = {pair.truth for pair in pairs}, {pair.found for pair in pairs}
     return {
-        "hit": int(sum(t and lesion.volume_ml > BIG_ML for t, lesion in zip(touched, truth, strict=True))),
-        "fp": int(wrong.sum()),
+        "hit": int(sum(truth[i].volume_ml > BIG_ML for i in touched)),
+        "fp": len(found) - len(right),
     }
 
 

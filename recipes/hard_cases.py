@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """Write <case>.nii.gz for every held-out case of the run."""
     model = Model.load(run / "model", ModelKind.WHOLE)
-    names = json.loads((run / "split.json").read_text())["val"]
+    names = json.loads((run / "split.json").read_text())["validation"]
     out.mkdir(parents=True, exist_ok=True)
     with steps("held-out cases", len(names)) as advance:
         for name in names:

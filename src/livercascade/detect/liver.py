@@ -28,9 +28,9 @@ def main_liver(mask: UInt8[np.ndarray, "z y x"], grid: Grid) -> Bool[np.ndarray,
     pieces = cc3d.connected_components(liver_with_content(mask), connectivity=26)
     liver_ml = np.bincount(pieces[mask == Organ.LIVER], minlength=int(pieces.max()) + 1) * grid.voxel_ml
     liver_ml[0] = 0.0
-    if liver_ml.size < 2:
-        return np.zeros(mask.shape, dtype=np.bool_)
     largest = float(liver_ml.max())
+    if largest <= 0:
+        return np.zeros(mask.shape, dtype=np.bool_)
     kept = liver_ml >= max(min(SECOND_PIECE_ML, largest), 0.1 * largest)
     kept[0] = False
     return kept[pieces]
