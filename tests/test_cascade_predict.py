@@ -21,6 +21,7 @@ from livercascade.io.nifti import read_labels, write_nifti
 from livercascade.report.result import CaseResult
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import VirtualSettings
+from made_up_dicom import Series
 
 SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25)
 
@@ -108,14 +109,16 @@ def bad_inputs(folder: Path, patient: Path) -> dict[str, list[str]]:
     head = rng.normal(0, 5, grid.shape) - 1000
     z, y, x = np.ogrid[:30, :64, :64]
     ball = ((z - 15) / 13) ** 2 + ((y - 32) / 25) ** 2 + ((x - 32) / 25) ** 2
-    head[ball < 1] = 900
-    head[ball < 0.8] = 35 + rng.normal(0, 5, int((ball < 0.8).sum()))
+    head[ball < 1] = 600
+    head[ball < 0.92] = 35 + rng.normal(0, 5, int((ball < 0.92).sum()))
     write_nifti(folder / "head.nii.gz", head.astype(np.int16), grid)
     broken = rng.normal(0, 200, grid.shape).astype(np.float32)
     broken[:4] = np.nan
     write_nifti(folder / "nan.nii.gz", broken, grid)
     write_nifti(folder / "flat.nii.gz", head[15:16].astype(np.int16), Grid.axial((1, 64, 64), (5.0, 3.0, 3.0)))
     (folder / "empty").mkdir()
+    Series(change=lambda i, _: i != 9).write(folder / "gap")
+    Series(change=lambda i, ds: setattr(ds, "PatientID", "AB"[i % 2])).write(folder / "two")
     return {
         "FILE_MISSING": ["--vp", str(folder / "absent.nii.gz")],
         "TRUNCATED_FILE": ["--vp", str(folder / "cut.nii.gz")],
@@ -124,12 +127,15 @@ def bad_inputs(folder: Path, patient: Path) -> dict[str, list[str]]:
         "BAD_VALUES": ["--vp", str(folder / "nan.nii.gz")],
         "WRONG_DIMS": ["--vp", str(folder / "flat.nii.gz")],
         "EMPTY_FOLDER": [str(folder / "empty")],
+        "MISSING_SLICES": [str(folder / "gap")],
+        "MIXED_PATIENTS": [str(folder / "two")],
     }
 
 
-@pytest.mark.parametrize(
-    "code", ["FILE_MISSING", "TRUNCATED_FILE", "NOT_HU", "NO_LIVER", "BAD_VALUES", "WRONG_DIMS", "EMPTY_FOLDER"]
-)
+CODES = "FILE_MISSING TRUNCATED_FILE NOT_HU NO_LIVER BAD_VALUES WRONG_DIMS EMPTY_FOLDER MISSING_SLICES MIXED_PATIENTS"
+
+
+@pytest.mark.parametrize("code", CODES.split())
 def test_bad_input_gives_a_code_and_no_output(code: str, patient: Path, tmp_path: Path) -> None:
     arguments = bad_inputs(tmp_path, patient)[code]
     done = CliRunner().invoke(app, ["predict", *arguments, "--out", str(tmp_path / "out"), "--quiet"])

@@ -171,7 +171,7 @@ def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.
         score=outcome.score,
         threshold=outcome.threshold,
         votes=outcome.votes,
-        reason=reason,
+        reason=f"{reason}.",
         found_at=FoundAt.BOTH if len(numbers) else FoundAt.HIGH,
     )
 

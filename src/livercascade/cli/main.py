@@ -28,10 +28,11 @@ app.command("virtual")(virtual)
 app.add_typer(train.app, name="train")
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"livercascade {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.diagnose.joint import JointClass, JointVerdict
 from livercascade.report.candidate import CandidateStatus, FoundAt
 from livercascade.report.wording import verdict_meaning
 
@@ -104,24 +105,6 @@ class OutputKind(Enum):
     PNG = "png"
 
 
-class JointClass(Enum):
-    """Patient class on which both settings agree, or UNCERTAIN."""
-
-    HCC = "HCC"
-    ICC = "ICC"
-    META = "Meta"
-    HEM = "Hem"
-    OTHER = "Other"
-    CYST = "Cyst"
-    NORMAL = "normal"
-    UNCERTAIN = "UNCERTAIN"
-
-    @property
-    def patient_class(self) -> PatientClass | None:
-        """The class, or None for UNCERTAIN."""
-        return None if self is JointClass.UNCERTAIN else PatientClass(self.value)
-
-
 class Record(BaseModel):
     """Base of every part of the result: unchangeable, closed to unknown fields and to NaN."""
 
@@ -172,14 +155,16 @@ class Verdict(Record):
     @classmethod
     def of(cls, base: PatientClass, high: PatientClass) -> Verdict:
         """Verdict from the classes at f=1 and f=4, without probabilities."""
-        joint = JointClass(base.value) if base is high else JointClass.UNCERTAIN
+        joint = JointVerdict(base, high).value
         return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high))
 
     @model_validator(mode="after")
     def _joint_follows(self) -> Verdict:
-        expected = self.base.value if self.base is self.high else JointClass.UNCERTAIN.value
-        if self.joint.value != expected:
-            raise ValueError(f"joint class must be {expected} for base {self.base.value} and high {self.high.value}")
+        expected = JointVerdict(self.base, self.high).value
+        if self.joint is not expected:
+            raise ValueError(
+                f"joint class must be {expected.value} for base {self.base.value} and high {self.high.value}"
+            )
         return self
 
 

@@ -74,7 +74,10 @@ def sliding_window(
     size = model.card.patch_size
     depth, height, width = image.shape[1:]
     pads = [max(0, want - have) for have, want in zip((depth, height, width), size, strict=True)]
-    padded = functional.pad(image[None], (0, pads[2], 0, pads[1], 0, pads[0]), mode="replicate")[0]
+    # As in training: phases are 0 beyond the scan, the flags go on.
+    around = (0, pads[2], 0, pads[1], 0, pads[0])
+    phases, flags = image[: len(PHASES)], image[len(PHASES) :]
+    padded = torch.cat((functional.pad(phases, around), functional.pad(flags[None], around, mode="replicate")[0]))
     total = torch.zeros((NUM_CLASSES, *padded.shape[1:]))
     weights = torch.zeros(padded.shape[1:])
     bump = _bump(size)
