@@ -13,6 +13,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.lesion import LesionSet
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
+from livercascade.detect.body import body_section
 from livercascade.detect.liver import liver_with_content, main_liver, without_strays
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
@@ -102,6 +103,7 @@ def find(
         InputError: ``NO_LIVER``.
     """
     tell = progress or _silent
+    check_trunk(scan)
     sensitivity = segment(
         scan, whole, overlap=settings.overlap, progress=lambda done, total: tell("segmenting", done, total)
     )
@@ -113,6 +115,22 @@ def find(
 
 def _silent(step: str, done: int, total: int) -> None:
     del step, done, total
+
+
+def check_trunk(scan: Scan) -> None:
+    """Refuse a head or a limb before the network, which knows trunks only, finds a liver in it.
+
+    Raises:
+        InputError: ``NO_LIVER``.
+    """
+    section = body_section(scan.hu[scan.reference], scan.grid)
+    if not section.trunk:
+        raise InputError(
+            "NO_LIVER",
+            f"The body's section is {section.area_cm2:.0f} cm² with {section.bone_share:.0%} bone: not an adult trunk.",
+            "Give a CT of the upper abdomen.",
+            stage="segment",
+        )
 
 
 def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) -> Sensitivities:

@@ -1,0 +1,61 @@
+"""Is this a trunk at all: size and bone of the body's cross-sections, before any network runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int16
+from scipy import ndimage
+
+from livercascade.data.grid import Grid
+
+BODY_HU, BONE_HU = -300, 300
+SMALL_CM2, HEAD_CM2, HEAD_BONE = 200.0, 350.0, 0.07
+"""No adult trunk is under 200 cm²; a head is under 350 cm² and its section is more than 7 % bone."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodySection:
+    """The body's typical cross-section.
+
+    Attributes:
+        area_cm2: Upper quartile over the slices of the largest connected section, holes filled.
+        bone_share: Median share of it above 300 HU, 0 to 1.
+    """
+
+    area_cm2: float
+    bone_share: float
+
+    @property
+    def trunk(self) -> bool:
+        """False for a head, a limb or a phantom.
+
+        >>> BodySection(550.0, 0.05).trunk, BodySection(250.0, 0.12).trunk
+        (True, False)
+        """
+        return self.area_cm2 >= (HEAD_CM2 if self.bone_share > HEAD_BONE else SMALL_CM2)
+
+
+def body_section(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> BodySection:
+    """Cross-section of the body, from up to 24 slices.
+
+    Args:
+        hu: One phase.
+        grid: Gives the size of a pixel.
+    """
+    slices = np.unique(np.linspace(0, hu.shape[0] - 1, 24).astype(int))
+    step = max(1, round(2.0 / grid.spacing[2]))
+    pixel_cm2 = grid.spacing[1] * grid.spacing[2] * step**2 / 100.0
+    areas, bones = zip(*(_section(hu[z, ::step, ::step]) for z in slices), strict=True)
+    return BodySection(float(np.quantile(areas, 0.75)) * pixel_cm2, float(np.median(bones)))
+
+
+def _section(plane: Int16[np.ndarray, "y x"]) -> tuple[int, float]:
+    """Pixels of the largest piece of body, and the share of bone in it."""
+    pieces = np.asarray(ndimage.label(plane > BODY_HU)[0])
+    sizes = np.bincount(pieces.ravel())[1:]
+    if sizes.size == 0:
+        return 0, 0.0
+    body = np.asarray(ndimage.binary_fill_holes(pieces == int(sizes.argmax()) + 1))
+    return int(body.sum()), float((plane[body] > BONE_HU).mean())
