@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark resources clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,9 @@ test: lint  ## Everything CI checks
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
 	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
+
+resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
+	$(BIN)/python benchmarks/resources.py
 
 clean:
 	rm -rf .venv demo

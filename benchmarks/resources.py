@@ -1,0 +1,44 @@
+"""Peak memory and time of `predict` on a four-phase study of 60 slices of 512 x 512, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from livercascade.data.grid import Grid
+from livercascade.io.nifti import read_nifti, write_nifti
+from livercascade.virtual.cohort import make_cohort
+from livercascade.virtual.settings import VirtualSettings
+
+SLICES = 60
+
+
+def main(seed: Annotated[int, typer.Option(help="Which virtual patient.")] = 900_004) -> None:
+    """Print seconds per stage and peak memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (case,) = make_cohort([seed], VirtualSettings(), folder / "patient")
+        study = folder / "study"
+        study.mkdir()
+        for path in sorted(case.glob("?[cp].nii.gz")):
+            hu, grid = read_nifti(path)
+            # Cut, or go on with the last slice, so that the study has 60.
+            rows = np.clip(np.arange(SLICES), 0, len(hu) - 1)
+            longer = Grid((SLICES, *grid.shape[1:]), grid.spacing, grid.origin, grid.direction)
+            write_nifti(study / path.name, np.ascontiguousarray(hu[rows]), longer)
+        command = [sys.executable, "-m", "livercascade.cli.main", "predict", str(study), "--out", str(folder / "out")]
+        subprocess.run([*command, "--quiet"], check=True)
+        made = json.loads((folder / "out" / "result.json").read_text())["provenance"]
+    print(f"virtual patient {seed}, four phases {SLICES} x 512 x 512, device {made['device']}")
+    print(f"peak memory {made['peak_rss_mb'] / 1024:.2f} GB; seconds {made['seconds']}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
