@@ -13,12 +13,14 @@ from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 
 
 class CascadeSettings(BaseModel):
-    """How a study is analysed; the defaults are the paper's.
+    """How a study is analysed; the defaults are the paper's but for ``relabel``.
 
     Attributes:
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
+        relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: the bundled
+            UNet^patch types less well than the bundled UNet^whole (validation figures in both model cards).
         overlap: Overlap of neighbouring windows of UNet^whole.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
@@ -33,6 +35,7 @@ class CascadeSettings(BaseModel):
     threshold_ml: float = Field(default=0.5, ge=0)
     ratio: float = Field(default=0.5, ge=0, le=1)
     bypass_ml: float = Field(default=64.0, ge=0)
+    relabel: bool = False
     n_original: int = Field(default=5, ge=0)
     n_shuffled: int = Field(default=5, ge=0)
     overlap: float = Field(default=0.5, ge=0, lt=1)
@@ -49,6 +52,7 @@ class CascadeSettings(BaseModel):
             threshold_ml=self.threshold_ml,
             ratio=self.ratio,
             bypass_ml=self.bypass_ml,
+            relabel=self.relabel,
         )
 
     @property
