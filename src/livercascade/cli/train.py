@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from livercascade.data.errors import CascadeError
+from livercascade.cli.errors import told
 from livercascade.segment.card import ModelKind
 from livercascade.train.child import STOPPED, StopFlag, child_environment, run_child
 from livercascade.train.request import TrainRequest, read_request, write_request
@@ -52,7 +52,7 @@ def whole(
     Example: livercascade train whole --data cases --out runs/whole --threads 2
     """
     given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
-    with _errors():
+    with told():
         chosen = read_settings(WholeSettings, settings, given | {"fold": _fold(fold)})
         request = TrainRequest(kind=ModelKind.WHOLE, data=data.resolve(), settings=chosen, command=_command())
         _run(RunFolder(out.resolve()), request, export_only=export_only, quiet=quiet)
@@ -78,7 +78,7 @@ def patch(
     Example: livercascade train patch --data cases --hard predicted --out runs/patch --threads 2
     """
     given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
-    with _errors():
+    with told():
         chosen = read_settings(PatchSettings, settings, given | {"fold": _fold(fold)})
         wrong = None if hard is None else hard.resolve()
         request = TrainRequest(
@@ -91,7 +91,7 @@ def patch(
 def work(out: Path, quiet: Quiet = False) -> None:
     """Carry out the request noted in a run folder, in this process."""
     folder, stop = RunFolder(out), StopFlag()
-    with _errors():
+    with told():
         request = read_request(folder)
         reporter = ConsoleReporter(request.settings.log_every, quiet=quiet)
         with reporter:
@@ -194,18 +194,6 @@ def _fold(text: str | None) -> int | str | None:
 def _command() -> str:
     given = sys.argv[1:]
     return shlex.join(["livercascade", *(given if given[:1] == ["train"] else ["train", *given])])
-
-
-class _errors:
-    """Turns errors made for users into one line and their exit code."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, CascadeError):
-            Console(stderr=True, highlight=False).print(str(error))
-            raise typer.Exit(error.exit_code) from error
 
 
 if __name__ == "__main__":
