@@ -14,8 +14,9 @@ from livercascade.virtual.anatomy import Anatomy, liver_volume_ml, make_anatomy
 from livercascade.virtual.atlas import make_atlas_anatomy
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.habitus import Habitus, draw_habitus
-from livercascade.virtual.lesions import Palette, PlacedLesion, PlannedLesion, draw_volume, paint_lesion
+from livercascade.virtual.lesions import PlacedLesion, PlannedLesion, draw_volume, paint_lesion
 from livercascade.virtual.mimics import Mimic, paint_mimics
+from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Scanner, draw_scanner, scan_phases, true_labels
 from livercascade.virtual.settings import CaseMix, VirtualSettings
@@ -94,7 +95,7 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     return VirtualPatient(
         seed=seed,
         grid=_grid(canvas, settings.subslices),
-        hu=scan_phases(canvas, physiology.hu, scanner, settings, rng),
+        hu=scan_phases(canvas, palette, scanner, settings, rng),
         labels=true_labels(canvas, palette.labels, settings.subslices),
         mimics_map=true_labels(canvas, palette.families, settings.subslices, favoured=()),
         lesions=tuple(lesions),
