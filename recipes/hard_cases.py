@@ -29,6 +29,7 @@ def main(
     run: Annotated[Path | None, typer.Option(help="Run of UNet^whole: its held-out cases are predicted.")] = None,
     model: Annotated[Path | None, typer.Option(help="Model that saw none of the cases: all are predicted.")] = None,
     factor: Annotated[float, typer.Option(help="Sensitivity factor f.")] = 4.0,
+    overlap: Annotated[float, typer.Option(help="Overlap of neighbouring windows.")] = 0.25,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Write <case>.nii.gz for every case that the network has not seen."""
@@ -42,16 +43,16 @@ def main(
     todo = [name for name in names if not (out / f"{name}.nii.gz").is_file()]
     context = get_context("spawn")
     with steps("unseen cases", len(todo)) as advance, ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for done in as_completed([pool.submit(predict, data / name, folder, out, factor) for name in todo]):
+        for done in as_completed([pool.submit(predict, data / name, folder, out, factor, overlap) for name in todo]):
             done.result()
             advance()
 
 
-def predict(case: Path, folder: Path, out: Path, factor: float) -> None:
+def predict(case: Path, folder: Path, out: Path, factor: float, overlap: float) -> None:
     """Write the label map of one case, strays outside the liver removed."""
     torch.set_num_threads(1)
     scan, _ = to_scan(read_study(case))
-    mask = segment(scan, Model.load(folder, ModelKind.WHOLE)).mask(factor)
+    mask = segment(scan, Model.load(folder, ModelKind.WHOLE), overlap=overlap).mask(factor)
     aside = out / f"{case.name}.part.nii.gz"
     write_nifti(aside, without_strays(mask, main_liver(mask, scan.grid)), scan.grid)
     aside.replace(out / f"{case.name}.nii.gz")
