@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int16, UInt8
 from scipy import ndimage
 
+from livercascade.align.coverage import averaged, empty_columns
+from livercascade.align.jacobian import jacobian, without_folds
 from livercascade.align.kernel import Workers
 from livercascade.align.sampling import displaced_hu, vectors_at, vectors_on_grid
 from livercascade.data.grid import Grid
@@ -61,18 +63,19 @@ class DisplacementField:
     ) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
         """HU of a moving phase on the field's grid, and where that phase had data.
 
-        Linear between voxels, -1024 where the phase has none; a phase of thinner slices or smaller pixels is averaged
-        over the fixed voxel first.
+        Linear between voxels, -1024 where the phase has none: outside its box, and in the padding round a circular
+        field of view. A phase of thinner slices or smaller pixels is averaged over the fixed voxel first.
         """
         to_moving = np.linalg.inv(volume.grid.affine)
-        source = _averaged(volume, self.grid)
+        source = averaged(volume, self.grid)
+        empty = empty_columns(volume.hu)
         vectors = np.ascontiguousarray(self.vectors_mm)
         hu = np.full(self.grid.shape, OUTSIDE_HU, dtype=np.int16)
         inside = np.zeros(self.grid.shape, dtype=np.bool_)
         index, turn = to_moving @ self.grid.affine, np.ascontiguousarray(to_moving[:3, :3])
 
         def slices(start: int, stop: int) -> None:
-            displaced_hu(source, index, turn, vectors, hu, inside, start, stop)
+            displaced_hu(source, empty, index, turn, vectors, hu, inside, start, stop)
 
         with Workers.of(threads) as workers:
             workers.ranges(slices, self.grid.shape[0])
@@ -111,52 +114,22 @@ class DisplacementField:
                 break
         return DisplacementField(where, found.reshape(*where.shape, 3))
 
-    def jacobian(self) -> Float32[np.ndarray, "z y x"]:
+    def jacobian(self, *, threads: int = 1) -> Float32[np.ndarray, "z y x"]:
         """Determinant of d(p + u)/dp per voxel by central differences: 1 keeps volume, 0 or less folds."""
-        frame = np.asarray(self.grid.direction, dtype=np.float32)
-        along = np.einsum("zyxk,ak->azyx", self.vectors_mm, frame)
-        parts = [
-            [
-                np.gradient(along[a], s, axis=b) if n > 1 else np.zeros(along[a].shape, np.float32)
-                for b, (s, n) in enumerate(zip(self.grid.spacing, self.grid.shape, strict=True))
-            ]
-            for a in range(3)
-        ]
-        (zz, zy, zx), (yz, yy, yx), (xz, xy, xx) = parts
-        zz, yy, xx = zz + 1, yy + 1, xx + 1
-        det = zz * (yy * xx - yx * xy) - zy * (yz * xx - yx * xz) + zx * (yz * xy - yy * xz)
-        return det.astype(np.float32)
+        with Workers.of(threads) as workers:
+            return jacobian(self.vectors_mm, self.grid, workers)
 
     @property
     def folded(self) -> float:
         """Share of voxels where the field folds (Jacobian at or below 0), 0 to 1."""
         return float((self.jacobian() <= 0).mean())
 
+    def unfolded(self, *, threads: int = 1) -> DisplacementField:
+        """The field itself if it does not fold; else smoothed round the folds until none is left."""
+        with Workers.of(threads) as workers:
+            return DisplacementField(self.grid, without_folds(self.vectors_mm, self.grid, workers))
+
 
 def _points(grid: Grid) -> Float64[np.ndarray, "n 3"]:
     index = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float64) for n in grid.shape], indexing="ij"), axis=-1)
     return grid.world(index.reshape(-1, 3))
-
-
-def _averaged(volume: PhaseVolume, grid: Grid) -> Int16[np.ndarray, "z y x"]:
-    """HU averaged over boxes of the fixed voxel's size along each axis on which the phase is the finer one."""
-    hu = np.ascontiguousarray(np.maximum(volume.hu, OUTSIDE_HU))
-    ratios = [
-        float(abs(np.dot(a, b))) * f / m
-        for a, b, f, m in zip(grid.direction, volume.grid.direction, grid.spacing, volume.grid.spacing, strict=True)
-    ]
-    if max(ratios) <= 1 + 1e-3:
-        return hu
-    mixed = hu.astype(np.float32)
-    for axis, ratio in enumerate(ratios):
-        if ratio > 1 + 1e-3:
-            ndimage.correlate1d(mixed, _box(ratio), axis=axis, output=mixed, mode="nearest")
-    return np.rint(mixed).astype(np.int16)
-
-
-def _box(width: float) -> Float64[np.ndarray, " k"]:
-    """Weights of a centred box of fractional width in voxels; odd length, sum 1."""
-    reach = int(np.ceil((width - 1) / 2))
-    weights = np.ones(2 * reach + 1)
-    weights[[0, -1]] -= (2 * reach + 1 - width) / 2
-    return weights / weights.sum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,16 +32,17 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", compiled)
 
 
-@intrinsic
-def popcount(_: Any, value: Any) -> Any:
-    """Number of set bits of a uint64, inside kernels only."""
-
+def _popcount(_: Any, value: Any) -> Any:
     def codegen(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         word = ir.IntType(64)
         count = builder.module.declare_intrinsic("llvm.ctpop", [word], ir.FunctionType(word, [word]))
         return builder.call(count, arguments)
 
     return types.uint64(value), codegen
+
+
+popcount: Any = intrinsic(_popcount)
+"""Number of set bits of a uint64, inside kernels only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Workers:
 
     @classmethod
     @contextmanager
-    def of(cls, threads: int) -> Iterator[Workers]:
+    def of(cls, threads: int) -> Generator[Workers, None, None]:
         """Workers for the length of the block; one thread works in the caller's."""
         if threads == 1:
             yield cls(1, None)

@@ -76,6 +76,7 @@ def vectors_on_grid(
 @kernel
 def displaced_hu(
     hu: Int16[np.ndarray, "z y x"],
+    empty: Bool[np.ndarray, "y x"],
     index: Float64[np.ndarray, "4 4"],
     turn: Float64[np.ndarray, "3 3"],
     vectors: Float32[np.ndarray, "c h w 3"],
@@ -88,6 +89,7 @@ def displaced_hu(
 
     Args:
         hu: The image.
+        empty: Its columns that hold padding only, which count as outside.
         index: Matrix from (z, y, x, 1) of ``out`` to (z, y, x, 1) of ``hu``, without the displacement.
         turn: Matrix from LPS mm (x, y, z) to voxels (z, y, x) of ``hu``, for the displacement.
         vectors: Displacement in LPS mm (x, y, z) at each voxel of ``out``.
@@ -112,6 +114,9 @@ def displaced_hu(
                 )
                 if not inside[c, h, w]:
                     continue
+                if empty[min(max(int(y + 0.5), 0), ny - 1), min(max(int(x + 0.5), 0), nx - 1)]:
+                    inside[c, h, w] = False
+                    continue
                 z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
                 z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
                 z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
@@ -123,3 +128,35 @@ def displaced_hu(
                     hu[z1, y1, x0] * (1 - fx) + hu[z1, y1, x1] * fx
                 ) * fy
                 out[c, h, w] = np.int16(np.rint(near * (1 - fz) + far * fz))
+
+
+@kernel
+def displaced_image(
+    image: Float32[np.ndarray, "z y x"],
+    shift: Float32[np.ndarray, "z y x 3"],
+    out: Float32[np.ndarray, "z y x"],
+    start: int,
+    stop: int,
+) -> None:
+    """Slices ``start`` to ``stop`` of an image sampled ``shift`` voxels (z, y, x) away on its own grid, linear.
+
+    Outside, the border is repeated.
+    """
+    nz, ny, nx = image.shape
+    one = np.float32(1)
+    for i in range(start, stop):
+        for j in range(ny):
+            for k in range(nx):
+                z = min(max(np.float32(i) + shift[i, j, k, 0], np.float32(0)), np.float32(nz - 1))
+                y = min(max(np.float32(j) + shift[i, j, k, 1], np.float32(0)), np.float32(ny - 1))
+                x = min(max(np.float32(k) + shift[i, j, k, 2], np.float32(0)), np.float32(nx - 1))
+                z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
+                z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
+                fz, fy, fx = z - np.float32(z0), y - np.float32(y0), x - np.float32(x0)
+                near = (image[z0, y0, x0] * (one - fx) + image[z0, y0, x1] * fx) * (one - fy) + (
+                    image[z0, y1, x0] * (one - fx) + image[z0, y1, x1] * fx
+                ) * fy
+                far = (image[z1, y0, x0] * (one - fx) + image[z1, y0, x1] * fx) * (one - fy) + (
+                    image[z1, y1, x0] * (one - fx) + image[z1, y1, x1] * fx
+                ) * fy
+                out[i, j, k] = near * (one - fz) + far * fz
