@@ -9,7 +9,7 @@ import typer
 
 from livercascade.cli.progress import steps
 from livercascade.data.errors import CascadeError
-from livercascade.virtual.settings import CaseMix, VirtualSettings
+from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
 
 
 def virtual(
@@ -19,6 +19,13 @@ def virtual(
     mix: Annotated[CaseMix, typer.Option(help="Case mix.")] = CaseMix.DIAGNOSIS,
     matrix: Annotated[int, typer.Option(min=64, max=1024, help="Pixels along each side of a slice.")] = 512,
     randomise: Annotated[bool, typer.Option(help="Domain randomisation, for training.")] = False,
+    motion: Annotated[
+        PhaseMotion,
+        typer.Option(
+            help="How NC, AP and DP lie against VP: voxel on voxel, a voxel or two apart as after registration, "
+            "or several cm as breathed; the last also stores the true fields."
+        ),
+    ] = PhaseMotion.RESIDUAL,
     anatomy: Annotated[
         list[Path] | None, typer.Option(help="Real label map in TotalSegmentator numbering to warp; repeatable.")
     ] = None,
@@ -29,12 +36,17 @@ def virtual(
 ) -> None:
     """Make virtual four-phase liver CT with exact truth.
 
-    Example: livercascade virtual --cases 4 --seed 100 --out cohort
+    Example: livercascade virtual --cases 4 --seed 100 --motion breathing --out cohort
     """
     from livercascade.virtual.cohort import make_cohort
 
     settings = VirtualSettings(
-        mix=mix, matrix=matrix, randomise=randomise, anatomies=tuple(anatomy or ()), anatomy_share=anatomy_share
+        mix=mix,
+        matrix=matrix,
+        randomise=randomise,
+        motion=motion,
+        anatomies=tuple(anatomy or ()),
+        anatomy_share=anatomy_share,
     )
     made = make_cohort(range(seed, seed + cases), settings, out, workers=workers, preview=preview)
     try:

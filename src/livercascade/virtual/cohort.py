@@ -9,10 +9,15 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
+from pydantic import ValidationError
 
 from livercascade import __version__
+from livercascade.align.field import DisplacementField
+from livercascade.align.field_file import write_field
 from livercascade.data.grid import Grid
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
 from livercascade.virtual.patient import VirtualPatient, make_patient
@@ -44,11 +49,13 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
 
     ``virtual.json`` holds ``virtual`` (true), ``version`` of the package, ``seed``, ``settings``, ``anatomy``,
     ``patient_class``, ``grid`` (shape and spacing as z, y, x; origin as LPS x, y, z), ``lesions`` (type, sub-type, true
-    volume in ml, LPS centre in mm, HU per zone and phase), ``mimics``, ``bolus``, ``habitus`` and ``scanner``.
+    volume in ml, LPS centre in mm, HU per zone and phase), ``mimics``, ``bolus``, ``habitus`` and ``scanner``; for
+    phases that breathed, ``motion`` with the numbers of `Breath` and the displacement in the liver.
 
     Returns:
         The patient's folder: ``nc|ap|vp|dp.nii.gz``, ``labels.nii.gz``, ``mimics.nii.gz``, ``virtual.json`` and,
-        if asked for, ``preview.png``.
+        if asked for, ``preview.png``. For each phase that breathed, ``field_nc|ap|dp.nii.gz``, the true displacement
+        from points of VP to that phase in LPS mm, and ``labels_nc|ap|dp.nii.gz``, the true labels as it shows them.
 
     Raises:
         OutputError: The folder cannot be written, or something else lies there.
@@ -59,7 +66,10 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
             write_nifti(case.path / f"{phase.value.lower()}.nii.gz", hu, patient.grid)
         write_nifti(case.path / "labels.nii.gz", patient.labels, patient.grid)
         write_nifti(case.path / "mimics.nii.gz", patient.mimics_map, patient.grid)
-        (case.path / RECORD).write_text(json.dumps(_record(patient, settings), indent=1) + "\n", encoding="utf-8")
+        record = _record(patient, settings)
+        if patient.motions:
+            record["motion"] = {phase.value: _write_motion(patient, phase, case.path) for phase in patient.motions}
+        (case.path / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         if preview:
             (case.path / PREVIEW).write_bytes(draw_preview(patient))
     return place
@@ -108,7 +118,12 @@ def _make_one(seed: int, settings: VirtualSettings, folder: Path, preview: bool)
 
 def _finished(place: Path, settings: VirtualSettings, preview: bool) -> bool:
     record = _read_record(place)
-    same = record.get("settings") == settings.model_dump(mode="json") and record.get("version") == __version__
+    try:
+        # Records from before a setting existed hold its default.
+        made_with = VirtualSettings.model_validate(record.get("settings"))
+    except ValidationError:
+        return False
+    same = made_with == settings and record.get("version") == __version__
     return same and (not preview or (place / PREVIEW).is_file())
 
 
@@ -136,6 +151,23 @@ def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, obj
         "habitus": asdict(patient.habitus),
         "scanner": asdict(patient.scanner),
     }
+
+
+def _write_motion(patient: VirtualPatient, phase: Phase, folder: Path) -> dict[str, object]:
+    """Write field and labels of a phase that breathed; its record."""
+    name = phase.value.lower()
+    field = patient.true_field(phase)
+    write_field(folder / f"field_{name}.nii.gz", field)
+    write_nifti(folder / f"labels_{name}.nii.gz", patient.moved_labels[phase], patient.grid)
+    return asdict(patient.breaths[phase]) | {"liver_mm": _in_liver(patient, field)}
+
+
+def _in_liver(patient: VirtualPatient, field: DisplacementField) -> dict[str, float]:
+    """Mean and 95th percentile of the displacement over the liver with its lesions and vessels."""
+    labels = patient.labels
+    liver = ((labels >= FIRST_LESION) & (labels <= LAST_LESION)) | np.isin(labels, (Organ.LIVER, Organ.HEPATIC_VESSELS))
+    length = field.length_mm[liver]
+    return {"mean": round(float(length.mean()), 2), "p95": round(float(np.percentile(length, 95)), 2)}
 
 
 def _grid_record(grid: Grid) -> dict[str, object]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int16, UInt8
 
+from livercascade.align.field import DisplacementField
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, liver_volume_ml, make_anatomy
 from livercascade.virtual.atlas import make_atlas_anatomy
+from livercascade.virtual.breathing import Breath, breathe
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.habitus import Habitus, draw_habitus
 from livercascade.virtual.lesions import PlacedLesion, PlannedLesion, draw_volume, paint_lesion
 from livercascade.virtual.mimics import Mimic, paint_mimics
+from livercascade.virtual.motion import Motion, moved_canvas
 from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Scanner, draw_scanner, scan_phases, true_labels
-from livercascade.virtual.settings import CaseMix, VirtualSettings
+from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
 
 MIN_COUNTED_ML = 0.5
 """Smaller lesions do not count for the patient's class (paper, Sec. III)."""
@@ -48,13 +51,16 @@ class VirtualPatient:
         seed: Makes the same patient again, byte for byte, with the same settings.
         grid: Grid of every array.
         hu: HU per phase, int16 ``[z, y, x]``.
-        labels: True labels 0-13.
+        labels: True labels 0-13, as VP shows them.
         mimics_map: Family of the mimic at each voxel, 0 for none.
         lesions: Every lesion as painted, also those under 0.5 ml.
         mimics: Every mimic.
         patient_class: PatCls over the lesions of at least 0.5 ml.
         anatomy: ``procedural``, or the name of the label map the body was made from.
         habitus, physiology, scanner: What the patient was made from.
+        motions: Per phase that moved against VP, how; empty unless the settings ask for breathing.
+        breaths: The same in numbers.
+        moved_labels: True labels 0-13 as each of these phases shows them.
     """
 
     seed: int
@@ -69,6 +75,16 @@ class VirtualPatient:
     habitus: Habitus
     physiology: Physiology
     scanner: Scanner
+    motions: Mapping[Phase, Motion] = field(default_factory=dict[Phase, Motion])
+    breaths: Mapping[Phase, Breath] = field(default_factory=dict[Phase, Breath])
+    moved_labels: Mapping[Phase, UInt8[np.ndarray, "z y x"]] = field(default_factory=dict[Phase, np.ndarray])
+
+    def true_field(self, phase: Phase) -> DisplacementField:
+        """Where each point of VP lies in a phase, exact to some 0.003 mm; zero for a phase that did not move by breath."""
+        motion = self.motions.get(phase)
+        if motion is None:
+            return DisplacementField.zero(self.grid)
+        return DisplacementField(self.grid, motion.displacement(self.grid))
 
 
 def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
@@ -92,10 +108,14 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     lesions = _paint_lesions(canvas, plan, palette, physiology, rng)
     mimics = paint_mimics(anatomy, palette, physiology, rng)
     scanner = draw_scanner(habitus, settings, float(canvas.x[1] - canvas.x[0]), rng)
+    if settings.motion is not PhaseMotion.RESIDUAL:
+        scanner = replace(scanner, shifts=((0, 0, 0),) * 4)
+    motions, breaths = _breathing(canvas, seed, settings)
+    sources = {phase: motion.sources(canvas) for phase, motion in motions.items()}
     return VirtualPatient(
         seed=seed,
         grid=_grid(canvas, settings.subslices),
-        hu=scan_phases(canvas, palette, scanner, settings, rng),
+        hu=scan_phases(canvas, palette, scanner, settings, rng, sources=sources),
         labels=true_labels(canvas, palette.labels, settings.subslices),
         mimics_map=true_labels(canvas, palette.families, settings.subslices, favoured=()),
         lesions=tuple(lesions),
@@ -105,7 +125,22 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
         habitus=habitus,
         physiology=physiology,
         scanner=scanner,
+        motions=motions,
+        breaths=breaths,
+        moved_labels={
+            phase: true_labels(moved_canvas(canvas, origin), palette.labels, settings.subslices)
+            for phase, origin in sources.items()
+        },
     )
+
+
+def _breathing(
+    canvas: Canvas, seed: int, settings: VirtualSettings
+) -> tuple[Mapping[Phase, Motion], Mapping[Phase, Breath]]:
+    """Motion of the phases from a stream of its own: the patient of a seed is the same with and without it."""
+    if settings.motion is not PhaseMotion.BREATHING:
+        return {}, {}
+    return breathe(canvas, np.random.default_rng(np.random.SeedSequence([seed, 0xB4EA])))
 
 
 def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:

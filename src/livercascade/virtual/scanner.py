@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int16, UInt8
+from jaxtyping import Float32, Int16, Int32, UInt8
 from scipy import ndimage
 
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
+from livercascade.virtual.motion import follow_slices, moved_canvas
 from livercascade.virtual.palette import Palette
 from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import Tissue
@@ -72,17 +74,33 @@ def scan_phases(
     scanner: Scanner,
     settings: VirtualSettings,
     rng: np.random.Generator,
+    *,
+    sources: Mapping[Phase, Int32[np.ndarray, "fine y x"]] | None = None,
 ) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
-    """HU of the four phases on the slices of the study, int16."""
+    """HU of the four phases on the slices of the study, int16.
+
+    Args:
+        canvas: Fine tissue map of VP.
+        palette: HU per phase and tissue, and which tissues are mottled.
+        scanner: Noise, sharpness, shifts.
+        settings: Slice thickness.
+        rng: Source of noise and mottle.
+        sources: Per phase that moved, as `Motion.sources` gives them; tissue and its mottle follow them.
+    """
     pixel = float(canvas.x[1] - canvas.x[0])
     texture = _texture(canvas, palette, scanner, settings, rng)
     moire = _moire(canvas, settings, rng)
     out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
     for phase in PHASES:
-        image = _expose(canvas, palette.hu[phase.index], scanner.shifts[phase.index], settings.subslices)
-        image += texture
-        if phase is Phase.AP:
-            image += moire
+        mottles = (texture, moire) if phase is Phase.AP else (texture,)
+        origin = (sources or {}).get(phase)
+        if origin is None:
+            image = _expose(canvas, palette.hu[phase.index], scanner.shifts[phase.index], settings.subslices)
+        else:
+            image = _expose(moved_canvas(canvas, origin), palette.hu[phase.index], (0, 0, 0), settings.subslices)
+            mottles = tuple(follow_slices(mottle, origin, settings.subslices) for mottle in mottles)
+        for mottle in mottles:
+            image += mottle
         ndimage.gaussian_filter(image, (0, scanner.blur_mm / pixel, scanner.blur_mm / pixel), output=image)
         image += _noise(image.shape, scanner, phase.index, pixel, rng)
         out[phase] = np.clip(np.rint(image), -1024, 3071).astype(np.int16)

@@ -20,6 +20,18 @@ class CaseMix(Enum):
     TRAINING = "training"
 
 
+class PhaseMotion(Enum):
+    """How NC, AP and DP lie against VP.
+
+    ``NONE``: voxel on voxel. ``RESIDUAL``: shifted by a voxel or two, what a registration leaves over; models are
+    trained on it. ``BREATHING``: as scanned, several cm apart under the diaphragm, with the true field stored.
+    """
+
+    NONE = "none"
+    RESIDUAL = "residual"
+    BREATHING = "breathing"
+
+
 class VirtualSettings(BaseModel):
     """How virtual patients are made; written into every case beside its seed."""
 
@@ -30,5 +42,6 @@ class VirtualSettings(BaseModel):
     slice_mm: float = Field(default=5.0, gt=0.5, le=10.0, description="Slice thickness and distance, mm.")
     subslices: int = Field(default=4, ge=1, le=10, description="Finer slices averaged into one slice.")
     randomise: bool = Field(default=False, description="Domain randomisation: HU, noise, kernel, shape, field of view.")
+    motion: PhaseMotion = Field(default=PhaseMotion.RESIDUAL, description="How NC, AP and DP lie against VP.")
     anatomies: tuple[Path, ...] = Field(default=(), description="Label maps in TotalSegmentator numbering to warp.")
     anatomy_share: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of patients made from `anatomies`.")

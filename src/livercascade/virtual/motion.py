@@ -1,0 +1,144 @@
+"""Known motion of one phase against VP: a smooth, invertible map between both, and how tissue follows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from livercascade.data.grid import Grid, Triple
+from livercascade.virtual.canvas import Canvas
+from livercascade.virtual.fields import sample
+
+Points = Float32[np.ndarray, "n 3"]
+TOLERANCE_MM = 1e-3
+"""Largest step at which an inversion has converged."""
+_MAX_STEPS = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """Where the tissue of one phase lies, against VP.
+
+    A point of the moving phase first drifts, then slides along z, and is then at its place in VP. Each step can be
+    undone alone by a fixed-point iteration that converges: the drift changes by less than its step (it is a
+    contraction), the slide does so along z. Their product is thus free of folds by construction.
+
+    Attributes:
+        slide: mm along z towards the head, on a lattice over the canvas; its slope along z is under 1.
+        drift: mm along z, y and x, on the same lattice; every slope is under 1.
+        low, high: Position (z, y, x) in mm of the first and the last lattice point.
+    """
+
+    slide: Float32[np.ndarray, "a b c"]
+    drift: Float32[np.ndarray, "3 a b c"]
+    low: Triple
+    high: Triple
+
+    def at_rest(self, moved: Points) -> Points:
+        """Place in VP (z, y, x in mm) of the tissue that this phase shows at ``moved``."""
+        out = moved + self._drift(moved)
+        out[:, 0] += self._slide(out)
+        return out
+
+    def moved(self, at_rest: Points, guess: Points | None = None) -> Points:
+        """Place in this phase of the tissue that lies ``at_rest`` in VP: the inverse, to 0.001 mm.
+
+        Args:
+            at_rest: Positions (z, y, x) in mm.
+            guess: Where to begin, to save steps.
+        """
+        slid = at_rest.copy()
+        if guess is not None:
+            slid[:, 0] = (guess + self._drift(guess))[:, 0]
+        for _ in range(_MAX_STEPS):
+            step = at_rest[:, 0] - self._slide(slid) - slid[:, 0]
+            slid[:, 0] += step
+            if np.abs(step).max() < TOLERANCE_MM:
+                break
+        out = slid if guess is None else guess
+        for _ in range(_MAX_STEPS):
+            new = slid - self._drift(out)
+            step, out = np.abs(new - out).max(), new
+            if step < TOLERANCE_MM:
+                break
+        return out
+
+    def displacement(self, grid: Grid) -> Float32[np.ndarray, "z y x 3"]:
+        """LPS mm (x, y, z) from each voxel of an axial VP grid to where this phase shows the same tissue."""
+        out = np.empty((*grid.shape, 3), dtype=np.float32)
+        guess: Points | None = None
+        step: Float32[np.ndarray, "n 3"] | float = 0.0
+        for k in range(grid.shape[0]):
+            places = _slice_places(grid, k)
+            # The motion of the slice below is a good start.
+            moved = self.moved(places, None if guess is None else places + step)
+            guess, step = moved, moved - places
+            out[k] = step[:, ::-1].reshape(*grid.shape[1:], 3)
+        # Whole thousandths of a mm, which pack well.
+        return np.rint(out * 1024.0) / np.float32(1024.0)
+
+    def sources(self, canvas: Canvas) -> Int32[np.ndarray, "z y x"]:
+        """For each voxel of this phase's own canvas, the flat index of the canvas voxel whose tissue lies there.
+
+        What comes from beyond the canvas repeats its border.
+        """
+        shape = canvas.tissue.shape
+        out = np.arange(canvas.tissue.size, dtype=np.int32).reshape(shape)
+        rows, columns = self._reach(canvas)
+        first = np.array([canvas.z[0], canvas.y[0], canvas.x[0]])
+        step = np.array([axis[1] - axis[0] for axis in (canvas.z, canvas.y, canvas.x)])
+        y, x = np.meshgrid(canvas.y[rows], canvas.x[columns], indexing="ij")
+        for k, z in enumerate(canvas.z):
+            places = np.stack([np.full_like(y, z), y, x], axis=-1).reshape(-1, 3)
+            index = np.rint((self.at_rest(places) - first) / step).astype(np.int32)
+            np.clip(index, 0, np.array(shape) - 1, out=index)
+            flat = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
+            out[k, rows, columns] = flat.reshape(y.shape)
+        return out
+
+    def _reach(self, canvas: Canvas) -> tuple[slice, slice]:
+        """Rows and columns of the canvas beyond which nothing moves."""
+        moves = self.slide.any(axis=0) | self.drift.any(axis=(0, 1))
+        parts: list[slice] = []
+        for axis, places in ((0, canvas.y), (1, canvas.x)):
+            found = np.flatnonzero(moves.any(axis=1 - axis))
+            if not found.size:
+                return slice(0, 0), slice(0, 0)
+            lattice = np.linspace(self.low[axis + 1], self.high[axis + 1], moves.shape[axis])
+            ends = lattice[max(found[0] - 1, 0)], lattice[min(found[-1] + 1, len(lattice) - 1)]
+            parts.append(slice(int(np.searchsorted(places, ends[0])), int(np.searchsorted(places, ends[1], "right"))))
+        return parts[0], parts[1]
+
+    def _slide(self, places: Points) -> Float32[np.ndarray, " n"]:
+        return sample(self.slide[None], places, self.low, self.high)[0]
+
+    def _drift(self, places: Points) -> Points:
+        return sample(self.drift, places, self.low, self.high).T
+
+
+def moved_canvas(canvas: Canvas, sources: Int32[np.ndarray, "z y x"]) -> Canvas:
+    """The canvas as a moved phase sees it; ``sources`` as `Motion.sources` gives them."""
+    return replace(canvas, tissue=canvas.tissue.reshape(-1)[sources])
+
+
+def follow_slices(
+    values: Float32[np.ndarray, "z y x"], sources: Int32[np.ndarray, "fine y x"], subslices: int
+) -> Float32[np.ndarray, "z y x"]:
+    """Values per slice that go along with the tissue: alike in the fine slices of one slice, averaged again."""
+    area = values.shape[1] * values.shape[2]
+    flat = values.reshape(-1)
+    out = np.empty_like(values)
+    for k in range(len(values)):
+        fine = sources[k * subslices : (k + 1) * subslices]
+        out[k] = flat[fine // (area * subslices) * area + fine % area].mean(axis=0)
+    return out
+
+
+def _slice_places(grid: Grid, k: int) -> Points:
+    """Positions (z, y, x) in mm of the voxels of slice ``k`` of an axial grid."""
+    (dz, dy, dx), (x0, y0, z0) = grid.spacing, grid.origin
+    rows, columns = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
+    places = np.stack([np.full(rows.shape, z0 + k * dz), y0 + rows * dy, x0 + columns * dx], axis=-1)
+    return places.reshape(-1, 3).astype(np.float32)
