@@ -15,7 +15,7 @@ class SmallLesions(StrEnum):
     """What happens to lesions below the volume limit."""
 
     DROP = "drop"
-    """They leave both sides before matching, as in the paper: a lesion whose only partner is small is missed or false."""
+    """They leave both sides before matching (paper): a lesion whose only partner is small is missed or false."""
     IGNORE = "ignore"
     """They are matched but never counted, and neither is a lesion all of whose partners are small."""
 
