@@ -10,6 +10,7 @@ from livercascade.data.grid import Triple
 from livercascade.data.labels import LesionType, PatientClass
 from livercascade.data.lesion import Lesion
 from livercascade.detect.match import Pair
+from livercascade.diagnose.joint import JointVerdict
 from livercascade.report.candidate import CandidateStatus
 
 
@@ -83,11 +84,13 @@ class Reading:
             reclassification removed too (`FoundLesion.status`).
         pairs: Overlaps of the true lesions (``Pair.truth``) with these (``Pair.found``), in voxels.
         patient_class: Class of the patient from the lesions that reach the volume limit (paper, eq. 12).
+        joint: Verdicts of Base+ReCls and High+ReCls where the case folder says them; on the reading of High+ReCls.
     """
 
     lesions: tuple[FoundLesion, ...]
     pairs: tuple[Pair, ...]
     patient_class: PatientClass
+    joint: JointVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from livercascade.detect.match import Overlap
 from livercascade.diagnose.joint import Level
 
+_SLACK = 1e-9
+
 
 class SmallLesions(StrEnum):
     """What happens to lesions below the volume limit."""
@@ -62,6 +64,19 @@ class EvaluationSettings(BaseModel):
     level: Level = Level.CLASS
     bootstrap: int = Field(default=2000, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def least_ml(self) -> float:
+        """Smaller lesions need not be formed at all."""
+        return 0.0 if self.small is SmallLesions.IGNORE else self.min_volume_ml
+
+    def counts(self, volume_ml: float) -> bool:
+        """True if a lesion of this volume reaches the limit."""
+        return volume_ml >= self.min_volume_ml * (1 - _SLACK)
+
+    def keeps(self, volume_ml: float) -> bool:
+        """True if a lesion of this volume takes part in matching."""
+        return volume_ml >= self.least_ml * (1 - _SLACK)
 
     @property
     def sha256(self) -> str:
