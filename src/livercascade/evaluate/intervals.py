@@ -58,7 +58,7 @@ class Resampling:
         return percentile_interval(figure(self.sums(per_case)))
 
 
-def percentile_interval(values: Float[np.ndarray, "resamples *rest"]) -> Float[np.ndarray, "*rest 2"]:
+def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[np.ndarray, " *rest 2"]:
     """Central 95 % of the resamples in which the figure is defined; NaN if there is none."""
     tail = (1 - LEVEL) / 2
     if not len(values):
@@ -69,7 +69,7 @@ def percentile_interval(values: Float[np.ndarray, "resamples *rest"]) -> Float[n
         return np.moveaxis(np.nanquantile(values, [tail, 1 - tail], axis=0), 0, -1)
 
 
-def as_interval(ends: Float[np.ndarray, "2"]) -> Interval | None:
+def as_interval(ends: Float[np.ndarray, " 2"]) -> Interval | None:
     """Interval from its two ends; None if it is undefined."""
     low, high = (float(end) for end in ends)
     return None if np.isnan(low) or np.isnan(high) else (low, high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from livercascade.data.labels import LESION_TYPES
 
@@ -22,8 +23,8 @@ Shares = Float[np.ndarray, "*batch 8"]
 class LesionFigures:
     """Counts and proportions for every entry of `ROWS`; undefined proportions are NaN.
 
-    The types and All follow one rule. In the row Malign a malignant lesion called by another malignant type is TP, FL is
-    a malignant lesion called benign, and FL_pred a benign one called malignant. The paper's precision of that row
+    The types and All follow one rule. In the row Malign a malignant lesion called by another malignant type is TP, FL
+    is a malignant lesion called benign, and FL_pred a benign one called malignant. The paper's precision of that row
     leaves FL_pred out; `precision_corrected` counts it.
 
     Attributes:
@@ -101,7 +102,7 @@ class LesionFigures:
         return ratio(self.tp, self.tp + self.fl)
 
 
-def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
     """Quotient, NaN where the divisor is 0.
 
     >>> ratio(np.array([1, 0]), np.array([4, 0])).tolist()
