@@ -26,7 +26,7 @@ def evidence() -> Evidence:
     return evidence_of(sensitivity_of(TWO), CONFIRMED)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     bumps=st.lists(
         st.tuples(
