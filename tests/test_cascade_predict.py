@@ -50,6 +50,7 @@ def test_case_folder_is_complete_and_agrees_with_its_record(finished: Path) -> N
     result = CaseResult.model_validate_json((finished / "result.json").read_bytes())
     assert result.status.finished
     assert result.virtual
+    assert not (finished / "evidence.npz").exists()
     assert [i.phase for i in result.inputs] == list(Phase)
     labels, _ = read_labels(finished / "segmentation.nii.gz")
     instances, _ = read_labels(finished / "lesions.nii.gz", classes=256)

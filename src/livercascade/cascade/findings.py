@@ -20,7 +20,7 @@ from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
 from livercascade.reclassify.reclassify import Reclassified, Verdict, reclassify
-from livercascade.reclassify.working_grid import resample_lesions, to_working_grid
+from livercascade.reclassify.working_grid import WorkingScan, resample_lesions, to_working_grid
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
 
@@ -175,19 +175,31 @@ def liver_notices(proposals: Sensitivities, scan: Scan) -> tuple[Notice, ...]:
     return tuple(notices)
 
 
+def on_working_grid(scan: Scan, mask: UInt8[np.ndarray, "z y x"], proposals: LesionSet, patch: Model) -> WorkingScan:
+    """The liver of a scan as patches for UNet^patch are cut from it.
+
+    Args:
+        scan: The phases.
+        mask: Labels 0-13; its lesions are where no proposal is moved to.
+        proposals: Lesions to place on the same grid.
+        patch: UNet^patch, which says how to normalise.
+    """
+    return to_working_grid(
+        scan,
+        mask,
+        proposals,
+        normalise=patch.normalise,
+        fill={phase: patch.fill(phase) for phase in scan.phases},
+        spacing=patch.card.spacing_mm,
+    )
+
+
 def _reclassify(
     scan: Scan, proposals: Sensitivities, patch: Model, settings: CascadeSettings, tell: Progress
 ) -> tuple[Reclassified, Reclassified]:
     if not len(proposals.det_high):
         return Reclassified(proposals.det_low, ()), Reclassified(proposals.det_high, ())
-    working = to_working_grid(
-        scan,
-        proposals.high,
-        proposals.det_high,
-        normalise=patch.normalise,
-        fill={phase: patch.fill(phase) for phase in scan.phases},
-        spacing=patch.card.spacing_mm,
-    )
+    working = on_working_grid(scan, proposals.high, proposals.det_high, patch)
     network = patch.on_phases(scan.phases)
     total = len(proposals.det_low) + len(proposals.det_high)
     done = 0

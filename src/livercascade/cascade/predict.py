@@ -18,6 +18,7 @@ from jaxtyping import Int32
 from pydantic import ValidationError
 
 from livercascade import __version__
+from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, liver_notices
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
@@ -31,6 +32,8 @@ from livercascade.io.source import Study, read_study
 from livercascade.reclassify.reclassify import Reclassification
 from livercascade.reclassify.reclassify import Verdict as Judgement
 from livercascade.report.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.report.evidence import Evidence
+from livercascade.report.evidence_file import EVIDENCE, write_evidence
 from livercascade.report.html import render_report
 from livercascade.report.measure import measure_lesions, measure_liver
 from livercascade.report.pictures import build_pictures
@@ -126,9 +129,15 @@ def predict(
         scan, resampled = to_scan(study)
     with clock.stage("find"):
         findings = find(scan, cascade.whole, cascade.patch, cascade.settings, progress=progress)
+    evidence = None
+    if cascade.settings.evidence:
+        with clock.stage("evidence"):
+            evidence = collect_evidence(
+                study.case_id, scan, findings, (cascade.whole, cascade.patch), cascade.settings, progress=progress
+            )
     notices = (*study.warnings, *resampled, *liver_notices(findings.proposals, scan))
     virtual = source is not None and (source / "virtual.json").is_file()
-    return _write(out, study, scan, findings, cascade, notices, clock, virtual=virtual)
+    return _write(out, study, scan, findings, cascade, notices, clock, evidence, virtual=virtual)
 
 
 def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | None:
@@ -207,6 +216,7 @@ def _write(
     cascade: Cascade,
     notices: tuple[Notice, ...],
     clock: _Clock,
+    evidence: Evidence | None,
     *,
     virtual: bool,
 ) -> CaseResult:
@@ -223,6 +233,9 @@ def _write(
             _output(folder.path / SEGMENTATION, OutputKind.MASK),
             _output(folder.path / LESIONS, OutputKind.INSTANCES),
         )
+        if evidence is not None:
+            write_evidence(folder.path / EVIDENCE, evidence)
+            outputs = (*outputs, _output(folder.path / EVIDENCE, OutputKind.EVIDENCE))
         result = CaseResult(
             case_id=study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,

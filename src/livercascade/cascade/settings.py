@@ -24,6 +24,8 @@ class CascadeSettings(BaseModel):
         overlap: Overlap of neighbouring windows of UNet^whole.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
+        evidence: Keep what curves and figures of `evaluate` follow from: the sensitivity map inside the liver, and
+            the proposals reclassified at every factor of the sweep.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +43,7 @@ class CascadeSettings(BaseModel):
     overlap: float = Field(default=0.5, ge=0, lt=1)
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
+    evidence: bool = False
 
     @property
     def reclassify(self) -> ReclassifySettings:

@@ -10,6 +10,7 @@ from livercascade import __version__
 from livercascade.cli import train
 from livercascade.cli.check import check
 from livercascade.cli.convert import convert
+from livercascade.cli.evaluate import evaluate_command
 from livercascade.cli.predict import demo, predict_command
 from livercascade.cli.virtual import virtual
 
@@ -25,6 +26,7 @@ app.command("predict")(predict_command)
 app.command("check")(check)
 app.command("convert")(convert)
 app.command("virtual")(virtual)
+app.command("evaluate")(evaluate_command)
 app.add_typer(train.app, name="train")
 
 

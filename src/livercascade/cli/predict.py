@@ -24,6 +24,12 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 WholeOption = Annotated[Path | None, typer.Option("--whole", help="Model folder of UNet^whole; bundled if absent.")]
 PatchOption = Annotated[Path | None, typer.Option("--patch", help="Model folder of UNet^patch; bundled if absent.")]
 SettingsOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with other settings.")]
+EvidenceOption = Annotated[
+    bool,
+    typer.Option(
+        "--evidence", help="Keep evidence.npz, from which evaluate draws its curves and figures; takes longer."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
@@ -38,6 +44,7 @@ def predict_command(
     whole: WholeOption = None,
     patch: PatchOption = None,
     settings: SettingsOption = None,
+    evidence: EvidenceOption = False,
     again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -46,7 +53,10 @@ def predict_command(
     Example: livercascade predict study/dicom --out results/study
     """
     with told():
-        cascade = load_cascade(device, whole, patch, read_settings(settings))
+        chosen = read_settings(settings)
+        if evidence:
+            chosen = chosen.model_copy(update={"evidence": True})
+        cascade = load_cascade(device, whole, patch, chosen)
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -42,6 +43,16 @@ class Outcome(Enum):
     FN = "FN"
 
 
+@runtime_checkable
+class Typed(Protocol):
+    """Anything with a lesion type: a lesion, or its figures alone."""
+
+    @property
+    def label(self) -> LesionType:
+        """Its type."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Overlap of true lesion number ``truth`` with found lesion number ``found`` in ``voxels`` voxels."""
@@ -72,8 +83,8 @@ class Match:
         found_outcomes: Verdict on each found lesion.
     """
 
-    truth: LesionSet
-    found: LesionSet
+    truth: Sequence[Typed]
+    found: Sequence[Typed]
     counting: Counting
     pairs: tuple[Pair, ...]
     counted: tuple[Pair, ...]
@@ -153,7 +164,25 @@ def match(
     rule = Counting(counting)
     if not 0 <= min_overlap <= 1:
         raise ValueError(f"min_overlap must be between 0 and 1, got {min_overlap}")
-    pairs = tuple(p for p in overlaps(truth, found) if _measure(p, truth, found, overlap) >= min_overlap)
+    in_truth, in_found = ([int(np.count_nonzero(lesion.mask)) for lesion in side] for side in (truth, found))
+    pairs = [
+        pair
+        for pair in overlaps(truth, found)
+        if overlap_of(pair.voxels, in_truth[pair.truth], in_found[pair.found], overlap) >= min_overlap
+    ]
+    return judge(truth, found, pairs, counting=rule)
+
+
+def judge(truth: Sequence[Typed], found: Sequence[Typed], pairs: Sequence[Pair], *, counting: Counting) -> Match:
+    """Verdict on every lesion of two sides whose overlaps are known: `match` without voxels.
+
+    Args:
+        truth: The true lesions.
+        found: The found lesions.
+        pairs: Every overlap that counts, by position in ``truth`` and ``found``.
+        counting: The rule.
+    """
+    rule, pairs = counting, tuple(pairs)
     chosen = _one_to_one(pairs) if rule is Counting.ONE2ONE else pairs
     by_truth, by_found = _partners(chosen, truth, found)
     return Match(
@@ -168,28 +197,35 @@ def match(
 
 
 def overlaps(one: LesionSet, two: LesionSet) -> tuple[Pair, ...]:
-    """Every pair of lesions with common voxels, from one joint histogram of the two instance maps.
+    """Every pair of lesions with common voxels, from one joint histogram over the voxels of ``two``.
 
     Raises:
         ValueError: The sets differ in shape.
     """
     if one.shape != two.shape:
         raise ValueError(f"lesion sets lie on arrays of shape {one.shape} and {two.shape}")
-    first, second = one.instances(), two.instances()
-    both = (first > 0) & (second > 0)
-    codes = (first[both].astype(np.int64) - 1) * len(two) + (second[both] - 1)
-    hit, voxels = np.unique(codes, return_counts=True)
+    if not len(one) or not len(two):
+        return ()
+    first = one.instances()
+    below = [first[lesion.bbox][lesion.mask] for lesion in two]
+    number = np.repeat(np.arange(len(two)), [len(values) for values in below])
+    values = np.concatenate(below).astype(np.int64)
+    codes = (values - 1) * len(two) + number
+    hit, voxels = np.unique(codes[values > 0], return_counts=True)
     return tuple(Pair(int(c) // len(two), int(c) % len(two), int(v)) for c, v in zip(hit, voxels, strict=True))
 
 
-def _measure(pair: Pair, truth: LesionSet, found: LesionSet, overlap: Overlap) -> float:
-    in_truth = int(np.count_nonzero(truth[pair.truth].mask))
-    in_found = int(np.count_nonzero(found[pair.found].mask))
-    if overlap is Overlap.IOU:
-        return pair.voxels / (in_truth + in_found - pair.voxels)
-    if overlap is Overlap.DICE:
-        return 2 * pair.voxels / (in_truth + in_found)
-    return pair.voxels / in_truth
+def overlap_of(common: int, in_truth: int, in_found: int, measure: Overlap) -> float:
+    """Overlap, 0 to 1, of two lesions from their voxels and those they share.
+
+    >>> overlap_of(10, 20, 40, Overlap.IOU)
+    0.2
+    """
+    if measure is Overlap.IOU:
+        return common / (in_truth + in_found - common)
+    if measure is Overlap.DICE:
+        return 2 * common / (in_truth + in_found)
+    return common / in_truth
 
 
 def _one_to_one(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
@@ -206,17 +242,19 @@ def _one_to_one(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     return tuple(p for p in pairs if (rows[p.truth], columns[p.found]) in assigned)
 
 
-def _partners(pairs: tuple[Pair, ...], truth: LesionSet, found: LesionSet) -> tuple[dict[int, Pair], dict[int, Pair]]:
+def _partners(
+    pairs: tuple[Pair, ...], truth: Sequence[Typed], found: Sequence[Typed]
+) -> tuple[dict[int, Pair], dict[int, Pair]]:
     """The pair of each true and each found lesion: one of its label if there is any, then the largest overlap."""
     ranked = sorted(pairs, key=lambda p: (_same_label(p, truth, found), p.voxels, -p.truth, -p.found))
     return {p.truth: p for p in ranked}, {p.found: p for p in ranked}
 
 
-def _same_label(pair: Pair, truth: LesionSet, found: LesionSet) -> bool:
+def _same_label(pair: Pair, truth: Sequence[Typed], found: Sequence[Typed]) -> bool:
     return truth[pair.truth].label is found[pair.found].label
 
 
-def _outcome(pair: Pair | None, truth: LesionSet, found: LesionSet, alone: Outcome) -> Outcome:
+def _outcome(pair: Pair | None, truth: Sequence[Typed], found: Sequence[Typed], alone: Outcome) -> Outcome:
     if pair is None:
         return alone
     return Outcome.TP if _same_label(pair, truth, found) else Outcome.FL

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from livercascade.data.labels import PatientClass
-from livercascade.data.lesion import Lesion
+from livercascade.detect.match import Typed
 
 
-def classify_patient(lesions: Iterable[Lesion]) -> PatientClass:
+def classify_patient(lesions: Iterable[Typed]) -> PatientClass:
     """Highest-priority lesion type present, HCC > ICC > Meta > Hem > Other > Cyst, else normal (paper, eq. 12).
 
     Args:

@@ -52,7 +52,7 @@ class CaseFolder:
                 full (exit code 75), ``CANNOT_WRITE`` for any other refusal of the system.
         """
         target = out_dir.absolute()
-        _check_free(target)
+        check_free(target)
         with _as_output_error(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
@@ -65,6 +65,19 @@ class CaseFolder:
             shutil.rmtree(aside, ignore_errors=True)
 
 
+def check_free(target: Path) -> None:
+    """Refuse a place where something lies that is not a result; a result may be replaced.
+
+    Raises:
+        OutputError: ``OUT_TAKEN``.
+    """
+    if not target.exists() or (target / MANIFEST).is_file():
+        return
+    if not target.is_dir() or any(target.iterdir()):
+        message = f"{target}: something that is not a result lies there."
+        raise OutputError("OUT_TAKEN", message, "Choose another folder.", stage="write")
+
+
 def verify(folder: Path) -> bool:
     """True if the folder holds exactly the files of its manifest, unchanged."""
     try:
@@ -72,14 +85,6 @@ def verify(folder: Path) -> bool:
     except (OSError, ValidationError):
         return False
     return _hashes(folder) == manifest.files
-
-
-def _check_free(target: Path) -> None:
-    if not target.exists() or (target / MANIFEST).is_file():
-        return
-    if not target.is_dir() or any(target.iterdir()):
-        message = f"{target}: something that is not a result lies there."
-        raise OutputError("OUT_TAKEN", message, "Choose another folder.", stage="write")
 
 
 def _seal(folder: Path) -> None:

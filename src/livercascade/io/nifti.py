@@ -13,7 +13,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float, Int16, Shaped, UInt8
+from jaxtyping import Float, Int16, Int32, Shaped, UInt8
 from nibabel.spatialimages import HeaderDataError
 
 from livercascade.data.errors import InputError
@@ -21,7 +21,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.data.notice import Notice
 from livercascade.io.hounsfield import check_is_ct, clean_hu
-from livercascade.io.orient import bad_affine, check_affine, to_house_order
+from livercascade.io.orient import bad_affine, check_affine, house_grid, to_house_order
 
 MAX_DIMS = (1024, 1024, 3000)
 """Largest accepted matrix, sorted; a header that claims more is refused before anything is read."""
@@ -66,24 +66,60 @@ def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice,
     return np.ascontiguousarray(hu), grid, notices
 
 
-def read_labels(path: Path, *, classes: int = NUM_CLASSES) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
+def read_labels(
+    path: Path, *, classes: int = NUM_CLASSES, is_ct: bool = True
+) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
     """Label map ``[z, y, x]`` and its grid.
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
         classes: Values from 0 to ``classes - 1`` are accepted, at most 256; this project's own labels if not given.
+        is_ct: False allows voxels that no abdominal CT has.
 
     Raises:
         InputError: As `read_nifti` without the HU checks; ``BAD_VALUES`` if a value is not a label.
     """
+    labels, grid = _read_whole_numbers(path, classes - 1, is_ct=is_ct)
+    return np.ascontiguousarray(labels, dtype=np.uint8), grid
+
+
+def read_instances(path: Path, *, is_ct: bool = True) -> tuple[Int32[np.ndarray, "z y x"], Grid]:
+    """Map ``[z, y, x]`` of object numbers, 0 outside, and its grid.
+
+    Raises:
+        InputError: As `read_labels`.
+    """
+    numbers, grid = _read_whole_numbers(path, np.iinfo(np.int32).max, is_ct=is_ct)
+    return np.ascontiguousarray(numbers, dtype=np.int32), grid
+
+
+def read_grid(path: Path, *, is_ct: bool = True) -> Grid:
+    """Grid of an image from its header alone.
+
+    Raises:
+        InputError: As `read_nifti`, as far as the header tells.
+    """
+    with _opened(path) as stream:
+        header = _header(stream, path.name)
+        shape = _checked_shape(header, path.name)
+        _checked_dtype(header, path.name)
+        affine = _LPS_FROM_RAS @ _checked_affine(header, shape, path.name)
+    return house_grid(shape, affine, path.name, is_ct=is_ct)
+
+
+def _read_whole_numbers(path: Path, largest: int, *, is_ct: bool) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
     raw = _read_raw(path)
-    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name)
-    values = ordered * raw.slope + raw.intercept if (raw.slope, raw.intercept) != (1.0, 0.0) else ordered
-    labels = np.where(np.isfinite(values), values, -1)
-    if np.any(labels != np.rint(labels)) or labels.min() < 0 or labels.max() >= classes:
-        message = f"{path.name}: a label map holds whole numbers from 0 to {classes - 1} only."
+    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name, is_ct=is_ct)
+    if raw.array.dtype.kind in "iu" and (raw.slope, raw.intercept) == (1.0, 0.0):
+        fits = raw.array.min() >= 0 and raw.array.max() <= largest
+    else:
+        values = ordered * raw.slope + raw.intercept
+        ordered = np.where(np.isfinite(values), values, -1)
+        fits = not np.any(ordered != np.rint(ordered)) and ordered.min() >= 0 and ordered.max() <= largest
+    if not fits:
+        message = f"{path.name}: a label map holds whole numbers from 0 to {largest} only."
         raise InputError("BAD_VALUES", message, "Map the labels to these values.")
-    return np.ascontiguousarray(labels.astype(np.uint8)), grid
+    return ordered, grid
 
 
 def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> None:

@@ -15,11 +15,13 @@ BETWEEN_SLICES_MM = (0.2, 12.0)
 """Allowed spacing along z in mm."""
 MAX_SHEAR = 2e-3
 """Largest cosine between two axes of a grid; 1 would be parallel."""
+ANY_MM = (0.05, 50.0)
+"""Allowed spacing of label maps, which need not be those of a CT; less or more is a wrong unit."""
 _SLACK = 1e-3
 
 
 def to_house_order(
-    array: Shaped[np.ndarray, "i j k"], affine_lps: Float[np.ndarray, "4 4"], name: str
+    array: Shaped[np.ndarray, "i j k"], affine_lps: Float[np.ndarray, "4 4"], name: str, *, is_ct: bool = True
 ) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
     """Array ``[z, y, x]`` and its grid from an array ``[i, j, k]`` and the matrix from (i, j, k, 1) to LPS mm.
 
@@ -29,18 +31,34 @@ def to_house_order(
         array: Voxels.
         affine_lps: Matrix to LPS mm.
         name: File or series, for messages.
+        is_ct: False allows voxels that no abdominal CT has.
 
     Raises:
         InputError: ``BAD_AFFINE``, ``SHEARED`` or ``BAD_SPACING``.
     """
+    i, j, k = array.shape
+    grid = house_grid((i, j, k), affine_lps, name, is_ct=is_ct)
+    return np.transpose(apply_orientation(array, io_orientation(affine_lps))), grid
+
+
+def house_grid(
+    shape: tuple[int, int, int], affine_lps: Float[np.ndarray, "4 4"], name: str, *, is_ct: bool = True
+) -> Grid:
+    """The grid that `to_house_order` gives an array ``[i, j, k]`` of this shape.
+
+    Raises:
+        InputError: As `to_house_order`.
+    """
     check_affine(affine_lps, name)
     orientation = io_orientation(affine_lps)
-    affine = affine_lps @ inv_ornt_aff(orientation, array.shape)
-    ordered = np.transpose(apply_orientation(array, orientation))
-    nz, ny, nx = ordered.shape
-    grid = Grid.from_affine(affine[:, [2, 1, 0, 3]], (nz, ny, nx))
-    check_spacing(grid, name)
-    return ordered, grid
+    affine = affine_lps @ inv_ornt_aff(orientation, shape)
+    # Row i of the orientation names the output axis of input axis i; the house order is that order turned round.
+    ordered = [0, 0, 0]
+    for length, axis in zip(shape, orientation[:, 0], strict=True):
+        ordered[2 - int(axis)] = length
+    grid = Grid.from_affine(affine[:, [2, 1, 0, 3]], (ordered[0], ordered[1], ordered[2]))
+    check_spacing(grid, name, is_ct=is_ct)
+    return grid
 
 
 def check_affine(affine: Float[np.ndarray, "4 4"], name: str) -> None:
@@ -62,14 +80,14 @@ def check_affine(affine: Float[np.ndarray, "4 4"], name: str) -> None:
         raise InputError("SHEARED", message, "Resample the image to an orthogonal grid first.")
 
 
-def check_spacing(grid: Grid, name: str) -> None:
-    """Refuse voxels that no abdominal CT has, as when metres were written for millimetres.
+def check_spacing(grid: Grid, name: str, *, is_ct: bool = True) -> None:
+    """Refuse voxels that no abdominal CT has, or no image at all, as when metres were written for millimetres.
 
     Raises:
         InputError: ``BAD_SPACING``.
     """
     for axis, value in zip("zyx", grid.spacing, strict=True):
-        low, high = BETWEEN_SLICES_MM if axis == "z" else IN_PLANE_MM
+        low, high = (BETWEEN_SLICES_MM if axis == "z" else IN_PLANE_MM) if is_ct else ANY_MM
         if not low - _SLACK <= value <= high + _SLACK:
             message = f"{name}: spacing along {axis} is {value:g} mm, expected {low:g} to {high:g} mm."
             raise InputError("BAD_SPACING", message, "Check the unit of the header, or resample the image.")

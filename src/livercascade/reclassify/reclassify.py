@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.reclassify.patches import Patch, PatchVolume, Scheme
 from livercascade.reclassify.shuffle import ShuffleSettings, shuffle
+from livercascade.reclassify.tally import Tally
 
 PatchNetwork = Callable[[Float32[np.ndarray, "n c 16 128 128"]], Float[np.ndarray, "n 8 16 128 128"]]
 """UNet^patch: patches to logits of the patch classes 0-7."""
@@ -92,6 +93,8 @@ class Reclassification:
         patches: Patches judged.
         shuffled_patches: How many of them had the lesion moved.
         no_room: True if a lesion could not be moved for lack of free liver, and original patches took the place.
+        tally: What the network found in each patch, from which `judge` comes to a verdict by other rules; None if
+            bypassed.
     """
 
     lesion: Lesion
@@ -104,6 +107,7 @@ class Reclassification:
     patches: int
     shuffled_patches: int
     no_room: bool
+    tally: Tally | None = None
 
     @property
     def result(self) -> Lesion:
@@ -178,13 +182,26 @@ def _judge(
     rng: np.random.Generator,
 ) -> Reclassification:
     if lesion.volume_ml > settings.bypass_ml:
-        reason = f"{lesion.volume_ml:.1f} ml is above {settings.bypass_ml:g} ml: not reclassified"
-        return Reclassification(lesion, Verdict.BYPASSED, None, None, {}, lesion.label, reason, 0, 0, False)
+        return judge(lesion, None, settings)
     patches = make_patches(here, volume, settings, rng)
     votes, sizes = count_votes(patches, network)
-    score, threshold = score_of(votes.sum(axis=1), sizes, float(np.prod(volume.spacing)) / 1000.0, settings)
-    moved = sum(p.scheme is Scheme.SHUFFLED_POSITIVE for p in patches)
-    total = votes.sum(axis=0)
+    moved: Bool[np.ndarray, " n"] = np.array([p.scheme is Scheme.SHUFFLED_POSITIVE for p in patches])
+    return judge(lesion, Tally(votes, sizes, moved, float(np.prod(volume.spacing)) / 1000.0), settings)
+
+
+def judge(lesion: Lesion, tally: Tally | None, settings: ReclassifySettings) -> Reclassification:
+    """Verdict on a proposal from what the network found in its patches (paper, eq. 8 and 11).
+
+    Args:
+        lesion: The proposal.
+        tally: What was found; None if no patch was made because the proposal is large.
+        settings: Score, thresholds and relabelling. The number and kind of the patches are those of ``tally``.
+    """
+    if tally is None:
+        reason = f"{lesion.volume_ml:.1f} ml is above {settings.bypass_ml:g} ml: not reclassified"
+        return Reclassification(lesion, Verdict.BYPASSED, None, None, {}, lesion.label, reason, 0, 0, False)
+    score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, settings)
+    moved, total = int(tally.moved.sum()), tally.votes.sum(axis=0)
     new_label = elect(total, lesion.label) if settings.relabel else lesion.label
     verdict = _verdict(score >= threshold, new_label is lesion.label)
     return Reclassification(
@@ -195,9 +212,10 @@ def _judge(
         {t: float(n / total.sum()) for t, n in zip(LESION_TYPES, total, strict=True) if n},
         lesion.label if verdict is Verdict.REMOVED else new_label,
         _reason(verdict, lesion.label, new_label, score, threshold),
-        len(patches),
+        len(tally.sizes),
         moved,
         settings.shuffled and moved < settings.n_shuffled,
+        tally,
     )
 
 

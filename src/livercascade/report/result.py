@@ -103,6 +103,7 @@ class OutputKind(Enum):
     PDF = "pdf"
     CSV = "csv"
     PNG = "png"
+    EVIDENCE = "evidence"
 
 
 class Record(BaseModel):

@@ -1,0 +1,131 @@
+"""``livercascade evaluate``: every table and figure of the paper from true and found lesions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from livercascade.cli.errors import told
+from livercascade.cli.progress import steps
+from livercascade.data.errors import UsageError
+from livercascade.detect.match import Overlap
+from livercascade.diagnose.joint import Level
+from livercascade.evaluate.cohort import find_cohort
+from livercascade.evaluate.evaluation import Progress, evaluate
+from livercascade.evaluate.settings import EvaluationSettings, Extras, Instances, SmallLesions
+from livercascade.evaluate.tables import Tables
+from livercascade.evaluate.wording import percent
+from livercascade.evaluate.write import PAGE, write_evaluation
+from livercascade.io.case_folder import check_free
+
+_PAPER = EvaluationSettings()
+
+
+def evaluate_command(
+    truth: Annotated[Path, typer.Option(help="Folder of <case>.nii.gz label maps or of <case>/labels.nii.gz.")],
+    found: Annotated[
+        list[str], typer.Option(help="NAME=DIR or DIR: label maps <case>.nii.gz or case folders; repeatable.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables, figures and the page.")],
+    joint: Annotated[
+        list[str] | None, typer.Option(help="NAME=LOW,HIGH: decide only where both agree; repeatable.")
+    ] = None,
+    coverage: Annotated[
+        Path | None, typer.Option(help="Folder of masks <case>.nii.gz of where the truth was read.")
+    ] = None,
+    small: Annotated[SmallLesions, typer.Option(help="Lesions under the volume limit.")] = _PAPER.small,
+    min_volume_ml: Annotated[float, typer.Option(min=0, help="Volume limit in ml.")] = _PAPER.min_volume_ml,
+    instances: Annotated[
+        Instances, typer.Option(help="Touching lesions of two types: two lesions, or one.")
+    ] = _PAPER.instances,
+    min_overlap: Annotated[
+        float, typer.Option(min=0, max=1, help="Least overlap of a hit; at 0 one common voxel suffices.")
+    ] = _PAPER.min_overlap,
+    overlap: Annotated[Overlap, typer.Option(help="Measure of --min-overlap.")] = _PAPER.overlap,
+    extras: Annotated[
+        Extras, typer.Option(help="Second finding in one true lesion, in the mode one2one.")
+    ] = _PAPER.extras,
+    agree: Annotated[Level, typer.Option(help="How fine both sides of a joint model must agree.")] = _PAPER.level,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = _PAPER.bootstrap,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = _PAPER.seed,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = max(os.cpu_count() or 1, 1),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Compare found lesions with the truth: tables I to V, figures, intervals, comparisons, one HTML page.
+
+    Several --found stand side by side. A name SETTING/MODEL puts a model into the table of its setting.
+
+    Example: livercascade evaluate --truth cohort --found results --out evaluation
+    """
+    with told():
+        check_free(out)
+        settings = EvaluationSettings(
+            min_volume_ml=min_volume_ml,
+            small=small,
+            instances=instances,
+            min_overlap=min_overlap,
+            overlap=overlap,
+            extras=extras,
+            level=agree,
+            bootstrap=bootstrap,
+            seed=seed,
+        )
+        cohort = find_cohort(truth, [parse_found(text) for text in found], coverage=coverage)
+        with _bars(quiet=quiet) as progress:
+            made = evaluate(cohort, settings, joint=joint or (), workers=workers, progress=progress)
+            write_evaluation(made, out)
+    show(made.tables, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
+
+
+def parse_found(text: str) -> tuple[str | None, Path]:
+    """Name, if there is one, and folder of ``--found``.
+
+    Raises:
+        UsageError: ``BAD_FOUND``: the name or the folder is empty.
+
+    >>> parse_found("Base=out/base")
+    ('Base', PosixPath('out/base'))
+    """
+    name, equals, folder = text.partition("=")
+    if not equals or Path(text).is_dir():
+        return None, Path(text)
+    if not name.strip() or not folder:
+        raise UsageError("BAD_FOUND", f"--found {text!r} has no name or no folder.", "Give --found NAME=DIR.")
+    return name.strip(), Path(folder)
+
+
+def show(tables: Tables, out: Path, console: Console) -> None:
+    """The main figures of every model, and where the page lies."""
+    title = f"{tables.cases} {'virtual ' if tables.virtual else ''}cases, counting mode paper"
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for column in ("recall", "rough", "precision", "Malign recall", "FP/case", "sensitivity", "specificity", "decided"):
+        table.add_column(column, justify="right")
+    for key, model in tables.models.items():
+        every, malign, patient = model.lesion.paper.All, model.lesion.paper.Malign, model.patient
+        shares = (every.recall, every.recall_rough, every.precision, malign.recall)
+        rate = "–" if every.fp_per_case is None else f"{every.fp_per_case:.2f}"
+        verdict = (patient.sensitivity, patient.specificity)
+        decided = f"{model.decided}/{model.cases}"
+        table.add_row(key, *map(percent, shares), rate, *map(percent, verdict), decided)
+    console.print(table)
+    console.print(f"page: {out / PAGE}")
+
+
+@contextmanager
+def _bars(*, quiet: bool) -> Generator[Progress, None, None]:
+    """One progress bar after the other."""
+    with ExitStack() as stack:
+
+        def start(step: str, total: int) -> Callable[[], None]:
+            stack.pop_all().close()
+            return stack.enter_context(steps(step, total, quiet=quiet))
+
+        yield start

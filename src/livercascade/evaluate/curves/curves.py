@@ -1,0 +1,124 @@
+"""All curves of one cohort, and the same as plain values for ``tables.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from livercascade.data.labels import LesionType
+from livercascade.evaluate.calibration import Calibration, calibration
+from livercascade.evaluate.curves.agreement import AgreementYield, agreement_yield
+from livercascade.evaluate.curves.froc import Froc, HitRule, average_precision_by_type, difference, free_response, froc
+from livercascade.evaluate.curves.ranked import Estimate
+from livercascade.evaluate.curves.record import CurveCase, countable
+from livercascade.evaluate.curves.score import CandidateScore
+from livercascade.evaluate.curves.score_roc import ScoreRoc, score_roc
+from livercascade.evaluate.curves.sweep import Sweep, sweep
+from livercascade.evaluate.curves.transition import Transition, transition
+from livercascade.evaluate.curves.volume import VolumeStrata, volume_strata
+from livercascade.evaluate.intervals import Resampling
+from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.reclassify.reclassify import ScoreMode
+
+DEFAULT_SCORE = CandidateScore.BLEND
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the second network adds to the ranking: ``blend`` less ``probability``.
+
+    Attributes:
+        cpm: Of the mean recall at 1/8 to 8 false positives per case.
+        average_precision: Of the average precision.
+    """
+
+    cpm: Estimate
+    average_precision: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Everything that follows from the evidence of a cohort.
+
+    Attributes:
+        cases: Number of cases.
+        low_factor, high_factor: Factors of Base and High.
+        sweep: Misses and false positives over f (paper, Fig. 11).
+        frocs: Free-response curves by every confidence, one common voxel as a hit, then by IoU for the default.
+        gain: What the second network adds.
+        average_precision_by_type: By the default confidence.
+        score_rocs: ROC of the reclassification scores.
+        volume: Recall by volume.
+        transitions: What the vote does to types, for Base and High.
+        agreement: Same and diff (paper, eq. 7).
+        calibration: Default confidence against the share of proposals that touch a true lesion; None without proposals.
+            Its ``patients`` are proposals, its ``malignant`` true ones.
+    """
+
+    cases: int
+    low_factor: float
+    high_factor: float
+    sweep: Sweep
+    frocs: tuple[Froc, ...]
+    gain: Gain
+    average_precision_by_type: dict[LesionType, Estimate]
+    score_rocs: tuple[ScoreRoc, ...]
+    volume: VolumeStrata
+    transitions: tuple[Transition, ...]
+    agreement: AgreementYield
+    calibration: Calibration | None
+
+
+def build_curves(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> Curves:
+    """All curves of a cohort.
+
+    Args:
+        cases: At least one, all analysed with the same settings.
+        settings: How lesions count.
+        draws: Resamples of the patients, in the order of ``cases``.
+
+    Raises:
+        ValueError: There is no case, the resamples are of another number of cases, or the cases were analysed with
+            different settings.
+    """
+    if not cases or draws.weights.shape[1] != len(cases):
+        raise ValueError(f"{len(cases)} cases and resamples of {draws.weights.shape[1]}")
+    ways = {(c.low_factor, c.high_factor, c.rules) for c in cases}
+    if len(ways) > 1:
+        raise ValueError("the cases were analysed with different settings")
+    frocs = tuple(froc(cases, score, settings, draws) for score in CandidateScore)
+    plain, blended = (free_response(cases, s.of, settings) for s in (CandidateScore.PROBABILITY, CandidateScore.BLEND))
+    return Curves(
+        len(cases),
+        cases[0].low_factor,
+        cases[0].high_factor,
+        sweep(cases, settings, draws),
+        (*frocs, froc(cases, DEFAULT_SCORE, settings, draws, hit=HitRule.IOU)),
+        Gain(*difference(plain, blended, draws)),
+        average_precision_by_type(cases, DEFAULT_SCORE, settings, draws),
+        tuple(score_roc(cases, mode, settings, draws) for mode in ScoreMode),
+        volume_strata(cases, settings, draws),
+        tuple(transition(cases, settings, draws, high=high) for high in (False, True)),
+        agreement_yield(cases, settings, draws),
+        _candidate_calibration(cases, settings),
+    )
+
+
+def curves_json(curves: Curves) -> dict[str, Any]:
+    """The curves as values of JSON: types by their short name, undefined figures null."""
+    return TypeAdapter(Curves).dump_python(curves, mode="json")
+
+
+def _candidate_calibration(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calibration | None:
+    scores: list[float] = []
+    true: list[bool] = []
+    for case in cases:
+        _, side = countable(case, case.sides[case.high_factor], settings)
+        touching = {p.found for p in side.pairs}
+        scores += [DEFAULT_SCORE.of(p) for p in side.proposals]
+        true += [j in touching for j in range(len(side.proposals))]
+    return calibration(np.array(scores, dtype=float), np.array(true, dtype=bool))

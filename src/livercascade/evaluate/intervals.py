@@ -1,0 +1,75 @@
+"""Intervals: Wilson for proportions, cluster bootstrap over patients for everything that lesions share a patient in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float
+from statsmodels.stats.proportion import proportion_confint
+
+LEVEL = 0.95
+Interval = tuple[float, float]
+
+
+def wilson(part: int, whole: int) -> Interval | None:
+    """95 % interval of a proportion (Wilson 1927); None if ``whole`` is 0.
+
+    >>> [round(100 * end, 1) for end in wilson(68, 70)]
+    [90.2, 99.2]
+    """
+    if whole == 0:
+        return None
+    low, high = cast(tuple[float, float], proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson"))
+    return max(float(low), 0.0), min(float(high), 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampling:
+    """Patients drawn with replacement, the same draws for every model, so that models can be compared in pairs.
+
+    Attributes:
+        weights: How often each patient was drawn in each resample; integers as float, for fast products.
+    """
+
+    weights: Float[np.ndarray, "resamples cases"]
+
+    @classmethod
+    def draw(cls, cases: int, resamples: int, rng: np.random.Generator) -> Resampling:
+        """Draw as many patients as there are, ``resamples`` times."""
+        even = np.full(cases, 1 / cases)
+        return cls(rng.multinomial(cases, even, size=resamples).astype(np.float64))
+
+    def sums(self, per_case: np.ndarray) -> np.ndarray:
+        """Sums over the patients of each resample: ``[cases, ...]`` to ``[resamples, ...]``, as integers."""
+        flat = per_case.reshape(len(per_case), -1).astype(np.float64)
+        return np.rint(self.weights @ flat).astype(np.int64).reshape(len(self.weights), *per_case.shape[1:])
+
+    def interval(self, per_case: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Ends (last axis) of the 95 % percentile interval of a figure of the sums.
+
+        Args:
+            per_case: Counts ``[cases, ...]``.
+            figure: From sums ``[resamples, ...]`` to figures ``[resamples, ...]``.
+        """
+        return percentile_interval(figure(self.sums(per_case)))
+
+
+def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[np.ndarray, " *rest 2"]:
+    """Central 95 % of the resamples in which the figure is defined; NaN if there is none."""
+    tail = (1 - LEVEL) / 2
+    if not len(values):
+        return np.full((*values.shape[1:], 2), np.nan)
+    with warnings.catch_warnings():
+        # A figure that is defined in no resample has no interval: NaN says so.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.moveaxis(np.nanquantile(values, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def as_interval(ends: Float[np.ndarray, " 2"]) -> Interval | None:
+    """Interval from its two ends; None if it is undefined."""
+    low, high = (float(end) for end in ends)
+    return None if np.isnan(low) or np.isnan(high) else (low, high)

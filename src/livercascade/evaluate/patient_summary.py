@@ -1,0 +1,121 @@
+"""From the answers of one model to the patient part of ``tables.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from livercascade.evaluate.answers import Answers
+from livercascade.evaluate.calibration import calibration
+from livercascade.evaluate.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
+from livercascade.evaluate.patient_figures import PREVALENCES, PatientFigures
+from livercascade.evaluate.roc import delong
+from livercascade.evaluate.tables import (
+    CalibrationRecord,
+    PatientFiguresRecord,
+    PredictiveValues,
+    ReliabilityRow,
+    Restated,
+)
+
+
+def patient_record(answers: Answers, resampling: Resampling) -> PatientFiguresRecord:
+    """Patient figures of one model, see `PatientFigures`."""
+    whole = PatientFigures(answers.patients.sum(axis=0))
+    drawn = PatientFigures(resampling.sums(answers.patients))
+    tp, tn = int(whole.true_positive), int(whole.true_negative)
+    malignant, other = int(whole.malignant), int(whole.other)
+    area, area_interval = _auroc(answers)
+    balanced, macro = _value(whole.balanced_accuracy), _value(whole.macro_f1)
+    cases = len(answers.decided)
+    return PatientFiguresRecord(
+        accuracy=_value(whole.accuracy),
+        sensitivity=_value(whole.sensitivity),
+        specificity=_value(whole.specificity),
+        n_malignant=malignant,
+        n_other=other,
+        true_positive=tp,
+        true_negative=tn,
+        balanced_accuracy=balanced,
+        macro_f1=macro,
+        auroc=area,
+        coverage=int(whole.decided) / cases,
+        uncertain=cases - int(whole.decided),
+        uncertain_malignant=int(whole.uncertain_malignant),
+        uncertain_as_positive=_restated(whole, tp + int(whole.uncertain_malignant)),
+        uncertain_as_error=_restated(whole, tp),
+        predictive_values=tuple(_predictive(whole, drawn, prevalence) for prevalence in PREVALENCES),
+        calibration=_calibration(answers),
+        confusion=_table(whole.table),
+        distribution=_table(whole.distribution),
+        intervals={
+            "accuracy": wilson(int(whole.right), int(whole.decided)),
+            "sensitivity": wilson(tp, malignant),
+            "specificity": wilson(tn, other),
+            "balanced_accuracy": _interval(balanced, lambda: drawn.balanced_accuracy),
+            "macro_f1": _interval(macro, lambda: drawn.macro_f1),
+            "auroc": area_interval,
+            "coverage": wilson(int(whole.decided), cases),
+        },
+    )
+
+
+def _auroc(answers: Answers) -> tuple[float | None, Interval | None]:
+    kept = answers.decided
+    areas = delong(answers.malignancy[None, kept], answers.truly_malignant[kept])
+    return (None, None) if areas is None else (float(areas.areas[0]), areas.interval())
+
+
+def _restated(whole: PatientFigures, right: int) -> Restated:
+    malignant = int(whole.malignant) + int(whole.uncertain_malignant)
+    other, negative = int(whole.other) + int(whole.uncertain_other), int(whole.true_negative)
+    return Restated(
+        sensitivity=right / malignant if malignant else None,
+        sensitivity_interval=wilson(right, malignant),
+        specificity=negative / other if other else None,
+        specificity_interval=wilson(negative, other),
+    )
+
+
+def _predictive(whole: PatientFigures, drawn: PatientFigures, prevalence: float) -> PredictiveValues:
+    ppv, npv = (_value(v) for v in whole.predictive_values(prevalence))
+    drawn_ppv, drawn_npv = drawn.predictive_values(prevalence)
+    return PredictiveValues(
+        prevalence=prevalence,
+        ppv=ppv,
+        ppv_interval=_interval(ppv, lambda: drawn_ppv),
+        npv=npv,
+        npv_interval=_interval(npv, lambda: drawn_npv),
+    )
+
+
+def _calibration(answers: Answers) -> CalibrationRecord | None:
+    kept = answers.decided
+    made = calibration(answers.malignancy[kept], answers.truly_malignant[kept])
+    if made is None:
+        return None
+    rows = tuple(
+        ReliabilityRow(
+            patients=b.patients,
+            mean_score=b.score,
+            malignant=b.malignant,
+            share=b.malignant / b.patients,
+            interval=b.interval,
+        )
+        for b in made.bins
+    )
+    return CalibrationRecord(ece=made.ece, brier=made.brier, bins=rows)
+
+
+def _interval(point: float | None, drawn: Callable[[], object]) -> Interval | None:
+    return None if point is None else as_interval(percentile_interval(np.asarray(drawn())))
+
+
+def _value(figure: object) -> float | None:
+    number = float(np.asarray(figure))
+    return None if np.isnan(number) else number
+
+
+def _table(counts: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(n) for n in row) for row in counts)

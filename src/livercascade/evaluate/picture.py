@@ -1,0 +1,33 @@
+"""A figure as the page and the output folder take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One figure.
+
+    Attributes:
+        name: File stem in the output folder and anchor in the page, for example ``figure_11_sensitivity_sweep``.
+        title: Heading; names the figure of the paper where there is one.
+        caption: One or two sentences: what is seen, what counts, how many cases.
+        svg: Vector drawing, one ``<svg>`` element with or without XML prologue; None if there is only a bitmap.
+        png: Bitmap; None if there is only a drawing.
+        alt: What a person who cannot see it needs to know; the title if empty.
+
+    Raises:
+        ValueError: There is neither drawing nor bitmap.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: bytes | None = None
+    png: bytes | None = None
+    alt: str = ""
+
+    def __post_init__(self) -> None:
+        if self.svg is None and self.png is None:
+            raise ValueError(f"figure {self.name} has neither drawing nor bitmap")

@@ -1,0 +1,84 @@
+"""Settings of one evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from livercascade.detect.match import Overlap
+from livercascade.diagnose.joint import Level
+
+_SLACK = 1e-9
+
+
+class SmallLesions(StrEnum):
+    """What happens to lesions below the volume limit."""
+
+    DROP = "drop"
+    """They leave both sides before matching (paper): a lesion whose only partner is small is missed or false."""
+    IGNORE = "ignore"
+    """They are matched but never counted, and neither is a lesion all of whose partners are small."""
+
+
+class Instances(StrEnum):
+    """What one lesion of a label map is."""
+
+    PER_LABEL = "per-label"
+    """Touching lesions of different types are different lesions, as in the paper."""
+    UNION = "union"
+    """Touching lesions are one, with the type of most voxels."""
+
+
+class Extras(StrEnum):
+    """What a found lesion is in ``one2one`` that overlaps only true lesions already taken by another."""
+
+    FP = "fp"
+    IGNORE = "ignore"
+
+
+class EvaluationSettings(BaseModel):
+    """How lesions are counted; the defaults are the paper's.
+
+    Attributes:
+        min_volume_ml: Volume limit of a lesion that counts.
+        small: What happens below it.
+        instances: What one lesion of a label map is; case folders bring their own lesions.
+        min_overlap: Pairs below this overlap do not count, 0 to 1; at 0 one common voxel suffices.
+        overlap: Measure of ``min_overlap``.
+        extras: Leftovers of the counting mode ``one2one``.
+        level: How fine both sides of the joint model must agree.
+        bootstrap: Resamples of the patients for intervals.
+        seed: Seed of the resampling.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_volume_ml: float = Field(default=0.5, ge=0)
+    small: SmallLesions = SmallLesions.DROP
+    instances: Instances = Instances.PER_LABEL
+    min_overlap: float = Field(default=0.0, ge=0, le=1)
+    overlap: Overlap = Overlap.IOU
+    extras: Extras = Extras.FP
+    level: Level = Level.CLASS
+    bootstrap: int = Field(default=2000, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def least_ml(self) -> float:
+        """Smaller lesions need not be formed at all."""
+        return 0.0 if self.small is SmallLesions.IGNORE else self.min_volume_ml
+
+    def counts(self, volume_ml: float) -> bool:
+        """True if a lesion of this volume reaches the limit."""
+        return volume_ml >= self.min_volume_ml * (1 - _SLACK)
+
+    def keeps(self, volume_ml: float) -> bool:
+        """True if a lesion of this volume takes part in matching."""
+        return volume_ml >= self.least_ml * (1 - _SLACK)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all settings, printed with every table."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

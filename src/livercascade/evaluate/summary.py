@@ -1,0 +1,151 @@
+"""From the answers of the models to the record of ``tables.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from livercascade.detect.match import Counting
+from livercascade.evaluate.answers import Answers
+from livercascade.evaluate.intervals import Resampling, as_interval, percentile_interval
+from livercascade.evaluate.lesion_figures import MALIGN, ROWS, LesionFigures, ratio
+from livercascade.evaluate.patient_summary import patient_record
+from livercascade.evaluate.strata import BINS
+from livercascade.evaluate.tables import (
+    BinFigures,
+    Confusions,
+    LesionRow,
+    LesionTable,
+    LesionTables,
+    MalignRow,
+    ModelTables,
+)
+
+_PROPORTIONS: dict[str, Callable[[LesionFigures], Float[np.ndarray, "*batch 8"]]] = {
+    "precision": lambda f: f.precision,
+    "recall": lambda f: f.recall,
+    "recall_rough": lambda f: f.recall_rough,
+    "precision_rough": lambda f: f.precision_rough,
+    "f1": lambda f: f.f1,
+    "type_accuracy": lambda f: f.type_accuracy,
+    "precision_corrected": lambda f: f.precision_corrected,
+}
+_TYPES = tuple(range(6))
+_GROUPS: dict[str, Sequence[int]] = {
+    **{name: (k,) for k, name in enumerate(ROWS[:6])},
+    "All": _TYPES,
+    MALIGN: (0, 1, 2),
+}
+
+
+def model_tables(answers: Answers, resampling: Resampling) -> ModelTables:
+    """Everything about one model."""
+    decided = int(answers.decided.sum())
+    modes = {mode.value: _lesion_table(answers, mode, resampling) for mode in Counting}
+    confusions = {mode.value: as_table(table.sum(axis=0)) for mode, table in answers.confusion.items()}
+    true = answers.true_by_volume.sum(axis=(0, 3))
+    return ModelTables(
+        title=answers.name.title,
+        setting=answers.name.setting,
+        joint=answers.joint,
+        cases=len(answers.decided),
+        decided=decided,
+        lesion=LesionTables(**modes),
+        patient=patient_record(answers, resampling),
+        table1=by_volume(true),
+        confusion=Confusions(**confusions),
+        splits=int(answers.splits.sum()),
+        merges=int(answers.merges.sum()),
+        by_volume=_strata(answers, resampling),
+    )
+
+
+def by_volume(counts: Int[np.ndarray, "6 bins"]) -> dict[str, dict[str, int]]:
+    """Counts by row and volume bin; the bin below the paper's appears only when it holds a lesion."""
+    shown = _shown(counts)
+    return {row: {BINS[k].name: int(counts[list(types), k].sum()) for k in shown} for row, types in _GROUPS.items()}
+
+
+def as_table(counts: Int[np.ndarray, "rows columns"]) -> tuple[tuple[int, ...], ...]:
+    """A table of plain integers."""
+    return tuple(tuple(int(n) for n in row) for row in counts)
+
+
+def value(figure: float | np.floating) -> float | None:
+    """A plain number; None for NaN."""
+    return None if np.isnan(figure) else float(figure)
+
+
+def _lesion_table(answers: Answers, mode: Counting, resampling: Resampling) -> LesionTable:
+    confusion = answers.confusion[mode]
+    whole = LesionFigures.of(confusion.sum(axis=0))
+    drawn = LesionFigures.of(resampling.sums(confusion))
+    figures = {name: figure(whole) for name, figure in _PROPORTIONS.items()}
+    ends = {name: percentile_interval(figure(drawn)) for name, figure in _PROPORTIONS.items()}
+    decided = np.asarray(answers.decided.sum())
+    patients = resampling.sums(answers.decided.astype(np.int64))
+    figures["fp_per_case"] = ratio(whole.fp, decided)
+    ends["fp_per_case"] = percentile_interval(ratio(drawn.fp, patients[:, None]))
+    rows = {row: _lesion_row(whole, k, row, figures, ends) for k, row in enumerate(ROWS)}
+    return LesionTable.model_validate(rows)
+
+
+def _lesion_row(
+    whole: LesionFigures, k: int, row: str, figures: dict[str, np.ndarray], ends: dict[str, np.ndarray]
+) -> LesionRow:
+    names = [n for n in figures if n != "precision_corrected" or row == MALIGN]
+    made = {name: value(figures[name][k]) for name in names}
+    intervals = {name: None if made[name] is None else as_interval(ends[name][k]) for name in names}
+    kind = MalignRow if row == MALIGN else LesionRow
+    return kind(
+        TP=int(whole.tp[k]),
+        FL=int(whole.fl[k]),
+        FL_pred=int(whole.fl_pred[k]),
+        FN=int(whole.fn[k]),
+        FP=int(whole.fp[k]),
+        intervals=intervals,
+        **made,
+    )
+
+
+def _strata(answers: Answers, resampling: Resampling) -> dict[str, dict[str, BinFigures]]:
+    true, false = answers.true_by_volume, answers.false_by_volume
+    shown = _shown(true.sum(axis=(0, 3)) + false.sum(axis=0))
+    return {
+        row: {BINS[k].name: _bin(true, false, list(types), k, resampling) for k in shown}
+        for row, types in _GROUPS.items()
+    }
+
+
+def _bin(
+    true: Int[np.ndarray, "cases 6 bins 3"],
+    false: Int[np.ndarray, "cases 6 bins"],
+    types: list[int],
+    k: int,
+    resampling: Resampling,
+) -> BinFigures:
+    each = true[:, types, k].sum(axis=1)
+    tp, fl, fn = (int(n) for n in each.sum(axis=0))
+    n = tp + fl + fn
+    drawn = resampling.sums(each)
+    total = drawn.sum(axis=1)
+    ends = {
+        "recall": as_interval(percentile_interval(ratio(drawn[:, 0], total))),
+        "recall_rough": as_interval(percentile_interval(ratio(drawn[:, 0] + drawn[:, 1], total))),
+    }
+    return BinFigures(
+        n=n,
+        TP=tp,
+        FL=fl,
+        FN=fn,
+        FP=int(false[:, types, k].sum()),
+        recall=tp / n if n else None,
+        recall_rough=(tp + fl) / n if n else None,
+        intervals=ends if n else dict.fromkeys(ends),
+    )
+
+
+def _shown(counts: Int[np.ndarray, "6 bins"]) -> list[int]:
+    return [k for k in range(len(BINS)) if k or counts[:, 0].sum()]

@@ -1,0 +1,42 @@
+"""The output folder: tables.json, sheets, LaTeX, figures and the page, written aside and renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from livercascade.evaluate.evaluation import Evaluation
+from livercascade.evaluate.latex import latex_table
+from livercascade.evaluate.page import render_page, sections
+from livercascade.evaluate.picture import Picture
+from livercascade.evaluate.sheets import sheets
+from livercascade.io.case_folder import CaseFolder
+
+PAGE, TABLES = "evaluation.html", "tables.json"
+
+
+def write_evaluation(evaluation: Evaluation, out: Path, pictures: Sequence[Picture] = ()) -> None:
+    """Write everything; all of it appears at ``out`` or nothing does.
+
+    Files: ``tables.json``, ``evaluation.html``, ``csv/*.csv``, ``latex/*.tex``, ``figures/*.svg`` and ``*.png``.
+
+    Raises:
+        OutputError: ``OUT_TAKEN``, ``NO_SPACE`` or ``CANNOT_WRITE``.
+    """
+    tables = evaluation.tables
+    with CaseFolder.open(out) as folder:
+        (folder.path / TABLES).write_text(tables.to_json(), encoding="utf-8")
+        (folder.path / PAGE).write_text(render_page(tables, pictures), encoding="utf-8")
+        csv, latex, figures = (folder.path / name for name in ("csv", "latex", "figures"))
+        csv.mkdir()
+        for name, sheet in sheets(tables, evaluation.cases, evaluation.answers).items():
+            sheet.to_csv(csv / f"{name}.csv", index=False)
+        latex.mkdir()
+        for table in (table for section in sections(tables) for table in section.tables):
+            (latex / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+        if pictures:
+            figures.mkdir()
+        for picture in pictures:
+            for ending, data in (("svg", picture.svg), ("png", picture.png)):
+                if data is not None:
+                    (figures / f"{picture.name}.{ending}").write_bytes(data)

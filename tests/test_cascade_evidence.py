@@ -1,0 +1,100 @@
+"""Evidence of a virtual patient by the bundled networks: it says of Base and High what the result says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livercascade.cascade.evidence import collect_evidence
+from livercascade.cascade.findings import Findings, find, propose
+from livercascade.cascade.predict import Cascade, predict
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.cli.predict import load_cascade
+from livercascade.data.labels import Phase
+from livercascade.data.scan import Scan
+from livercascade.diagnose.joint import JointVerdict
+from livercascade.diagnose.patient import classify_patient
+from livercascade.io.case_folder import verify
+from livercascade.io.regrid import to_scan
+from livercascade.io.source import read_study
+from livercascade.reclassify.reclassify import Reclassified
+from livercascade.report.evidence import Evidence
+from livercascade.report.evidence_file import EVIDENCE, read_evidence
+from livercascade.report.result import CaseResult, OutputKind
+from livercascade.virtual.cohort import make_cohort
+from livercascade.virtual.settings import VirtualSettings
+
+SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, sweep=(1.0, 1.001, 4.0, 8.0), evidence=True)
+
+
+@pytest.fixture(scope="module")
+def cascade() -> Cascade:
+    return load_cascade("cpu", None, None, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (case,) = make_cohort([900_004], VirtualSettings(matrix=128, subslices=2), tmp_path_factory.mktemp("patients"))
+    return case
+
+
+@pytest.fixture(scope="module")
+def judged(patient: Path, cascade: Cascade) -> tuple[Findings, Evidence]:
+    scan, _ = to_scan(read_study(patient))
+    findings = find(scan, cascade.whole, cascade.patch, SETTINGS)
+    return findings, collect_evidence("x", scan, findings, (cascade.whole, cascade.patch), SETTINGS)
+
+
+def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence]) -> None:
+    findings, evidence = judged
+    assert len(findings.proposals.det_high)
+    for factor, own in ((1.0, findings.low), (4.0, findings.high)):
+        told = evidence.reclassified(factor)
+        assert len(told.outcomes) == len(own.outcomes)
+        for one, two in zip(told.outcomes, own.outcomes, strict=True):
+            assert (one.verdict, one.score, one.new_label) == (two.verdict, two.score, two.new_label)
+            assert one.lesion.bbox == two.lesion.bbox
+            assert (one.lesion.mask == two.lesion.mask).all()
+    lesions = (findings.proposals.low >= 1) & (findings.proposals.low <= 6)
+    np.testing.assert_array_equal(evidence.typed_map(1.0), np.where(lesions, findings.proposals.low, 0))
+
+
+def test_a_proposal_that_stays_the_same_is_judged_once(judged: tuple[Findings, Evidence]) -> None:
+    _, evidence = judged
+    at = {f: evidence.proposals(f) for f in (1.0, 1.001)}
+    same = [
+        (i, j)
+        for i, one in enumerate(at[1.0])
+        for j, two in enumerate(at[1.001])
+        if one.bbox == two.bbox and (one.mask == two.mask).all()
+    ]
+    for i, j in same:
+        assert evidence.tallies[1.0][i] is evidence.tallies[1.001][j]
+
+
+def test_predict_keeps_evidence_when_asked(patient: Path, cascade: Cascade, tmp_path: Path) -> None:
+    quick = cascade.settings.model_copy(update={"sweep": (1.0, 4.0)})
+    result = predict(patient, tmp_path / "with", Cascade(cascade.whole, cascade.patch, quick))
+    assert verify(tmp_path / "with")
+    assert [o.path for o in result.outputs or () if o.kind is OutputKind.EVIDENCE] == [EVIDENCE]
+    evidence = read_evidence(tmp_path / "with")
+    again = CaseResult.model_validate_json((tmp_path / "with" / "result.json").read_bytes())
+    assert evidence.case_id == again.case_id
+    assert [o.score for o in evidence.reclassified(4.0).outcomes] == [r.score for r in again.lesions or ()]
+
+
+def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple[Findings, Evidence]) -> None:
+    findings, _ = judged
+    proposals = findings.proposals
+    empty = np.full_like(proposals.sensitivity.margin, 50.0)
+    grid_scan = Scan(judged[1].grid, {}, Phase.VP)
+    none = propose(replace(proposals.sensitivity, margin=empty), grid_scan, SETTINGS)
+    low, high = Reclassified(none.det_low, ()), Reclassified(none.det_high, ())
+    verdict = JointVerdict(classify_patient(low.lesions), classify_patient(high.lesions))
+    evidence = collect_evidence(
+        "x", grid_scan, Findings(none, low, high, verdict), (cascade.whole, cascade.patch), SETTINGS
+    )
+    assert all(not evidence.proposals(f) and not evidence.tallies[f] for f in evidence.factors)
