@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from livercascade.align.gate import GateSettings
+from livercascade.align.settings import AlignSettings
 from livercascade.data.errors import UsageError
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 
@@ -24,6 +26,9 @@ class CascadeSettings(BaseModel):
         overlap: Overlap of neighbouring windows of UNet^whole.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
+        align: Whether phases are aligned with each other; False for input that is aligned already.
+        alignment: How.
+        gate: When an alignment is too poor to be used, and what happens then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +46,9 @@ class CascadeSettings(BaseModel):
     overlap: float = Field(default=0.5, ge=0, lt=1)
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
+    align: bool = True
+    alignment: AlignSettings = AlignSettings()
+    gate: GateSettings = GateSettings()
 
     @property
     def reclassify(self) -> ReclassifySettings:
@@ -57,8 +65,9 @@ class CascadeSettings(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Hash of all settings; a result is reused only if it is the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of all settings that change a result; one is reused only if it is the same."""
+        text = self.model_dump_json(exclude={"alignment": {"threads"}})
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_settings(path: Path | None) -> CascadeSettings:

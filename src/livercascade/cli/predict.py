@@ -38,6 +38,9 @@ def predict_command(
     whole: WholeOption = None,
     patch: PatchOption = None,
     settings: SettingsOption = None,
+    no_align: Annotated[
+        bool, typer.Option("--no-align", help="Take the phases as they are, for input that is aligned already.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -46,7 +49,10 @@ def predict_command(
     Example: livercascade predict study/dicom --out results/study
     """
     with told():
-        cascade = load_cascade(device, whole, patch, read_settings(settings))
+        chosen = read_settings(settings)
+        if no_align:
+            chosen = chosen.model_copy(update={"align": False})
+        cascade = load_cascade(device, whole, patch, chosen)
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)
 
