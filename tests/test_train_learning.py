@@ -18,7 +18,14 @@ from livercascade.segment.network import build_network
 from livercascade.train.fast_norm import ChannelsLastInstanceNorm, use_fast_norm
 from livercascade.train.learner import Batch, Learner, learning_rate, random_state, seed_everything, set_random_state
 from livercascade.train.loop import Session, fit
-from livercascade.train.loss import ANY_LESION, LIVER_WITH_CONTENT, DeepSupervision, GroupedLoss, downsampled
+from livercascade.train.loss import (
+    ANY_LESION,
+    LIVER_WITH_CONTENT,
+    DeepSupervision,
+    GroupedLoss,
+    downsampled,
+    type_entropy,
+)
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.request import TrainRequest, read_request, write_request
 from livercascade.train.run_folder import RunFolder
@@ -60,6 +67,32 @@ def test_a_batch_of_several_pieces_gives_the_same_loss() -> None:
     torch.manual_seed(0)
     logits, target = torch.randn(2, 14, 6, 60, 60), torch.randint(0, 14, (2, 1, 6, 60, 60))
     torch.testing.assert_close(GroupedLoss()(logits, target), literal_loss(logits, target))
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), highest=st.integers(0, 13))
+def test_type_entropy_is_the_mean_over_types_of_their_mean_surprise(seed: int, highest: int) -> None:
+    torch.manual_seed(seed)
+    rows, labels = torch.randn(60, 14, requires_grad=True), torch.randint(0, highest + 1, (60,))
+    means = []
+    for kind in range(1, 7):
+        mine = rows[labels == kind]
+        if len(mine):
+            among = mine[:, 1:7].softmax(1)[:, kind - 1]
+            means.append(-among.log().mean())
+    found = type_entropy(rows, labels)
+    torch.testing.assert_close(found, torch.stack(means).mean() if means else torch.zeros(()))
+    if means:
+        (slope,) = torch.autograd.grad(found, rows)
+        assert float(slope[:, [0, *range(7, 14)]].abs().sum()) == 0
+
+
+def test_type_weight_adds_the_type_entropy() -> None:
+    torch.manual_seed(1)
+    logits, target = torch.randn(2, 14, 4, 8, 8), torch.randint(0, 14, (2, 1, 4, 8, 8))
+    rows, labels = logits.permute(0, 2, 3, 4, 1).reshape(-1, 14), target.flatten()
+    expected = GroupedLoss()(logits, target) + 0.3 * type_entropy(rows, labels)
+    torch.testing.assert_close(GroupedLoss(type_weight=0.3)(logits, target), expected)
 
 
 def test_a_perfect_prediction_has_the_least_loss() -> None:

@@ -91,6 +91,26 @@ def test_unet_patch_is_trained_and_exported_again_on_request(tmp_path: Path) -> 
     first = load_card(folder.model)
     assert train(*call, "--export-only", "--quiet") == 0
     assert load_card(folder.model) == first
+    _goes_on_from(folder.model, tmp_path)
+
+
+def _goes_on_from(start: Path, home: Path) -> None:
+    """A step too small to matter leaves the weights that the run started from."""
+    (home / "slow.toml").write_text(COMMON.replace("0.01", "1e-9"))
+    call = ["patch", "--data", home / "data", "--out", home / "next", "--settings", home / "slow.toml"]
+    assert train(*call, "--steps", "1", "--start-from", start, "--quiet") == 0
+    begun, card = load_network(start), load_card(home / "next" / "model")
+    assert card.training.started_from.endswith(f"5 steps, {load_card(start).sha256[:12]}")
+    for (name, before), after in zip(
+        begun.named_parameters(), load_network(home / "next" / "model").parameters(), strict=True
+    ):
+        assert torch.allclose(before, after, atol=1e-3), name
+
+
+def test_starting_from_no_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    write_case(tmp_path / "data" / "case", (8, 32, 32), 0)
+    assert train("whole", "--data", tmp_path / "data", "--out", tmp_path / "run", "--start-from", tmp_path) == 1
+    assert not (tmp_path / "run").exists()
 
 
 def _exported_network_is_the_averaged_one(folder: RunFolder, steps: int, *, classes: int) -> None:

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livercascade.data.labels import Phase
 from livercascade.virtual.canvas import Canvas, Sculptor
+from livercascade.virtual.habitus import draw_habitus
+from livercascade.virtual.palette import Palette
+from livercascade.virtual.physiology import draw_physiology
 from livercascade.virtual.scanner import Scanner, scan_phases, true_labels
 from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.tissue import Tissue
 
 QUIET = Scanner((0.0,) * 4, 0.7, 0.5, 0.0, ((0, 0, 0),) * 4, 0.0)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -78,7 +83,7 @@ def test_a_slice_is_the_mean_over_its_thickness():
     canvas.tissue[6:] = 1
     hu = np.zeros((4, 256), np.float32)
     hu[:, 1] = [100, 40, 60, -80]
-    phases = scan_phases(canvas, hu, QUIET, VirtualSettings(matrix=64, subslices=4), np.random.default_rng(0))
+    phases = scan_phases(canvas, Palette(hu), QUIET, VirtualSettings(matrix=64, subslices=4), np.random.default_rng(0))
     for phase, image in phases.items():
         # The slow unevenness is the liver's alone, and there is none here.
         np.testing.assert_allclose(image[:, 12, 14], np.array([0, 0.5, 1, 1]) * hu[phase.index, 1], atol=1)
@@ -88,10 +93,37 @@ def test_noise_is_correlated_in_plane_and_of_the_stated_strength():
     noisy = Scanner((10.0,) * 4, 1.0, 0.5, 0.0, ((0, 0, 0),) * 4, 0.0)
     canvas = blank((24, 64, 64), (2.5, 1.0, 1.0))
     table = np.zeros((4, 256), np.float32)
-    images = scan_phases(canvas, table, noisy, VirtualSettings(matrix=64, subslices=2), np.random.default_rng(1))
+    images = scan_phases(
+        canvas, Palette(table), noisy, VirtualSettings(matrix=64, subslices=2), np.random.default_rng(1)
+    )
     for image in images.values():
         values = image.astype(float)
         assert values.std() == pytest.approx(10, rel=0.1)
         assert np.corrcoef(values[..., 1:].ravel(), values[..., :-1].ravel())[0, 1] > 0.5
         assert abs(np.corrcoef(values[..., 8:].ravel(), values[..., :-8].ravel())[0, 1]) < 0.1
         assert 0.05 < np.corrcoef(values[1:].ravel(), values[:-1].ravel())[0, 1] < 0.4
+
+
+def test_a_lesion_shows_the_mottle_of_the_liver_and_its_own_patches():
+    canvas = blank((24, 64, 64), (2.5, 1.0, 1.0))
+    canvas.tissue[:] = Tissue.LIVER
+    palette = Palette(np.full((4, 256), 60, np.float32))
+    solid = palette.add(np.full(4, 60, np.float32), 1, patchy_hu=4.0)
+    fluid = palette.add(np.full(4, 60, np.float32), 6, solid=False)
+    canvas.tissue[:, :20], canvas.tissue[:, 44:] = solid, fluid
+    mottled = Scanner((0.0,) * 4, 0.7, 0.5, 3.0, ((0, 0, 0),) * 4, 0.0)
+    image = scan_phases(canvas, palette, mottled, VirtualSettings(matrix=64, subslices=2), np.random.default_rng(2))
+    hu = image[Phase.VP].astype(float)
+    assert hu[:, :18].std() > hu[:, 22:42].std() > 1.5 > hu[:, 46:].std()
+
+
+@given(SEEDS)
+def test_early_arterial_phase_has_less_of_a_lesions_enhancement(seed):
+    rng = np.random.default_rng(seed)
+    habitus = draw_habitus(VirtualSettings(), False, rng)
+    physiology = draw_physiology(habitus, VirtualSettings(), rng)
+    curve = (46.0, 105.0, 88.0, 71.0)
+    lesion, textbook = physiology.enhance_lesion(curve), physiology.enhance(curve)
+    np.testing.assert_array_equal(lesion[[0, 2, 3]], textbook[[0, 2, 3]])
+    wanted = {"early": textbook[0] < lesion[1] < textbook[1], "too late": textbook[2] < lesion[1] < textbook[1]}
+    assert wanted.get(physiology.timing, lesion[1] == textbook[1])

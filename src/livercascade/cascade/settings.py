@@ -19,6 +19,8 @@ class CascadeSettings(BaseModel):
 
     Attributes:
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
+        pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
+            of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: the bundled
@@ -35,6 +37,7 @@ class CascadeSettings(BaseModel):
 
     low_factor: float = Field(default=1.0, gt=0)
     high_factor: float = Field(default=4.0, gt=0)
+    pooled: bool = False
     min_volume_ml: float = Field(default=0.5, ge=0)
     score: ScoreMode = ScoreMode.VOLUME
     threshold_ml: float = Field(default=0.5, ge=0)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from livercascade.cli.errors import told
 from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.labels import Phase
 from livercascade.io.source import Survey, survey
@@ -39,13 +40,11 @@ def check(
 
     Example: livercascade check study/dicom --json
     """
-    try:
-        report = report_of(survey(source, files=phase_files(nc, ap, vp, dp)))
-    except InputError as error:
-        report = _refusal(error, source)
-    except CascadeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from error
+    with told():
+        try:
+            report = report_of(survey(source, files=phase_files(nc, ap, vp, dp)))
+        except InputError as error:
+            report = _refusal(error, source)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

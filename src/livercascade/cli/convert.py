@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
-from livercascade.data.errors import CascadeError
+from livercascade.cli.errors import told
 from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import Study, read_study
@@ -27,12 +27,9 @@ def convert(
 
     Example: livercascade convert study/dicom --out study/nifti
     """
-    try:
+    with told():
         study = read_study(source, files=phase_files(nc, ap, vp, dp))
         _write(study, out)
-    except CascadeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from error
     if quiet:
         return
     for notice in study.warnings:

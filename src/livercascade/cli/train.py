@@ -29,6 +29,7 @@ Threads = Annotated[int | None, typer.Option(help="Threads of the training proce
 Workers = Annotated[int | None, typer.Option(help="Extra processes that make samples; 0 makes them between steps.")]
 Processes = Annotated[int | None, typer.Option(help="Processes that prepare the data.")]
 Fold = Annotated[str | None, typer.Option(help="Fold kept for validation, 0 to 4, or 'all'.")]
+StartFrom = Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")]
 ExportOnly = Annotated[bool, typer.Option("--export-only", help="Only export the newest checkpoint to OUT/model.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
@@ -44,6 +45,7 @@ def whole(
     workers: Workers = None,
     processes: Processes = None,
     fold: Fold = None,
+    start_from: StartFrom = None,
     export_only: ExportOnly = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,7 +56,13 @@ def whole(
     given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
     with told():
         chosen = read_settings(WholeSettings, settings, given | {"fold": _fold(fold)})
-        request = TrainRequest(kind=ModelKind.WHOLE, data=data.resolve(), settings=chosen, command=_command())
+        request = TrainRequest(
+            kind=ModelKind.WHOLE,
+            data=data.resolve(),
+            settings=chosen,
+            start_from=_resolved(start_from),
+            command=_command(),
+        )
         _run(RunFolder(out.resolve()), request, export_only=export_only, quiet=quiet)
 
 
@@ -70,6 +78,7 @@ def patch(
     workers: Workers = None,
     processes: Processes = None,
     fold: Fold = None,
+    start_from: StartFrom = None,
     export_only: ExportOnly = False,
     quiet: Quiet = False,
 ) -> None:
@@ -80,9 +89,13 @@ def patch(
     given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
     with told():
         chosen = read_settings(PatchSettings, settings, given | {"fold": _fold(fold)})
-        wrong = None if hard is None else hard.resolve()
         request = TrainRequest(
-            kind=ModelKind.PATCH, data=data.resolve(), settings=chosen, hard=wrong, command=_command()
+            kind=ModelKind.PATCH,
+            data=data.resolve(),
+            settings=chosen,
+            hard=_resolved(hard),
+            start_from=_resolved(start_from),
+            command=_command(),
         )
         _run(RunFolder(out.resolve()), request, export_only=export_only, quiet=quiet)
 
@@ -165,9 +178,12 @@ def _run(folder: RunFolder, request: TrainRequest, *, export_only: bool, quiet: 
 
 
 def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
+    from livercascade.segment.network import load_network
     from livercascade.train.cases import find_cases
 
     find_cases(request.data)
+    if request.start_from is not None:
+        load_network(request.start_from)
     write_request(folder, request)
     command = [sys.executable, "-m", "livercascade.cli.train", "work", str(folder.root)]
     code = run_child([*command, "--quiet"] if quiet else command, child_environment(folder, request.settings.threads))
@@ -185,6 +201,10 @@ def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, 
     from livercascade.train.patch import train_patch
 
     return train_patch(folder, request, reporter, stop)
+
+
+def _resolved(path: Path | None) -> Path | None:
+    return None if path is None else path.resolve()
 
 
 def _fold(text: str | None) -> int | str | None:

@@ -106,6 +106,7 @@ class Provenance(_Record):
         trained_on: What the data were, in words.
         log_summary: Last values of the training log, for example ``{"loss": 0.31}``.
         settings: All settings of the run.
+        started_from: Name, version, steps and SHA-256 of the model that the training started from; empty if none.
     """
 
     command: str = ""
@@ -115,6 +116,7 @@ class Provenance(_Record):
     trained_on: str = ""
     log_summary: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
+    started_from: str = ""
 
 
 class ModelCard(_Record):
@@ -170,6 +172,7 @@ def card_markdown(card: ModelCard) -> str:
         "Network": f"{card.architecture.network.value}, features {list(card.architecture.features_per_stage)}",
         "Trained on": f"{made.trained_on} ({made.cases} cases)",
         "Steps, seed": f"{made.steps}, {made.seed}",
+        "Started from": made.started_from or "random weights",
         "Command": f"`{made.command}`",
         "Log": ", ".join(f"{key} {value:.4g}" for key, value in made.log_summary.items()) or "-",
         "SHA-256": f"`{card.sha256}`",

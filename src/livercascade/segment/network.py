@@ -116,6 +116,15 @@ def load_network(folder: Path) -> nn.Module:
     return network.eval()
 
 
+def start_weights(network: nn.Module, folder: Path) -> None:
+    """Copy the weights of a model folder into a network of the same architecture, for training to go on from.
+
+    Raises:
+        ModelError: As `load_network`, or the architectures differ (``MODEL_MISMATCH``).
+    """
+    _fill(network, dict(load_network(folder).named_parameters()), str(folder))
+
+
 def _arguments(architecture: Architecture) -> dict[str, Any]:
     values = architecture.model_dump(exclude={"network"}, exclude_none=True)
     values |= {"dropout_op": architecture.dropout_op, "dropout_op_kwargs": architecture.dropout_op_kwargs}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelCard, Provenance
-from livercascade.segment.network import save_model
+from livercascade.segment.network import load_card, save_model
 from livercascade.train.learner import read_checkpoint
 from livercascade.train.loop import read_log
 from livercascade.train.request import TrainRequest, read_request
@@ -40,4 +40,12 @@ def _provenance(folder: RunFolder, request: TrainRequest, steps: int) -> Provena
         trained_on=request.settings.trained_on,
         log_summary=read_log(folder),
         settings=request.settings.model_dump(mode="json"),
+        started_from=_named(request.start_from),
     )
+
+
+def _named(start: Path | None) -> str:
+    if start is None:
+        return ""
+    card = load_card(start)
+    return f"{card.name} {card.version}, {card.training.steps} steps, {card.sha256[:12]}"

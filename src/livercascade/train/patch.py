@@ -11,6 +11,7 @@ import torch
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.reclassify.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
 from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
+from livercascade.segment.network import start_weights
 from livercascade.train.augment import build_augmentation
 from livercascade.train.cases import find_cases
 from livercascade.train.export import export
@@ -35,30 +36,37 @@ def train_patch(
     Raises:
         InputError: The data set cannot be used.
     """
-    settings = request.settings
-    if not isinstance(settings, PatchSettings):
-        raise TypeError("settings of another training")
+    settings = _settings(request)
     torch.set_num_threads(settings.threads)
     cases = prepare_cases(folder, find_cases(request.data), request.hard, settings, reporter)
     card = _card(folder, cases, settings)
     reporter.stage("training UNet^patch")
-    complete = _fit(folder, cases, card, settings, reporter, stop)
+    complete = _fit(folder, cases, card, request, reporter, stop)
     export(folder)
     return complete
+
+
+def _settings(request: TrainRequest) -> PatchSettings:
+    if not isinstance(request.settings, PatchSettings):
+        raise TypeError("settings of another training")
+    return request.settings
 
 
 def _fit(
     folder: RunFolder,
     cases: Sequence[PatchCase],
     card: ModelCard,
-    settings: PatchSettings,
+    request: TrainRequest,
     reporter: Reporter,
     stop: Callable[[], bool],
 ) -> bool:
+    settings = _settings(request)
     rng = seed_everything(settings.seed)
     network = build_for_training(
         card.architecture, card.input_channels, len(card.classes), deep_supervision=settings.deep_supervision
     )
+    if request.start_from is not None:
+        start_weights(network, request.start_from)
     loss = build_loss(settings, card.architecture.n_stages - 1)
     learner = Learner(network, loss, card.architecture.strides, settings)
     train_cases, held_out = _split(folder, cases, settings)

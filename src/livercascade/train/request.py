@@ -21,6 +21,7 @@ class TrainRequest(BaseModel):
     Attributes:
         data: Folder of training cases.
         hard: Folder of predicted label maps for the hard cases of UNet^patch.
+        start_from: Model folder whose weights the training starts from; None starts from random ones.
         command: Command line, for the model card.
     """
 
@@ -30,6 +31,7 @@ class TrainRequest(BaseModel):
     data: Path
     settings: WholeSettings | PatchSettings
     hard: Path | None = None
+    start_from: Path | None = None
     command: str = ""
 
 

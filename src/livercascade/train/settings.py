@@ -92,6 +92,7 @@ class TrainSettings(_Record):
         trained_on: What the data are, in words, for the model card.
         base_features: Channels of the first stage; they double per stage up to ``max_features``.
         stages: Upper limit; nnU-Net's planner decides below it.
+        type_weight: Weight of the cross-entropy among lesion types on true lesions, in the grouped loss.
         lesion_share: Share of samples centred on a lesion.
         ema_decay: Decay of the running mean of the weights, which is what gets exported.
         bf16: Mixed precision in bfloat16; None uses it on a GPU only, since many CPUs train no faster with it.
@@ -121,6 +122,7 @@ class TrainSettings(_Record):
     warmup_steps: NonNegativeInt = 200
     gradient_clip: PositiveFloat = 12.0
     loss: LossKind = LossKind.GROUPED
+    type_weight: NonNegativeFloat = 0.3
     deep_supervision: bool = True
     lesion_share: Share = Field(default=0.6, ge=0, le=1)
     phase_dropout: PhaseDropout = PhaseDropout()

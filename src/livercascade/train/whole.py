@@ -35,7 +35,7 @@ def train_whole(
     card = _card(settings, prepare(folder, cases, settings, reporter))
     folder.card.write_text(card.model_dump_json(indent=1))
     reporter.stage("training UNet^whole")
-    complete = train(folder, cases, settings, reporter, stop)
+    complete = train(folder, cases, request, reporter, stop)
     export(folder)
     return complete
 

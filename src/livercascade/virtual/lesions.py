@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cc3d
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
 
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Box
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
+from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, Curve, Tissue, tissue_labels
+from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Curve, Tissue
 
+_FRAY_CELL_MM = 2.5
 VOLUME_BINS_ML = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (16.0, 64.0), (64.0, 900.0))
 TABLE_I: dict[LesionType, tuple[int, ...]] = {
     LesionType.HCC: (22, 28, 36, 47, 60, 66),
@@ -40,6 +43,7 @@ class Pattern:
         spots_where: ``inside`` patches anywhere, ``edge`` patches in the outer zone, ``centre`` one central patch.
         spots_share: Share of that zone which the patches take.
         ripple: Irregularity of the surface, 0.05 sharp to 0.25 ill-defined.
+        fray_mm: Raggedness of the margin at about 2.5 mm: what thick slices show as a soft edge.
         jitter: SD of the lesion's own shift of HU, shared by all phases after NC.
     """
 
@@ -51,6 +55,7 @@ class Pattern:
     spots_where: str = "inside"
     spots_share: float = 0.3
     ripple: float = 0.08
+    fray_mm: float = 1.0
     jitter: float = 8.0
 
 
@@ -79,37 +84,6 @@ class PlacedLesion:
     volume_ml: float
     centre: tuple[float, float, float]
     hu: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-
-
-@dataclass(slots=True)
-class Palette:
-    """Gives out tissue values for parts of lesions and mimics and records what they are.
-
-    Attributes:
-        hu: Table ``[4, 256]`` shared with `Physiology`.
-        labels: Label 0-13 per tissue value.
-        families: Family of mimic per tissue value, 0 for none.
-        used: Next value to give out.
-    """
-
-    hu: Float32[np.ndarray, "4 256"]
-    labels: UInt8[np.ndarray, " 256"] = field(default_factory=tissue_labels)
-    families: UInt8[np.ndarray, " 256"] = field(default_factory=lambda: np.zeros(256, dtype=np.uint8))
-    used: int = FIRST_PART
-
-    @property
-    def room(self) -> int:
-        """How many more parts can be given out."""
-        return LAST_PART + 1 - self.used
-
-    def add(self, curve: Float32[np.ndarray, " 4"], label: int, family: int = 0) -> int:
-        """New tissue value with this HU curve, label and family of mimic."""
-        value = self.used
-        self.used += 1
-        self.hu[:, value] = curve
-        self.labels[value] = label
-        self.families[value] = family
-        return value
 
 
 def draw_volume(label: LesionType, rng: np.random.Generator, *, small: bool = False) -> float:
@@ -150,10 +124,10 @@ def _hcc(volume_ml: float, rng: np.random.Generator) -> Pattern:
         [
             (0.40, capsuled),
             (0.36, Pattern("HCC classic", classic, None, 0.0, mosaic if volume_ml > 12 else None, "inside", 0.22)),
-            (0.14, Pattern("HCC hypovascular", (45, 60, 84, 76))),
+            (0.14, Pattern("HCC hypovascular", (45, 60, 84, 76), fray_mm=1.8)),
             (
                 0.10 if volume_ml > 30 else 0.0,
-                Pattern("HCC infiltrative", (45, 75, 78, 70), None, 0.0, (44, 95, 84, 70), "inside", 0.4, 0.22),
+                Pattern("HCC infiltrative", (45, 75, 78, 70), None, 0.0, (44, 95, 84, 70), "inside", 0.4, 0.22, 3.0),
             ),
         ],
     )
@@ -162,7 +136,7 @@ def _hcc(volume_ml: float, rng: np.random.Generator) -> Pattern:
 def _icc(rng: np.random.Generator) -> Pattern:
     core: Curve = (36, 48 + rng.normal(0, 6), 62 + rng.normal(0, 8), 92 + rng.normal(0, 12))
     rim: Curve = (40, 88 + rng.normal(0, 13), 98 + rng.normal(0, 12), 92 + rng.normal(0, 8))
-    return Pattern("ICC mass-forming", core, rim, float(rng.uniform(3, 8)), (34, 42, 52, 70), "inside", 0.2, 0.18)
+    return Pattern("ICC mass-forming", core, rim, float(rng.uniform(3, 8)), (34, 42, 52, 70), "inside", 0.2, 0.18, 2.0)
 
 
 def _meta(rng: np.random.Generator) -> Pattern:
@@ -216,7 +190,7 @@ def _other(rng: np.random.Generator) -> Pattern:
 
 def _cyst(rng: np.random.Generator) -> Pattern:
     level = 6.0 + rng.normal(0, 5)
-    return Pattern("cyst", (level, level + 1, level + 2, level + 2), ripple=0.04, jitter=2.0)
+    return Pattern("cyst", (level, level + 1, level + 2, level + 2), ripple=0.04, fray_mm=0.3, jitter=2.0)
 
 
 def paint_lesion(
@@ -231,12 +205,14 @@ def paint_lesion(
         return None
     box, depth, inside, centre = place
     curves: dict[str, Float32[np.ndarray, " 4"]] = {}
-    shift = np.array([rng.normal(0, 4), *([rng.normal(0, pattern.jitter)] * 3)])
+    fluid = lesion.label is LesionType.CYST
+    own = physiology.lesion_character(pattern.jitter, fluid=fluid, rng=rng)
     for zone, mask in _zones(pattern, depth, inside, canvas, rng):
         base = {"core": pattern.core, "rim": pattern.rim, "spots": pattern.spots}[zone]
         assert base is not None
-        curves[zone] = (physiology.enhance(base) + shift).astype(np.float32)
-        canvas.write(box, mask, palette.add(curves[zone], int(lesion.label)))
+        curves[zone] = own.apply(physiology.enhance_lesion(base), physiology.liver)
+        value = palette.add(curves[zone], int(lesion.label), solid=not fluid, patchy_hu=own.patchy_hu)
+        canvas.write(box, mask, value)
     return PlacedLesion(
         lesion.label,
         pattern.name,
@@ -259,7 +235,7 @@ def _find_place(
         k = spots[int(rng.integers(len(spots)))] * 4
         centre = (float(canvas.z[k[0]]), float(canvas.y[k[1]]), float(canvas.x[k[2]]))
         scale = 1.0 if attempt < 14 else 0.75
-        box, depth = _blob(canvas, centre, radius * scale, pattern.ripple, rng)
+        box, depth = _blob(canvas, centre, radius * scale, pattern, rng)
         shape = depth > 0
         whole = int(shape.sum())
         if whole == 0:
@@ -273,9 +249,10 @@ def _find_place(
 
 
 def _blob(
-    canvas: Canvas, centre: tuple[float, float, float], radius: float, ripple: float, rng: np.random.Generator
+    canvas: Canvas, centre: tuple[float, float, float], radius: float, pattern: Pattern, rng: np.random.Generator
 ) -> tuple[Box, Float32[np.ndarray, "z y x"]]:
-    """Depth in mm under the surface of a rippled ellipsoid (negative outside)."""
+    """Depth in mm under the surface of a rippled ellipsoid with a frayed margin (negative outside)."""
+    ripple = pattern.ripple
     ratios = np.array([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.7, 1.0)])
     ratios = rng.permutation(ratios / np.prod(ratios) ** (1 / 3))
     reach = radius * float(ratios.max()) * (1.0 + 2.5 * ripple) + 5.0
@@ -291,7 +268,22 @@ def _blob(
     a, b, n = rho.shape
     cells = tuple(max(2.0, 0.7 * radius / d) for d in _steps(canvas))
     bumps = coarse_noise((a, b, n), (cells[0], cells[1], cells[2]), rng)
-    return box, ((1.0 + ripple * bumps - rho) * radius).astype(np.float32)
+    depth = (1.0 + ripple * bumps - rho) * radius
+    fine = tuple(max(1.0, _FRAY_CELL_MM / d) for d in _steps(canvas))
+    # Small lesions have thinner margins: a frayed 5 mm lesion would be crumbs.
+    fray = min(pattern.fray_mm, 0.15 * radius)
+    depth += fray * coarse_noise((a, b, n), (fine[0], fine[1], fine[2]), rng)
+    return box, _main_part(depth.astype(np.float32))
+
+
+def _main_part(depth: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
+    """The depth with crumbs apart from the largest piece pushed outside."""
+    parts = cc3d.connected_components(depth > 0, connectivity=26)
+    sizes = np.bincount(parts.ravel())
+    if len(sizes) > 2:
+        main = 1 + int(sizes[1:].argmax())
+        depth[(parts > 0) & (parts != main)] = -0.1
+    return depth
 
 
 def _steps(canvas: Canvas) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ from livercascade.virtual.anatomy import Anatomy
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.lesions import Palette
+from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology
 from livercascade.virtual.tissue import Tissue
 
@@ -52,7 +52,8 @@ def paint_mimics(anatomy: Anatomy, palette: Palette, physiology: Physiology, rng
         if palette.room < _SPARE_PARTS:
             break
         curve = _curve(family, physiology, rng)
-        value = palette.add(curve.astype(np.float32), int(Organ.LIVER), family)
+        solid = family not in (MimicFamily.DILATED_DUCT, MimicFamily.CALCIFICATION)
+        value = palette.add(curve.astype(np.float32), int(Organ.LIVER), family, solid=solid)
         mimic = _paint(anatomy, family, value, rng)
         if mimic is not None:
             found.append(mimic)
@@ -78,7 +79,7 @@ def _curve(
 ) -> Float32[np.ndarray, " 4"] | Float64[np.ndarray, " 4"]:
     liver = physiology.liver
     delta = {
-        MimicFamily.PERFUSION: (0, rng.uniform(15, 35), rng.uniform(-2, 5), 0),
+        MimicFamily.PERFUSION: (0, physiology.arterial * rng.uniform(15, 35), rng.uniform(-2, 5), 0),
         MimicFamily.FOCAL_FAT: (-rng.uniform(15, 40),) * 4,
         MimicFamily.FOCAL_SPARING: (rng.uniform(12, 30),) * 4,
         MimicFamily.REGENERATIVE_NODULE: (rng.uniform(5, 16), rng.uniform(-2, 6), rng.uniform(-3, 5), 0),

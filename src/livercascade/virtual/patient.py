@@ -16,9 +16,10 @@ from livercascade.virtual.atlas import make_atlas_anatomy
 from livercascade.virtual.breathing import Breath, breathe
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.habitus import Habitus, draw_habitus
-from livercascade.virtual.lesions import Palette, PlacedLesion, PlannedLesion, draw_volume, paint_lesion
+from livercascade.virtual.lesions import PlacedLesion, PlannedLesion, draw_volume, paint_lesion
 from livercascade.virtual.mimics import Mimic, paint_mimics
 from livercascade.virtual.motion import Motion, moved_canvas
+from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Scanner, draw_scanner, scan_phases, true_labels
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
@@ -114,7 +115,7 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     return VirtualPatient(
         seed=seed,
         grid=_grid(canvas, settings.subslices),
-        hu=scan_phases(canvas, physiology.hu, scanner, settings, rng, sources=sources),
+        hu=scan_phases(canvas, palette, scanner, settings, rng, sources=sources),
         labels=true_labels(canvas, palette.labels, settings.subslices),
         mimics_map=true_labels(canvas, palette.families, settings.subslices, favoured=()),
         lesions=tuple(lesions),

@@ -55,6 +55,25 @@ _CONTENT = (Tissue.BILE, Tissue.STOMACH_CONTENT, Tissue.BOWEL_CONTENT, Tissue.ST
 
 
 @dataclass(frozen=True, slots=True)
+class LesionCharacter:
+    """What makes one lesion differ from the textbook.
+
+    Attributes:
+        shift: HU added per phase.
+        contrast: Factor on its difference from the liver.
+        patchy_hu: SD of its inner unevenness.
+    """
+
+    shift: Float32[np.ndarray, " 4"]
+    contrast: float
+    patchy_hu: float
+
+    def apply(self, curve: Float32[np.ndarray, " 4"], liver: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " 4"]:
+        """HU per phase of a zone with this curve, in this liver."""
+        return (liver + np.float32(self.contrast) * (curve - liver) + self.shift).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Physiology:
     """Contrast behaviour of one patient.
 
@@ -62,16 +81,44 @@ class Physiology:
         hu: HU ``[4 phases, 256 tissues]``; rows of lesion parts are filled by their makers.
         timing: ``early``, ``late`` or ``too late`` arterial phase.
         iodine: Factor on every enhancement over NC.
+        arterial: Share of their arterial enhancement that lesions have reached in AP; under 1 when AP is early.
+        randomised: Lesions differ from the textbook by more than is plausible.
     """
 
     hu: Float32[np.ndarray, "4 256"]
     timing: str
     iodine: float
+    arterial: float = 1.0
+    randomised: bool = False
 
     def enhance(self, curve: Curve) -> Float32[np.ndarray, " 4"]:
         """HU of a tissue with this textbook curve in this patient: its gains over NC scaled by iodine."""
         values = np.asarray(curve, dtype=np.float32)
         return (values[0] + (values - values[0]) * np.float32(self.iodine)).astype(np.float32)
+
+    def enhance_lesion(self, curve: Curve) -> Float32[np.ndarray, " 4"]:
+        """As `enhance`, for tissue fed by arteries: less in an early AP, half way to VP in one that is too late."""
+        values = self.enhance(curve)
+        values[1] = values[0] + self.arterial * (values[1] - values[0])
+        if self.timing == "too late":
+            values[1] = 0.5 * (values[1] + values[2])
+        return values
+
+    def lesion_character(self, jitter: float, *, fluid: bool, rng: np.random.Generator) -> LesionCharacter:
+        """How one lesion differs from others of its kind.
+
+        Args:
+            jitter: SD of its shift in the contrast phases, HU.
+            fluid: True for lesions without vessels, whose HU hardly vary.
+            rng: Source of the draw.
+        """
+        together = float(rng.normal(0, jitter))
+        shift = np.array([rng.normal(0, 2 if fluid else 4), together, together, together])
+        contrast, patchy = 1.0, 0.0 if fluid else float(rng.uniform(1.5, 5))
+        if self.randomised and not fluid:
+            shift[1:] += rng.normal(0, 5, 3)
+            contrast, patchy = float(rng.uniform(0.55, 1.3)), float(rng.uniform(1, 9))
+        return LesionCharacter(shift.astype(np.float32), contrast, patchy)
 
     @property
     def liver(self) -> Float32[np.ndarray, " 4"]:
@@ -83,8 +130,11 @@ def draw_physiology(habitus: Habitus, settings: VirtualSettings, rng: np.random.
     """HU table of a patient: bolus timing, iodine and tube voltage, steatosis, cirrhosis."""
     wide = 1.35 if settings.randomise else 1.0
     iodine = float(np.clip(rng.normal(1.0, 0.1 * wide), 0.65, 1.45)) * (1.25 if rng.random() < 0.2 else 1.0)
-    timing = str(rng.choice(["early", "late", "too late"], p=[0.10, 0.75, 0.15]))
-    physiology = Physiology(np.zeros((4, 256), dtype=np.float32), timing, iodine)
+    shares = [0.22, 0.58, 0.20] if settings.randomise else [0.10, 0.75, 0.15]
+    timing = str(rng.choice(["early", "late", "too late"], p=shares))
+    arterial = float(rng.uniform(0.25, 0.65)) if timing == "early" else 1.0
+    table = np.zeros((4, 256), dtype=np.float32)
+    physiology = Physiology(table, timing, iodine, arterial, settings.randomise)
     for tissue, (mean, sd) in _TABLE.items():
         physiology.hu[:, tissue] = _draw(physiology, mean, sd, wide, rng)
     physiology.hu[:, Tissue.LIVER] = _liver(physiology, habitus, wide, rng)

@@ -14,8 +14,9 @@ from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.motion import follow_slices, moved_canvas
+from livercascade.virtual.palette import Palette
 from livercascade.virtual.settings import VirtualSettings
-from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+from livercascade.virtual.tissue import Tissue
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def draw_scanner(habitus: Habitus, settings: VirtualSettings, pixel_mm: float, r
 
 def scan_phases(
     canvas: Canvas,
-    hu: Float32[np.ndarray, "4 256"],
+    palette: Palette,
     scanner: Scanner,
     settings: VirtualSettings,
     rng: np.random.Generator,
@@ -80,23 +81,23 @@ def scan_phases(
 
     Args:
         canvas: Fine tissue map of VP.
-        hu: HU per phase and tissue.
+        palette: HU per phase and tissue, and which tissues are mottled.
         scanner: Noise, sharpness, shifts.
         settings: Slice thickness.
         rng: Source of noise and mottle.
         sources: Per phase that moved, as `Motion.sources` gives them; tissue and its mottle follow them.
     """
     pixel = float(canvas.x[1] - canvas.x[0])
-    texture = _texture(canvas, scanner, settings, rng)
+    texture = _texture(canvas, palette, scanner, settings, rng)
     moire = _moire(canvas, settings, rng)
     out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
     for phase in PHASES:
         mottles = (texture, moire) if phase is Phase.AP else (texture,)
         origin = (sources or {}).get(phase)
         if origin is None:
-            image = _expose(canvas, hu[phase.index], scanner.shifts[phase.index], settings.subslices)
+            image = _expose(canvas, palette.hu[phase.index], scanner.shifts[phase.index], settings.subslices)
         else:
-            image = _expose(moved_canvas(canvas, origin), hu[phase.index], (0, 0, 0), settings.subslices)
+            image = _expose(moved_canvas(canvas, origin), palette.hu[phase.index], (0, 0, 0), settings.subslices)
             mottles = tuple(follow_slices(mottle, origin, settings.subslices) for mottle in mottles)
         for mottle in mottles:
             image += mottle
@@ -145,9 +146,14 @@ def _expose(
 
 
 def _fraction(canvas: Canvas, tissues: tuple[int, ...], subslices: int) -> Float32[np.ndarray, "z y x"]:
-    depth, height, width = canvas.tissue.shape
     table = np.zeros(256, dtype=np.float32)
     table[list(tissues)] = 1.0
+    return _averaged(canvas, table, subslices)
+
+
+def _averaged(canvas: Canvas, table: Float32[np.ndarray, " 256"], subslices: int) -> Float32[np.ndarray, "z y x"]:
+    """Mean of a value per tissue over each slice's thickness."""
+    depth, height, width = canvas.tissue.shape
     out = np.empty((depth // subslices, height, width), dtype=np.float32)
     for k in range(len(out)):
         out[k] = table[canvas.tissue[k * subslices : (k + 1) * subslices]].mean(axis=0)
@@ -155,17 +161,20 @@ def _fraction(canvas: Canvas, tissues: tuple[int, ...], subslices: int) -> Float
 
 
 def _texture(
-    canvas: Canvas, scanner: Scanner, settings: VirtualSettings, rng: np.random.Generator
+    canvas: Canvas, palette: Palette, scanner: Scanner, settings: VirtualSettings, rng: np.random.Generator
 ) -> Float32[np.ndarray, "z y x"]:
-    """Mottle of the parenchyma at 3-10 mm and slow unevenness, alike in all phases."""
-    liver = _fraction(canvas, LIVER_TISSUES, settings.subslices)
+    """Mottle of the liver and its lesions at 3-10 mm, patchy lesions, slow unevenness, alike in all phases."""
+    liver = _averaged(canvas, palette.mottle, settings.subslices)
+    patchy = _averaged(canvas, palette.patchy_hu, settings.subslices)
     pixel = float(canvas.x[1] - canvas.x[0])
     a, b, c = liver.shape
     fine = coarse_noise((a, b, c), (1.0, 5.0 / pixel, 5.0 / pixel), rng)
+    patches = coarse_noise((a, b, c), (1.8, 9.0 / pixel, 9.0 / pixel), rng)
     slow = coarse_noise((a, b, c), (8.0, 45.0 / pixel, 45.0 / pixel), rng)
     streak = np.zeros((a, b, 1), dtype=np.float32)
     streak[:, :, 0] = scanner.streak_hu * rng.standard_normal((a, b), dtype=np.float32)
-    return (liver * (scanner.texture_hu * fine + 2.5 * slow) + streak * 0.5).astype(np.float32)
+    mottle = liver * (scanner.texture_hu * fine + 2.5 * slow) + patchy * patches
+    return (mottle + streak * 0.5).astype(np.float32)
 
 
 def _moire(canvas: Canvas, settings: VirtualSettings, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:

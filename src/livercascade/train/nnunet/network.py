@@ -71,7 +71,7 @@ def build_for_training(architecture: Architecture, inputs: int, classes: int, *,
 def build_loss(settings: TrainSettings, outputs: int) -> Callable[[Any, Any], torch.Tensor]:
     """Loss of a network with ``outputs`` resolutions: nnU-Net's, or the grouped one."""
     if settings.loss is LossKind.GROUPED:
-        return build_grouped(settings.deep_supervision)
+        return build_grouped(settings.deep_supervision, settings.type_weight)
     dice = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": False}
     soft_dice: Any = MemoryEfficientSoftDiceLoss
     loss = DC_and_CE_loss(dice, {}, dice_class=soft_dice)

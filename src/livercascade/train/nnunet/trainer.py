@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from livercascade.data.labels import NUM_CLASSES, PHASES
 from livercascade.segment.card import Size
+from livercascade.segment.network import start_weights
 from livercascade.segment.phase_input import phase_input
 from livercascade.train.augment import build_augmentation, margin
 from livercascade.train.cases import TrainingCase
@@ -23,6 +25,7 @@ from livercascade.train.loop import Reporter, Session, fit
 from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, quiet
 from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture, split_cases
 from livercascade.train.phase_dropout import drop_phases
+from livercascade.train.request import TrainRequest
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
 
@@ -30,18 +33,21 @@ from livercascade.train.settings import WholeSettings
 def train(
     folder: RunFolder,
     cases: Sequence[TrainingCase],
-    settings: WholeSettings,
+    request: TrainRequest,
     reporter: Reporter,
     stop: Callable[[], bool],
 ) -> bool:
     """Trains UNet^whole on the prepared cases, from the newest checkpoint if there is one; True when at its end."""
+    settings = request.settings
+    if not isinstance(settings, WholeSettings):
+        raise TypeError("settings of another training")
     places = NnUNetFolders(folder.nnunet)
     plans = json.loads(places.plans.read_text()) | {"continue_training": folder.checkpoint.is_file()}
     dataset = json.loads((places.raw / "dataset.json").read_text())
     with quiet(folder):
         trainer = PhaseTrainer(plans, CONFIGURATION, 0, dataset, torch.device("cpu"))
     trainer.settings, trainer.folder, trainer.reporter, trainer.stop = settings, folder, reporter, stop
-    trainer.present = {case.name: case.present for case in cases}
+    trainer.present, trainer.start_from = {case.name: case.present for case in cases}, request.start_from
     trainer.run_training()
     return trainer.complete
 
@@ -54,6 +60,7 @@ class PhaseTrainer(nnUNetTrainer):
     reporter: Reporter
     stop: Callable[[], bool]
     present: dict[str, np.ndarray]
+    start_from: Path | None
     complete: bool = False
 
     def run_training(self) -> None:
@@ -63,6 +70,8 @@ class PhaseTrainer(nnUNetTrainer):
         self.network = build_for_training(
             architecture, 2 * len(PHASES), NUM_CLASSES, deep_supervision=self.settings.deep_supervision
         )
+        if self.start_from is not None:
+            start_weights(self.network, self.start_from)
         learner = Learner(self.network, self._build_loss(), architecture.strides, self.settings)
         self.optimizer = learner.optimiser
         self.dataloader_train, self.dataloader_val = self.get_dataloaders()
@@ -113,7 +122,7 @@ class PhaseTrainer(nnUNetTrainer):
 
 
 class SampleLoader(nnUNetDataLoader):
-    """nnU-Net's loader with samples centred near a lesion, each lesion as likely as any other, or near an organ."""
+    """nnU-Net's loader with samples centred near a lesion, each type in the case as likely, or near an organ."""
 
     lesion_share: float
     organ_share: float
@@ -143,7 +152,9 @@ class SampleLoader(nnUNetDataLoader):
         lesions = [key for key in locations if isinstance(key, tuple)]
         organs = [key for key in locations if not isinstance(key, tuple) and len(locations[key])]
         if draw < self.lesion_share and lesions:
-            keys = lesions
+            types = sorted({key[0] for key in lesions})
+            chosen = types[np.random.randint(len(types))]  # noqa: NPY002
+            keys = [key for key in lesions if key[0] == chosen]
         elif draw < self.lesion_share + self.organ_share and organs:
             keys = organs
         else:
