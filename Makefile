@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint benchmark resources clean
+.PHONY: demo test lint benchmark alignment resources clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,13 @@ test: lint  ## Everything CI checks
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
 	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
+
+runs/alignment/others: ## SimpleITK and ANTs, in an environment of their own
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q --disable-pip-version-check SimpleITK antspyx
+
+alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK and ANTs on nine virtual pairs (about half an hour)
+	$(BIN)/python benchmarks/alignment.py --others runs/alignment/others/bin/python --out runs/alignment
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py

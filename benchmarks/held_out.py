@@ -1,6 +1,7 @@
 """Held-out virtual patients through the whole cascade: liver Dice, lesion recall, false positives, patient verdict.
 
-Every figure is about virtual patients. Seeds from 900000 on are never used in training.
+Every figure is about virtual patients. Seeds from 900000 on are never used in training. With ``--motion`` the same
+patients are scanned in several breaths, and the cascade runs with and without alignment of the phases.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,60 +20,96 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.align.settings import AlignSettings
 from livercascade.cascade.findings import Findings, find
+from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.cli.progress import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.labels import Phase
 from livercascade.data.lesion import LesionSet
-from livercascade.data.scan import Scan
+from livercascade.data.scan import PhaseVolume
 from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import overlaps
 from livercascade.detect.seg2det import seg2det
+from livercascade.io.source import Study
 from livercascade.virtual.patient import VirtualPatient, make_patient
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 
 BIG_ML = 2.0
-SETTINGS = {"four phases": tuple(Phase), "NC alone": (Phase.NC,)}
+ONE_THREAD = AlignSettings(threads=1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One column of the table: which phases, how they lie, and whether the cascade aligns them."""
+
+    phases: tuple[Phase, ...] = tuple(Phase)
+    motion: PhaseMotion = PhaseMotion.RESIDUAL
+    align: bool = False
+
+
+PLAIN = {"four phases": Setting(), "NC alone": Setting((Phase.NC,))}
+MOTION = {
+    "no motion": Setting(motion=PhaseMotion.NONE),
+    "breathing, aligned": Setting(motion=PhaseMotion.BREATHING, align=True),
+    "breathing, not aligned": Setting(motion=PhaseMotion.BREATHING),
+}
 
 
 def main(
     cases: Annotated[int, typer.Option(help="Number of patients.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the first.")] = 900_000,
-    out: Annotated[Path, typer.Option(help="Folder for one JSON per case; finished cases are kept.")] = Path(
-        "runs/held_out"
-    ),
+    out: Annotated[Path | None, typer.Option(help="Folder for one JSON per case; finished cases are kept.")] = None,
     matrix: Annotated[int, typer.Option(help="Pixels along each side of a slice.")] = 256,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    motion: Annotated[
+        bool, typer.Option("--motion", help="Patients that breathed, with and without alignment.")
+    ] = False,
 ) -> None:
     """Run the benchmark and print its table."""
+    settings = MOTION if motion else PLAIN
+    out = out or Path("runs/held_out_motion" if motion else "runs/held_out")
     out.mkdir(parents=True, exist_ok=True)
     todo = [s for s in range(seed, seed + cases) if not (out / f"{s}.json").is_file()]
     with steps("virtual patients", cases) as advance:
         for _ in range(cases - len(todo)):
             advance()
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done in as_completed([pool.submit(one_patient, s, matrix, out) for s in todo]):
+            for done in as_completed([pool.submit(one_patient, s, matrix, out, settings) for s in todo]):
                 done.result()
                 advance()
     rows = [json.loads((out / f"{s}.json").read_text()) for s in range(seed, seed + cases)]
-    Console(width=110).print(table(rows, f"{cases} held-out virtual patients, seeds {seed}-{seed + cases - 1}"))
+    Console(width=110).print(
+        table(rows, settings, f"{cases} held-out virtual patients, seeds {seed}-{seed + cases - 1}")
+    )
 
 
-def one_patient(seed: int, matrix: int, out: Path) -> None:
-    """Measure one patient in both settings and note the figures."""
+def one_patient(seed: int, matrix: int, out: Path, settings: dict[str, Setting]) -> None:
+    """Measure one patient in all settings and note the figures."""
     torch.set_num_threads(1)
-    patient = make_patient(seed, VirtualSettings(matrix=matrix))
-    cascade = load_cascade("auto", None, None, CascadeSettings())
-    row: dict[str, Any] = {"seed": seed, "malignant": patient.patient_class.malignant}
-    for name, phases in SETTINGS.items():
-        scan = Scan(patient.grid, {p: patient.hu[p] for p in phases}, Phase.VP if Phase.VP in phases else Phase.NC)
+    made = {
+        m: make_patient(seed, VirtualSettings(matrix=matrix, motion=m)) for m in {s.motion for s in settings.values()}
+    }
+    row: dict[str, Any] = {"seed": seed}
+    for name, setting in settings.items():
+        patient = made[setting.motion]
+        cascade = load_cascade("auto", None, None, CascadeSettings(align=setting.align, alignment=ONE_THREAD))
+        row["malignant"] = patient.patient_class.malignant
         try:
-            row[name] = measure(find(scan, cascade.whole, cascade.patch, cascade.settings), patient)
+            placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)
+            row[name] = measure(find(placed.scan, cascade.whole, cascade.patch, cascade.settings), patient)
+            row[name]["poor"] = sum(not p.quality.good for p in placed.phases)
         except CascadeError as error:
             row[name] = {"error": error.code}
     (out / f"{seed}.json").write_text(json.dumps(row))
+
+
+def study_of(patient: VirtualPatient, phases: tuple[Phase, ...]) -> Study:
+    """Some phases of a patient, as a study that was read."""
+    volumes = tuple(PhaseVolume(phase, patient.hu[phase], patient.grid) for phase in phases)
+    return Study(str(patient.seed), volumes, (), (), dicom=False)
 
 
 def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
@@ -101,15 +139,15 @@ def hits(truth: LesionSet, found: LesionSet) -> dict[str, int]:
     }
 
 
-def table(rows: list[dict[str, Any]], title: str) -> Table:
+def table(rows: list[dict[str, Any]], settings: dict[str, Setting], title: str) -> Table:
     """The figures as a table, one column per setting."""
     out = Table(title=title)
     out.add_column("virtual patients")
-    for name in SETTINGS:
+    for name in settings:
         out.add_column(name, justify="right")
     for label, figure in figures():
-        out.add_row(label, *(figure([r for r in rows if "error" not in r[name]], name) for name in SETTINGS))
-    out.add_row("cases that failed", *(str(sum("error" in r[name] for r in rows)) for name in SETTINGS))
+        out.add_row(label, *(figure([r for r in rows if "error" not in r[name]], name) for name in settings))
+    out.add_row("cases that failed", *(str(sum("error" in r[name] for r in rows)) for name in settings))
     return out
 
 

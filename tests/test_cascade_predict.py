@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from livercascade.align.gate import PhaseUse
 from livercascade.cascade.predict import Cascade, predict
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.main import app
@@ -20,10 +21,11 @@ from livercascade.io.case_folder import verify
 from livercascade.io.nifti import read_labels, write_nifti
 from livercascade.report.result import CaseResult
 from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 from made_up_dicom import Series
+from quick_align import QUICK
 
-SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25)
+SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, alignment=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def cascade() -> Cascade:
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("patients")
-    (case,) = make_cohort([900_004], VirtualSettings(matrix=160, subslices=2), folder)
+    (case,) = make_cohort([900_004], VirtualSettings(matrix=160, subslices=2, motion=PhaseMotion.BREATHING), folder)
     return case
 
 
@@ -70,6 +72,19 @@ def test_liver_of_the_virtual_patient_is_found(finished: Path, patient: Path) ->
     truth, _ = read_labels(patient / "labels.nii.gz")
     a, b = ((m >= 1) & (m <= 8) for m in (found, truth))
     assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.85
+
+
+def test_phases_that_breathed_are_aligned(finished: Path) -> None:
+    result = CaseResult.model_validate_json((finished / "result.json").read_bytes())
+    assert [a.phase for a in result.alignment] == [Phase.NC, Phase.AP, Phase.DP]
+    for record in result.alignment:
+        assert record.use is PhaseUse.ALIGNED and not record.reasons
+        assert record.similarity.after > record.similarity.before
+        assert record.liver_mean_mm is not None and record.liver_mean_mm > 3
+    assert not {w.code for w in result.warnings} & {"NOT_ALIGNED", "REGISTRATION_POOR"}
+    assert {i.phase: i.resampled for i in result.inputs} == {p: p is not Phase.VP for p in Phase}
+    page = (finished / "report.html").read_text()
+    assert "Alignment of the phases" in page and page.count("coronal chequerboards") == 3
 
 
 def test_report_is_one_file_without_network(finished: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livercascade.align.gate import PhaseUse
+from livercascade.align.settings import AlignSettings
 from livercascade.cascade.predict import predict
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
@@ -18,8 +20,12 @@ STUDY = Path(__file__).parents[2] / "shared" / "data" / "hcc_tace_005_pre"
 
 @pytest.mark.skipif(not STUDY.is_dir(), reason="the real study is not on this machine")
 def test_real_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = predict(STUDY / "dicom", tmp_path / "case", load_cascade("cpu", None, None, CascadeSettings()))
+    settings = CascadeSettings(alignment=AlignSettings(spacing_mm=3.0))
+    result = predict(STUDY / "dicom", tmp_path / "case", load_cascade("cpu", None, None, settings))
     assert result.status.finished
+    for record in result.alignment:
+        assert record.use is PhaseUse.ALIGNED, record.reasons
+        assert record.similarity.after > record.similarity.before
     shapes = {i.phase: (i.shape[0], round(i.spacing_mm[0], 1)) for i in result.inputs}
     assert shapes == {Phase.NC: (48, 5.0), Phase.AP: (89, 2.5), Phase.VP: (89, 2.5)}
     found, grid = read_labels(tmp_path / "case" / "segmentation.nii.gz")

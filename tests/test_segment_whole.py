@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,13 +48,14 @@ def small_scan(shape: tuple[int, int, int], spacing: tuple[float, float, float],
     return Scan(Grid.axial(shape, spacing), hu, phases[0])
 
 
-def test_slabs_give_the_map_of_the_whole_interpolated_logits() -> None:
+@pytest.mark.parametrize("pooled", [False, True])
+def test_slabs_give_the_map_of_the_whole_interpolated_logits(pooled: bool) -> None:
     scan = small_scan((21, 70, 64), (2.5, 1.0, 1.1), (Phase.VP, Phase.AP))
     model = model_of(Pointwise())
     logits = sliding_window(network_image(scan, model), model)
     whole = functional.interpolate(logits[None], size=scan.grid.shape, mode="trilinear", align_corners=False)[0]
-    expected = SensitivityMap.from_logits(whole.numpy())
-    found = segment(scan, model)
+    expected = SensitivityMap.from_logits(whole.numpy(), pooled=pooled)
+    found = segment(scan, model, pooled=pooled)
     np.testing.assert_allclose(found.margin, expected.margin, atol=1e-3)
     assert (found.best_lesion == expected.best_lesion).mean() > 0.999
 

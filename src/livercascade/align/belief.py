@@ -1,6 +1,6 @@
 """Displacement of every block on a tree: min-sum belief propagation with a quadratic penalty (Heinrich et al., Sec. 3).
 
-On a tree this is exact. Costs become min-marginals: the least total cost of all assignments that give a block a label.
+On a tree this is exact: no other choice of displacements costs less in all.
 """
 
 from __future__ import annotations
@@ -9,18 +9,28 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from livercascade.align.kernel import kernel
+from livercascade.align.tree import Tree
 
 
-def best_steps(marginals: Float32[np.ndarray, "b n"], radius: int) -> Float32[np.ndarray, "b 3"]:
-    """Label of least cost per block as steps (z, y, x), to a fraction by a parabola through its neighbours.
+def best_steps(
+    cost: Float32[np.ndarray, "b n"], tree: Tree, prior: Float32[np.ndarray, "b 3"], weight: float
+) -> Int64[np.ndarray, "b 3"]:
+    """Steps (z, y, x) per block, of least total cost over the whole tree.
+
+    The total is ``sum_i cost[i, l_i] + weight sum_i |l_i + prior_i - l_parent(i) - prior_parent(i)|^2``. Fractions of a
+    step are not guessed from the costs beside the best one: they would move a pair that is aligned already.
 
     Args:
-        marginals: Min-marginals, labels in order z, y, x.
-        radius: Labels go from ``-radius`` to ``radius`` along each axis.
+        cost: Per block and label, labels in order z, y, x round no displacement; overwritten.
+        tree: Over the blocks.
+        prior: Displacement already there, in steps (z, y, x).
+        weight: Of the penalty per squared step.
     """
-    out = np.empty((len(marginals), 3), dtype=np.float32)
-    _best(marginals, radius, out)
-    return out
+    _gather(cost, tree.order, tree.parent, prior, weight)
+    labels = np.empty(len(cost), dtype=np.int64)
+    _choose(cost, tree.order, tree.parent, prior, weight, labels)
+    side = round(cost.shape[1] ** (1 / 3))
+    return np.stack(np.unravel_index(labels, (side, side, side)), axis=-1) - side // 2
 
 
 @kernel
@@ -62,26 +72,15 @@ def least_over_neighbour(
 
 
 @kernel
-def propagate(
+def _gather(
     cost: Float32[np.ndarray, "b n"],
     order: Int64[np.ndarray, " b"],
     parent: Int64[np.ndarray, " b"],
     prior: Float32[np.ndarray, "b 3"],
     weight: float,
 ) -> None:
-    """Turn costs into min-marginals, but for a constant per block.
-
-    The total is ``sum_i cost[i, l_i] + weight sum_i |l_i + prior_i - l_parent(i) - prior_parent(i)|^2``.
-
-    Args:
-        cost: Per block and label (in order z, y, x); overwritten.
-        order: Blocks from the root outwards.
-        parent: Per block.
-        prior: Displacement already there, in steps (z, y, x).
-        weight: Of the penalty per squared step.
-    """
+    """From the leaves to the root: add to each block's cost what its best branches cost, but for a constant."""
     count = cost.shape[1]
-    w = np.float32(weight)
     one, other = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.float32)
     gap = np.empty(3, dtype=np.float32)
     for i in range(len(order) - 1, 0, -1):
@@ -93,43 +92,37 @@ def propagate(
         for k in range(count):
             one[k] = mine[k]
             least = mine[k] if mine[k] < least else least
-        least_over_neighbour(one, other, w, gap)
+        least_over_neighbour(one, other, np.float32(weight), gap)
         for k in range(count):
             into[k] += one[k] - least
-    for i in range(1, len(order)):
-        child, up = order[i], parent[order[i]]
-        mine, above = cost[child], cost[up]
-        for axis in range(3):
-            gap[axis] = prior[child, axis] - prior[up, axis]
-        for k in range(count):
-            one[k] = mine[k]
-        least_over_neighbour(one, other, w, gap)
-        # What the child itself told its parent is taken out again.
-        least = above[0] - one[0]
-        for k in range(count):
-            one[k] = above[k] - one[k]
-            least = one[k] if one[k] < least else least
-        for axis in range(3):
-            gap[axis] = -gap[axis]
-        least_over_neighbour(one, other, w, gap)
-        for k in range(count):
-            mine[k] += one[k] - least
 
 
 @kernel
-def _best(marginals: Float32[np.ndarray, "b n"], radius: int, out: Float32[np.ndarray, "b 3"]) -> None:
-    side = 2 * radius + 1
-    for i in range(marginals.shape[0]):
-        row = marginals[i]
-        at = np.argmin(row)
-        stride = side * side
-        for axis in range(3):
-            place = at // stride % side
-            fraction = np.float32(0)
-            if 0 < place < side - 1:
-                below, above = row[at - stride], row[at + stride]
-                curve = below - np.float32(2) * row[at] + above
-                if curve > 0:
-                    fraction = np.float32(0.5) * (below - above) / curve
-            out[i, axis] = np.float32(place - radius) + fraction
-            stride //= side
+def _choose(
+    cost: Float32[np.ndarray, "b n"],
+    order: Int64[np.ndarray, " b"],
+    parent: Int64[np.ndarray, " b"],
+    prior: Float32[np.ndarray, "b 3"],
+    weight: float,
+    labels: Int64[np.ndarray, " b"],
+) -> None:
+    """From the root to the leaves: the best label of each block given that of its parent; the first of equals."""
+    side = round(cost.shape[1] ** (1.0 / 3.0))
+    square = side * side
+    w = np.float32(weight)
+    labels[order[0]] = np.argmin(cost[order[0]])
+    for i in range(1, len(order)):
+        child, up = order[i], parent[order[i]]
+        at = labels[up]
+        lowest = np.float32(np.inf)
+        for z in range(side):
+            dz = np.float32(z - at // square) + prior[child, 0] - prior[up, 0]
+            for y in range(side):
+                dy = np.float32(y - at // side % side) + prior[child, 1] - prior[up, 1]
+                for x in range(side):
+                    dx = np.float32(x - at % side) + prior[child, 2] - prior[up, 2]
+                    label = (z * side + y) * side + x
+                    v = cost[child, label] + w * (dz * dz + dy * dy + dx * dx)
+                    if v < lowest:
+                        lowest = v
+                        labels[child] = label

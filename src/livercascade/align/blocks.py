@@ -59,7 +59,7 @@ class Blocks:
         vectors_at(dense, self.centres, out)
         return out
 
-    def dense(self, vectors: Vectors, workers: Workers) -> Vectors:
+    def dense(self, vectors: Vectors, workers: Workers) -> Float32[np.ndarray, "c h w 3"]:
         """Field at every voxel, linear between the centres."""
         index = np.diag([1 / self.size, 1 / self.size, 1 / self.size, 1.0])
         index[:3, 3] = -(self.size - 1) / 2 / self.size

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32, UInt64
 
-from livercascade.align.belief import best_steps, propagate
+from livercascade.align.belief import best_steps
 from livercascade.align.blocks import Blocks, Image, Vectors
 from livercascade.align.cost import matching_cost
 from livercascade.align.kernel import Workers
@@ -76,7 +76,7 @@ def _job(
 
     def run() -> Float32[np.ndarray, "b 3"]:
         step = np.float32(level.step)
-        propagate(cost, tree.order, tree.parent, prior / step, stiffness * level.step**2)
-        return prior + best_steps(cost, level.radius) * step
+        steps = best_steps(cost, tree, prior / step, stiffness * level.step**2)
+        return prior + steps.astype(np.float32) * step
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,11 +25,13 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     The code is kept beside the source or in the user's cache folder; where neither can be written it is compiled anew
     in every process, which takes some seconds.
     """
+    # Type checks that tests wrap round every function cannot be compiled.
+    plain = inspect.unwrap(function)
     try:
-        compiled = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled = numba.njit(nogil=True, cache=True, error_model="numpy")(plain)
     except RuntimeError:
         # numba finds no folder it may write to.
-        compiled = numba.njit(nogil=True, error_model="numpy")(function)
+        compiled = numba.njit(nogil=True, error_model="numpy")(plain)
     return cast("Callable[P, R]", compiled)
 
 

@@ -29,7 +29,9 @@ def offset_mm(fixed: PhaseVolume, moving: PhaseVolume, workers: Workers) -> floa
     tall = _over_z(own, box_grid(moving.grid, _STEP_MM))
     other = on_working_grid(moving, tall, 0.0, workers)
     start = round((own.origin[2] - tall.origin[2]) / _STEP_MM)
-    scores = {shift: _likeness(still, other, start + shift) for shift in range(-start - len(still), len(other))}
+    scores = {
+        shift: _likeness(still, other, start + shift) for shift in range(1 - start - len(still), len(other) - start)
+    }
     known = {shift: score for shift, score in scores.items() if score is not None}
     if not known:
         return 0.0

@@ -8,7 +8,7 @@ two descriptors are counts of differing bits.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, UInt64
+from jaxtyping import Float32, Int64, UInt64
 
 from livercascade.align.kernel import Workers, kernel
 
@@ -57,7 +57,7 @@ def describe(
 @kernel
 def _patch_distances(
     image: Float32[np.ndarray, "z y x"],
-    shifts: UInt64[np.ndarray, "6 3"],
+    shifts: Int64[np.ndarray, "6 3"],
     radius: int,
     pad: int,
     out: Float32[np.ndarray, "6 z y w"],
@@ -132,7 +132,7 @@ def _patch_distances(
 @kernel
 def _codes(
     maps: Float32[np.ndarray, "6 z y w"],
-    places: UInt64[np.ndarray, "12 3"],
+    places: Int64[np.ndarray, "12 3"],
     thresholds: Float32[np.ndarray, " 5"],
     pad: int,
     out: UInt64[np.ndarray, "z y x"],

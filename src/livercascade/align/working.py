@@ -46,10 +46,11 @@ def working_pair(
         workers: Share the slices.
     """
     box = box_grid(fixed.grid, spacing_mm)
-    image = on_working_grid(fixed, box, smooth_mm, workers)
-    window = body_window(image, spacing_mm)
-    grid = _cut(box, window)
-    return WorkingPair(grid, np.ascontiguousarray(image[:, *window]), on_working_grid(moving, grid, smooth_mm, workers))
+    # Both are smoothed before they are cut, so that equal phases stay equal up to the border.
+    images = [on_working_grid(volume, box, smooth_mm, workers) for volume in (fixed, moving)]
+    window = body_window(images[0], spacing_mm)
+    still, other = (np.ascontiguousarray(image[:, *window]) for image in images)
+    return WorkingPair(_cut(box, window), still, other)
 
 
 def on_working_grid(

@@ -105,7 +105,11 @@ def find(
     tell = progress or _silent
     check_trunk(scan)
     sensitivity = segment(
-        scan, whole, overlap=settings.overlap, progress=lambda done, total: tell("segmenting", done, total)
+        scan,
+        whole,
+        overlap=settings.overlap,
+        pooled=settings.pooled,
+        progress=lambda done, total: tell("segmenting", done, total),
     )
     proposals = propose(sensitivity, scan, settings)
     low, high = _reclassify(scan, proposals, patch, settings, tell)

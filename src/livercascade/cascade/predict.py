@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +18,10 @@ from jaxtyping import Int32
 from pydantic import ValidationError
 
 from livercascade import __version__
+from livercascade.align.gate import PhaseUse
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, liver_notices
+from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.data.notice import Notice
@@ -27,10 +29,10 @@ from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
 from livercascade.io.case_folder import CaseFolder, verify
 from livercascade.io.nifti import write_nifti
-from livercascade.io.regrid import to_scan
 from livercascade.io.source import Study, read_study
 from livercascade.reclassify.reclassify import Reclassification
 from livercascade.reclassify.reclassify import Verdict as Judgement
+from livercascade.report.alignment import alignment_pictures, measure_alignment
 from livercascade.report.candidate import Candidate, CandidateStatus, FoundAt
 from livercascade.report.evidence import Evidence
 from livercascade.report.evidence_file import EVIDENCE, write_evidence
@@ -55,7 +57,7 @@ from livercascade.segment.model import Model
 
 RESULT, REPORT = "result.json", "report.html"
 SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
-_PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures")
+_PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures", "numba")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +127,20 @@ def predict(
     earlier = None if again else finished_result(out, study, cascade)
     if earlier is not None:
         return earlier
-    with clock.stage("grid"):
-        scan, resampled = to_scan(study)
+    with clock.stage("align"):
+        placed = to_one_grid(study, cascade.settings, progress=progress)
     with clock.stage("find"):
-        findings = find(scan, cascade.whole, cascade.patch, cascade.settings, progress=progress)
+        findings = find(placed.scan, cascade.whole, cascade.patch, cascade.settings, progress=progress)
     evidence = None
     if cascade.settings.evidence:
+        models = (cascade.whole, cascade.patch)
         with clock.stage("evidence"):
             evidence = collect_evidence(
-                study.case_id, scan, findings, (cascade.whole, cascade.patch), cascade.settings, progress=progress
+                study.case_id, placed.scan, findings, models, cascade.settings, progress=progress
             )
-    notices = (*study.warnings, *resampled, *liver_notices(findings.proposals, scan))
+    notices = (*study.warnings, *placed.notices, *liver_notices(findings.proposals, placed.scan))
     virtual = source is not None and (source / "virtual.json").is_file()
-    return _write(out, study, scan, findings, cascade, notices, clock, evidence, virtual=virtual)
+    return _write(out, study, placed, findings, cascade, notices, clock, evidence, virtual=virtual)
 
 
 def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | None:
@@ -211,7 +214,7 @@ def sweep_rows(findings: Findings, scan: Scan, settings: CascadeSettings) -> tup
 def _write(
     out: Path,
     study: Study,
-    scan: Scan,
+    placed: OneGrid,
     findings: Findings,
     cascade: Cascade,
     notices: tuple[Notice, ...],
@@ -220,12 +223,13 @@ def _write(
     *,
     virtual: bool,
 ) -> CaseResult:
-    labels = findings.labels
+    scan, labels = placed.scan, findings.labels
     with clock.stage("report"):
         candidates = candidates_of(findings)
         records = measure_lesions(candidates, scan, labels)
         sweep = sweep_rows(findings, scan, cascade.settings)
         pictures = build_pictures(scan, labels, candidates, records, sweep)
+        pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
     with CaseFolder.open(out) as folder:
         write_nifti(folder.path / SEGMENTATION, labels, scan.grid)
         write_nifti(folder.path / LESIONS, findings.instances, scan.grid)
@@ -241,8 +245,9 @@ def _write(
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,
             virtual=virtual,
             warnings=tuple(WarningRecord(code=n.code, message=n.message) for n in notices),
-            inputs=_inputs(study, scan),
+            inputs=_inputs(study, placed),
             reference_phase=scan.reference,
+            alignment=tuple(measure_alignment(phase, labels, scan.grid) for phase in placed.phases),
             verdict=Verdict.of(findings.verdict.base, findings.verdict.high),
             liver=measure_liver(scan, labels),
             lesions=records,
@@ -260,7 +265,8 @@ def _output(path: Path, kind: OutputKind) -> OutputRecord:
     return OutputRecord(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), kind=kind)
 
 
-def _inputs(study: Study, scan: Scan) -> tuple[InputRecord, ...]:
+def _inputs(study: Study, placed: OneGrid) -> tuple[InputRecord, ...]:
+    moved = {p.phase for p in placed.phases if p.use is PhaseUse.ALIGNED} | set(placed.scan.valid)
     return tuple(
         InputRecord(
             phase=v.phase,
@@ -270,7 +276,7 @@ def _inputs(study: Study, scan: Scan) -> tuple[InputRecord, ...]:
             shape=v.grid.shape,
             spacing_mm=v.grid.spacing,
             description=v.description,
-            resampled=v.phase in scan.valid,
+            resampled=v.phase in moved,
         )
         for v in study.volumes
     )
@@ -278,7 +284,10 @@ def _inputs(study: Study, scan: Scan) -> tuple[InputRecord, ...]:
 
 def _not_analysed(study: Study, scan: Scan, findings: Findings, settings: CascadeSettings) -> tuple[str, ...]:
     absent = [p.title for p in PHASES if p not in scan.hu]
-    items = [f"{u.name}: {u.reason} ({u.code})" for u in study.unused]
+    unused: dict[str, list[str]] = {}
+    for one in study.unused:
+        unused.setdefault(f"{one.reason} ({one.code})", []).append(one.name)
+    items = [f"{', '.join(names)}: {why}" for why, names in unused.items()]
     if absent:
         items.append(f"Phases that are absent: {', '.join(absent)}. Types rest on fewer phases than they could.")
     items.append(f"Lesions under {settings.min_volume_ml:g} ml.")

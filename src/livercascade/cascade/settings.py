@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from livercascade.align.gate import GateSettings
+from livercascade.align.settings import AlignSettings
 from livercascade.data.errors import UsageError
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 
@@ -17,6 +19,8 @@ class CascadeSettings(BaseModel):
 
     Attributes:
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
+        pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
+            of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: the bundled
@@ -26,12 +30,16 @@ class CascadeSettings(BaseModel):
         seed: Seed of the shuffled patches.
         evidence: Keep what curves and figures of `evaluate` follow from: the sensitivity map inside the liver, and
             the proposals reclassified at every factor of the sweep.
+        align: Whether phases are aligned with each other; False for input that is aligned already.
+        alignment: How.
+        gate: When an alignment is too poor to be used, and what happens then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     low_factor: float = Field(default=1.0, gt=0)
     high_factor: float = Field(default=4.0, gt=0)
+    pooled: bool = False
     min_volume_ml: float = Field(default=0.5, ge=0)
     score: ScoreMode = ScoreMode.VOLUME
     threshold_ml: float = Field(default=0.5, ge=0)
@@ -44,6 +52,9 @@ class CascadeSettings(BaseModel):
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
     evidence: bool = False
+    align: bool = True
+    alignment: AlignSettings = AlignSettings()
+    gate: GateSettings = GateSettings()
 
     @property
     def reclassify(self) -> ReclassifySettings:
@@ -60,8 +71,9 @@ class CascadeSettings(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Hash of all settings; a result is reused only if it is the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of all settings that change a result; one is reused only if it is the same."""
+        text = self.model_dump_json(exclude={"alignment": {"threads"}})
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_settings(path: Path | None) -> CascadeSettings:

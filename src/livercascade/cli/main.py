@@ -8,6 +8,7 @@ import typer
 
 from livercascade import __version__
 from livercascade.cli import train
+from livercascade.cli.align import align
 from livercascade.cli.check import check
 from livercascade.cli.convert import convert
 from livercascade.cli.evaluate import evaluate_command
@@ -27,6 +28,7 @@ app.command("check")(check)
 app.command("convert")(convert)
 app.command("virtual")(virtual)
 app.command("evaluate")(evaluate_command)
+app.command("align")(align)
 app.add_typer(train.app, name="train")
 
 

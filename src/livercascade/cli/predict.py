@@ -45,6 +45,9 @@ def predict_command(
     patch: PatchOption = None,
     settings: SettingsOption = None,
     evidence: EvidenceOption = False,
+    no_align: Annotated[
+        bool, typer.Option("--no-align", help="Take the phases as they are, for input that is aligned already.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -56,6 +59,8 @@ def predict_command(
         chosen = read_settings(settings)
         if evidence:
             chosen = chosen.model_copy(update={"evidence": True})
+        if no_align:
+            chosen = chosen.model_copy(update={"align": False})
         cascade = load_cascade(device, whole, patch, chosen)
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)

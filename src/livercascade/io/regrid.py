@@ -54,9 +54,9 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
             hu[phase] = volume.hu
             continue
         moved, inside = resample(volume, grid)
-        overlap = float(inside.any(axis=(1, 2)).mean())
-        if overlap < MIN_OVERLAP:
-            notices.append(_no_overlap(phase, chosen, overlap))
+        missing = too_little_covered(phase, chosen, inside)
+        if missing is not None:
+            notices.append(missing)
             continue
         hu[phase], valid[phase] = moved, inside
         text = f"{phase.title}: resampled by header geometry only; phases are not registered."
@@ -158,6 +158,10 @@ def _by_slice(
     return out
 
 
-def _no_overlap(phase: Phase, reference: Phase, overlap: float) -> Notice:
+def too_little_covered(phase: Phase, reference: Phase, valid: Bool[np.ndarray, "z y x"]) -> Notice | None:
+    """Notice ``PHASE_NO_OVERLAP`` if a phase covers under half of the reference's height."""
+    overlap = float(valid.any(axis=(1, 2)).mean())
+    if overlap >= MIN_OVERLAP:
+        return None
     text = f"{phase.title}: covers {overlap:.0%} of the height of the {reference.title} phase and was left out."
     return Notice("PHASE_NO_OVERLAP", text)

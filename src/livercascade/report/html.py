@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from collections.abc import Mapping
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import JsonValue
+
+from livercascade.align.gate import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
-from livercascade.report.pictures import PRINT_COLOURS, WINDOWS, ReportPictures
+from livercascade.report.alignment import in_words
+from livercascade.report.panel import WINDOWS
+from livercascade.report.pictures import PRINT_COLOURS, ReportPictures
 from livercascade.report.result import CaseResult, LesionRecord
 from livercascade.report.wording import (
     DISCLAIMER,
@@ -39,11 +45,14 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
     return environment.get_template("report.html.j2").render(
         result=result,
         pictures=pictures or ReportPictures(),
+        settings=flat(result.provenance.settings),
         present=[lesion for lesion in lesions if lesion.present],
         removed=[lesion for lesion in lesions if not lesion.present],
         by_id={lesion.id: lesion for lesion in lesions},
         phases=phases_measured(result),
         absent=[phase.title for phase in Phase if phase not in {i.phase for i in result.inputs}],
+        alignment_words={a.phase: in_words(a, result.reference_phase or Phase.VP) for a in result.alignment},
+        aligned={a.phase for a in result.alignment if a.use is PhaseUse.ALIGNED},
         headline=headline(result.verdict.joint.patient_class) if result.verdict else "",
         tone=_tone(result),
         classes=[(c.value, class_meaning(c)) for c in PatientClass],
@@ -56,6 +65,23 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         not_lirads=NOT_LIRADS,
         uncertain_meaning=UNCERTAIN_MEANING,
     )
+
+
+def flat(settings: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
+    """Settings by dotted names; of lists of groups only the length.
+
+    >>> flat({"seed": 0, "gate": {"on_poor": "drop"}, "levels": [{"block": 8}, {"block": 4}]})
+    {'seed': 0, 'gate.on_poor': 'drop', 'levels': '2 of them'}
+    """
+    out: dict[str, JsonValue] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            out[prefix + name] = f"{len(value)} of them"
+        else:
+            out[prefix + name] = value
+    return out
 
 
 def phases_measured(result: CaseResult) -> list[Phase]:

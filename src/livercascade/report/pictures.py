@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes as Plot
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
-from PIL import Image
 
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
+from livercascade.data.labels import LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
 from livercascade.data.scan import Scan
 from livercascade.report.candidate import Candidate, by_importance, numbered
+from livercascade.report.panel import (
+    DPI,
+    INK,
+    LIVER_COLOUR,
+    TITLE_PX,
+    Field,
+    Picture,
+    coronal_depth,
+    draw_contour,
+    draw_scale_bar,
+    draw_sides,
+    draw_title,
+    extent_of,
+    new_figure,
+    of_liver,
+    picture_of,
+    show_ct,
+)
 from livercascade.report.result import LesionRecord, SweepRow
 from livercascade.report.view import View
 
@@ -27,29 +40,12 @@ MAX_KEY_IMAGES = 12
 PANEL_PX = 232
 OVERVIEW_PX = 240
 CURVE_PX = 250
-TITLE_PX = 20
 LEGEND_PX = 90
-DPI = 100
-GREY_STEP = 6
 MIN_FIELD_MM = 120.0
 FIELD_MARGIN_MM = 70.0
 OVERVIEW_SLICES = 6
 OVERVIEW_MARGIN_MM = 25.0
-INK = "#1d2329"
 MUTED = "#6b7580"
-HALO = (Stroke(linewidth=2.5, foreground="black"), Normal())
-LIVER_COLOUR = "#7fd0c4"
-Field = tuple[float, float, float, float]
-"""Left, right, bottom and top of what a panel shows, in mm from the first voxel."""
-
-WINDOWS: Mapping[Phase, tuple[int, int]] = {
-    Phase.NC: (-20, 120),
-    Phase.AP: (-20, 180),
-    Phase.VP: (0, 200),
-    Phase.DP: (-10, 180),
-}
-"""Displayed HU range of each phase, narrow enough to tell a lesion from liver."""
-
 TYPE_COLOURS: Mapping[LesionType, str] = {
     LesionType.HCC: "#ff5a3c",
     LesionType.ICC: "#ff9f1c",
@@ -81,28 +77,6 @@ _ORGAN_COLOURS: Mapping[Organ, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One PNG with the words that stand for it.
-
-    Attributes:
-        png: The file.
-        alt: What it shows, for readers who cannot see it.
-        width: Pixels across.
-        height: Pixels down.
-    """
-
-    png: bytes
-    alt: str
-    width: int
-    height: int
-
-    @property
-    def uri(self) -> str:
-        """The picture as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
 class ReportPictures:
     """All pictures of one report.
 
@@ -112,6 +86,7 @@ class ReportPictures:
         curves: HU over the phases by lesion id; empty when there is one phase.
         sweep: Lesions and their volume over the sensitivity factor.
         left_out: Number of candidates without key images.
+        alignment: Per phase that was aligned, it and the reference before and after, and the field.
     """
 
     overview: Picture | None = None
@@ -119,12 +94,14 @@ class ReportPictures:
     curves: Mapping[str, Picture] = field(default_factory=dict[str, Picture])
     sweep: Picture | None = None
     left_out: int = 0
+    alignment: Mapping[Phase, Picture] = field(default_factory=dict[Phase, Picture])
 
     @property
     def size(self) -> int:
         """Bytes of all PNG files."""
         singles = [p for p in (self.overview, self.sweep) if p]
-        return sum(len(p.png) for p in (*singles, *self.lesions.values(), *self.curves.values()))
+        several = (*self.lesions.values(), *self.curves.values(), *self.alignment.values())
+        return sum(len(p.png) for p in (*singles, *several))
 
 
 def build_pictures(
@@ -165,17 +142,17 @@ def key_images(scan: Scan, candidate: Candidate, name: str, view: View) -> Pictu
     mask = view.axial(whole)
     index = int(mask.sum(axis=(1, 2)).argmax())
     field_mm = _field(mask[index], view)
-    figure, pixel = _figure(PANEL_PX * len(scan.phases), PANEL_PX + TITLE_PX), view.spacing[1:]
+    figure, pixel = new_figure(PANEL_PX * len(scan.phases), PANEL_PX + TITLE_PX), view.spacing[1:]
     for column, phase in enumerate(scan.phases):
         plot = figure.add_axes(_panel(column, len(scan.phases)))
-        _show(plot, view.axial(scan.hu[phase])[index], phase, pixel, field_mm)
-        _contour(plot, mask[index], pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
-        _title(plot, f"{phase.value}  {phase.title}")
-    _sides(figure.axes[0])
-    _scale_bar(figure.axes[0])
+        show_ct(plot, view.axial(scan.hu[phase])[index], phase, pixel, field_mm)
+        draw_contour(plot, mask[index], pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
+        draw_title(plot, f"{phase.value}  {phase.title}")
+    draw_sides(figure.axes[0])
+    draw_scale_bar(figure.axes[0])
     state = "removed candidate" if not candidate.present else candidate.lesion.label.title
     phases = ", ".join(phase.title for phase in scan.phases)
-    return _picture(figure, f"{name}, {state}: axial slice of the largest cross-section in {phases} phase, outlined.")
+    return picture_of(figure, f"{name}, {state}: axial slice of the largest cross-section in {phases} phase, outlined.")
 
 
 def _field(mask: np.ndarray, view: View) -> Field:
@@ -191,54 +168,6 @@ def _panel(column: int, columns: int) -> Field:
     return (column / columns + gap / 2, 0.0, 1 / columns - gap, PANEL_PX / (PANEL_PX + TITLE_PX))
 
 
-def _show(plot: Plot, image: np.ndarray, phase: Phase, pixel: tuple[float, float], shown: Field) -> None:
-    low, high = WINDOWS[phase]
-    plot.imshow(
-        image, cmap="gray", vmin=low, vmax=high, extent=_extent(image, pixel), interpolation="bilinear", aspect="auto"
-    )
-    plot.set(xlim=shown[:2], ylim=shown[2:], xticks=[], yticks=[], facecolor="black")
-    for spine in plot.spines.values():
-        spine.set_visible(False)
-
-
-def _extent(image: np.ndarray, pixel: tuple[float, float]) -> Field:
-    rows, columns = image.shape
-    return (-pixel[1] / 2, (columns - 0.5) * pixel[1], (rows - 0.5) * pixel[0], -pixel[0] / 2)
-
-
-def _contour(
-    plot: Plot, mask: np.ndarray, pixel: tuple[float, float], colour: str, *, dashed: bool, width: float = 1.3
-) -> None:
-    if not mask.any():
-        return
-    padded = np.pad(mask, 1)
-    y, x = ((np.arange(n) - 1) * size for n, size in zip(padded.shape, pixel, strict=True))
-    plot.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-")
-
-
-def _title(plot: Plot, text: str) -> None:
-    plot.set_title(text, loc="left", fontsize=8, color=INK, pad=3)
-
-
-def _sides(plot: Plot) -> None:
-    for side, place in (("R", 0.02), ("L", 0.98)):
-        plot.text(
-            place, 0.5, side, transform=plot.transAxes, color="white", fontsize=8, va="center", path_effects=HALO,
-            ha="left" if side == "R" else "right",
-        )  # fmt: skip
-
-
-def _scale_bar(plot: Plot) -> None:
-    left, right = plot.get_xlim()
-    bottom, top = plot.get_ylim()
-    length = 50.0 if right - left > 150 else 20.0
-    x, y = left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)
-    plot.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt", path_effects=HALO)
-    plot.text(
-        x, y + 0.02 * (top - bottom), f"{length:.0f} mm", color="white", fontsize=7, va="bottom", path_effects=HALO
-    )
-
-
 def overview(scan: Scan, labels: UInt8[np.ndarray, "z y x"], view: View) -> Picture:
     """Six axial slices through the liver and one coronal slice, all on one scale, with the label map in colour."""
     axial, coronal = view.axial(labels), view.coronal(labels)
@@ -247,23 +176,23 @@ def overview(scan: Scan, labels: UInt8[np.ndarray, "z y x"], view: View) -> Pict
     column = OVERVIEW_PX / (x1 - x0)
     row_px, coronal_px = (y1 - y0) * column + TITLE_PX, (z1 - z0) * column + TITLE_PX
     height = max(2 * row_px, coronal_px + LEGEND_PX)
-    figure = _figure(round(OVERVIEW_PX * 4), round(height))
+    figure = new_figure(round(OVERVIEW_PX * 4), round(height))
     for number, index in enumerate(_slices(axial)):
         corner = (number % 3, height - (number // 3 + 1) * row_px)
         plot = _tile(figure, corner, row_px - TITLE_PX)
-        _show(plot, view.axial(hu)[index], scan.reference, view.spacing[1:], (x0, x1, y1, y0))
+        show_ct(plot, view.axial(hu)[index], scan.reference, view.spacing[1:], (x0, x1, y1, y0))
         _overlay(plot, axial[index], view.spacing[1:])
-        _title(plot, f"slice {view.source_slice(index, len(axial))}")
+        draw_title(plot, f"slice {view.source_slice(index, len(axial))}")
     plot = _tile(figure, (3, height - coronal_px), coronal_px - TITLE_PX)
-    depth, pixel = _coronal_depth(axial), (view.spacing[0], view.spacing[2])
+    depth, pixel = coronal_depth(axial), (view.spacing[0], view.spacing[2])
     last = (len(axial) - 1) * view.spacing[0]
-    _show(plot, view.coronal(hu)[depth], scan.reference, pixel, (x0, x1, last - z0, last - z1))
+    show_ct(plot, view.coronal(hu)[depth], scan.reference, pixel, (x0, x1, last - z0, last - z1))
     _overlay(plot, coronal[depth], pixel)
-    _title(plot, "coronal")
-    _sides(figure.axes[0])
-    _scale_bar(figure.axes[0])
+    draw_title(plot, "coronal")
+    draw_sides(figure.axes[0])
+    draw_scale_bar(figure.axes[0])
     _legend(figure, labels)
-    return _picture(figure, f"Six axial slices and one coronal slice, {scan.reference.title} phase, with labels.")
+    return picture_of(figure, f"Six axial slices and one coronal slice, {scan.reference.title} phase, with labels.")
 
 
 def _tile(figure: Figure, corner: tuple[int, float], height_px: float) -> Plot:
@@ -283,21 +212,11 @@ def _bounds(labels: np.ndarray, view: View) -> tuple[tuple[float, float], ...]:
     return tuple(out)
 
 
-def _of_liver(labels: np.ndarray) -> np.ndarray:
-    return ((labels >= FIRST_LESION) & (labels <= LAST_LESION)) | (labels == Organ.LIVER)
-
-
 def _slices(labels: np.ndarray) -> list[int]:
-    found = np.flatnonzero(_of_liver(labels).any(axis=(1, 2)))
+    found = np.flatnonzero(of_liver(labels).any(axis=(1, 2)))
     first, last = (found[0], found[-1]) if found.size else (0, len(labels) - 1)
     middles = (np.arange(OVERVIEW_SLICES) + 0.5) / OVERVIEW_SLICES
     return [int(index) for index in np.round(last - middles * (last - first))]
-
-
-def _coronal_depth(labels: np.ndarray) -> int:
-    """Front-back position with the most lesion, or else the most liver."""
-    lesions = ((labels >= FIRST_LESION) & (labels <= LAST_LESION)).sum(axis=(0, 2))
-    return int((lesions if lesions.any() else _of_liver(labels).sum(axis=(0, 2))).argmax())
 
 
 def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float]) -> None:
@@ -305,9 +224,9 @@ def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float]) -> None
     for value, colour in _colours().items():
         alpha = 0.45 if value <= LAST_LESION else 0.35
         painted[labels == value] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
-    plot.imshow(painted, extent=_extent(labels, pixel), interpolation="nearest", aspect="auto")
-    whole = _of_liver(labels) | (labels == Organ.HEPATIC_VESSELS)
-    _contour(plot, whole, pixel, LIVER_COLOUR, dashed=False, width=0.8)
+    plot.imshow(painted, extent=extent_of(labels, pixel), interpolation="nearest", aspect="auto")
+    whole = of_liver(labels) | (labels == Organ.HEPATIC_VESSELS)
+    draw_contour(plot, whole, pixel, LIVER_COLOUR, dashed=False, width=0.8)
 
 
 def _colours() -> dict[int, str]:
@@ -328,7 +247,7 @@ def _legend(figure: Figure, labels: np.ndarray) -> None:
 
 def hu_curve(record: LesionRecord) -> Picture:
     """Median HU of a lesion and of the liver round it over the phases."""
-    figure = _figure(CURVE_PX, PANEL_PX + TITLE_PX)
+    figure = new_figure(CURVE_PX, PANEL_PX + TITLE_PX)
     plot = figure.add_axes((0.17, 0.11, 0.8, 0.74))
     phases, places = list(record.hu), range(len(record.hu))
     liver = [record.hu[p].liver_median for p in phases]
@@ -340,27 +259,27 @@ def hu_curve(record: LesionRecord) -> Picture:
     _plain(plot)
     plot.margins(y=0.2)
     plot.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.98), borderaxespad=0.1)
-    _title(plot, "median HU")
+    draw_title(plot, "median HU")
     values = "; ".join(f"{p.value} {record.hu[p].median:.0f} HU" for p in phases)
-    return _picture(figure, f"Median HU of {record.id} over the phases: {values}.")
+    return picture_of(figure, f"Median HU of {record.id} over the phases: {values}.")
 
 
 def sweep_plot(rows: Sequence[SweepRow]) -> Picture:
     """Number and volume of lesions over the sensitivity factor f, by type (paper, Fig. 11)."""
     rows = sorted(rows, key=lambda row: row.factor)
-    figure = _figure(760, 230)
+    figure = new_figure(760, 230)
     left = figure.add_axes((0.06, 0.19, 0.41, 0.66))
     right = figure.add_axes((0.57, 0.19, 0.41, 0.66))
     factors = [row.factor for row in rows]
     _sweep_lines(left, factors, [float(row.lesions) for row in rows], rows, volume=False)
     _sweep_lines(right, factors, [row.volume_ml for row in rows], rows, volume=True)
-    _title(left, "lesions")
-    _title(right, "volume (ml)")
+    draw_title(left, "lesions")
+    draw_title(right, "volume (ml)")
     left.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     right.legend(fontsize=7, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.02, 0.99), borderaxespad=0.1)
     ends = (rows[0], rows[-1])
     told = ", ".join(f"f = {row.factor:g}: {row.lesions} lesions, {row.volume_ml:.1f} ml" for row in ends)
-    return _picture(figure, f"Lesions and lesion volume over the sensitivity factor; {told}.")
+    return picture_of(figure, f"Lesions and lesion volume over the sensitivity factor; {told}.")
 
 
 def _sweep_lines(
@@ -388,19 +307,3 @@ def _plain(plot: Plot) -> None:
     plot.tick_params(labelsize=7.5, color="#b9c0c6", labelcolor=INK, length=3)
     plot.grid(axis="y", color="#e6e9eb", linewidth=0.7)
     plot.set_axisbelow(True)
-
-
-def _figure(width: int, height: int) -> Figure:
-    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-
-
-def _picture(figure: Figure, alt: str) -> Picture:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint16)
-    # Noise in the lowest bits is most of a CT picture's size and is not seen.
-    coarse = ((pixels + GREY_STEP // 2) // GREY_STEP * GREY_STEP).clip(0, 255).astype(np.uint8)
-    image = Image.fromarray(coarse)
-    packed = BytesIO()
-    image.save(packed, format="png", optimize=True)
-    return Picture(packed.getvalue(), alt, image.width, image.height)

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from livercascade.align.gate import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
 from livercascade.diagnose.joint import JointClass, JointVerdict
 from livercascade.report.candidate import CandidateStatus, FoundAt
@@ -140,6 +141,31 @@ class InputRecord(Record):
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(description="Along z, y, x, as read.")
     description: str = Field(default="", description="What to show people; never a patient's name.")
     resampled: bool = Field(default=False, description="True if it was brought onto the grid of another phase.")
+
+
+class BeforeAfterRecord(Record):
+    """One measure before and after alignment."""
+
+    before: NonNegativeFloat
+    after: NonNegativeFloat
+
+
+class AlignmentRecord(Record):
+    """How one phase was aligned with the reference phase, and whether that was used."""
+
+    phase: Phase
+    use: PhaseUse = Field(description="dropped: the phase was left out; unaligned: used as the headers place it.")
+    similarity: BeforeAfterRecord = Field(description="Mutual information in nats with the reference over its body.")
+    body_overlap: BeforeAfterRecord = Field(description="Dice of all tissue but gas, 0 to 1.")
+    folded: Share = Field(description="Share of voxels where the field folds.")
+    mean_mm: NonNegativeFloat = Field(description="Displacement over the body.")
+    p95_mm: NonNegativeFloat
+    max_mm: NonNegativeFloat
+    liver_mean_mm: NonNegativeFloat | None = Field(default=None, description="Displacement over the liver found.")
+    liver_p95_mm: NonNegativeFloat | None = None
+    offset_mm: float = Field(default=0.0, description="Shift along z that first put right headers that do not fit.")
+    seconds: NonNegativeFloat
+    reasons: tuple[str, ...] = Field(default=(), description="Limits of the gate that were missed; none if it is good.")
 
 
 class Verdict(Record):
@@ -287,6 +313,9 @@ class CaseResult(Record):
     warnings: tuple[WarningRecord, ...] = ()
     inputs: tuple[InputRecord, ...]
     reference_phase: Phase | None = Field(default=None, description="Phase on whose grid everything was measured.")
+    alignment: tuple[AlignmentRecord, ...] = Field(
+        default=(), description="Every phase but the reference; empty if phases were not aligned."
+    )
     verdict: Verdict | None = None
     liver: LiverRecord | None = None
     lesions: tuple[LesionRecord, ...] | None = Field(default=None, description="All candidates, removed ones too.")

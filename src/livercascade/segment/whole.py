@@ -26,7 +26,9 @@ SLAB = 8
 Progress = Callable[[int, int], None]
 
 
-def segment(scan: Scan, model: Model, *, progress: Progress | None = None, overlap: float = 0.5) -> SensitivityMap:
+def segment(
+    scan: Scan, model: Model, *, progress: Progress | None = None, overlap: float = 0.5, pooled: bool = False
+) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
 
     Args:
@@ -34,10 +36,11 @@ def segment(scan: Scan, model: Model, *, progress: Progress | None = None, overl
         model: A UNet^whole.
         progress: Called with (windows done, windows in all).
         overlap: Overlap of neighbouring windows, 0 to under 1.
+        pooled: As in `SensitivityMap.from_logits`.
     """
     image = network_image(scan, model)
     logits = sliding_window(image, model, progress=progress, overlap=overlap)
-    return _to_scan_grid(logits, scan.grid.shape)
+    return _to_scan_grid(logits, scan.grid.shape, pooled=pooled)
 
 
 def network_shape(scan: Scan, model: Model) -> Shape:
@@ -120,9 +123,9 @@ def _resize_z(planes: Float32[torch.Tensor, "z y x"], depth: int) -> Float32[tor
     )
 
 
-def _to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape) -> SensitivityMap:
+def _to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape, *, pooled: bool) -> SensitivityMap:
     """Slab by slab to the CT grid, reducing the classes at once."""
-    builder = SensitivityBuilder(shape)
+    builder = SensitivityBuilder(shape, pooled=pooled)
     source = logits.shape[1]
     at = np.clip((np.arange(shape[0]) + 0.5) * source / shape[0] - 0.5, 0, source - 1)
     low = np.floor(at).astype(int)

@@ -159,7 +159,7 @@ def _write_motion(patient: VirtualPatient, phase: Phase, folder: Path) -> dict[s
     field = patient.true_field(phase)
     write_field(folder / f"field_{name}.nii.gz", field)
     write_nifti(folder / f"labels_{name}.nii.gz", patient.moved_labels[phase], patient.grid)
-    return asdict(patient.breaths[phase]) | {"liver_mm": _in_liver(patient, field)}
+    return {**asdict(patient.breaths[phase]), "liver_mm": _in_liver(patient, field)}
 
 
 def _in_liver(patient: VirtualPatient, field: DisplacementField) -> dict[str, float]:

@@ -67,15 +67,19 @@ class Motion:
 
     def displacement(self, grid: Grid) -> Float32[np.ndarray, "z y x 3"]:
         """LPS mm (x, y, z) from each voxel of an axial VP grid to where this phase shows the same tissue."""
-        out = np.empty((*grid.shape, 3), dtype=np.float32)
-        guess: Points | None = None
-        step: Float32[np.ndarray, "n 3"] | float = 0.0
-        for k in range(grid.shape[0]):
-            places = _slice_places(grid, k)
+        (dz, dy, dx), (x0, y0, z0) = grid.spacing, grid.origin
+        z, y, x = (
+            (first + step * np.arange(n)).astype(np.float32)
+            for first, step, n in zip((z0, y0, x0), (dz, dy, dx), grid.shape, strict=True)
+        )
+        rows, columns = self._reach(y, x)
+        out = np.zeros((*grid.shape, 3), dtype=np.float32)
+        step: Float32[np.ndarray, "n 3"] | None = None
+        for k, height in enumerate(z):
+            places = _slice_places(height, y[rows], x[columns])
             # The motion of the slice below is a good start.
-            moved = self.moved(places, None if guess is None else places + step)
-            guess, step = moved, moved - places
-            out[k] = step[:, ::-1].reshape(*grid.shape[1:], 3)
+            step = self.moved(places, None if step is None else places + step) - places
+            out[k, rows, columns] = step[:, ::-1].reshape(rows.stop - rows.start, columns.stop - columns.start, 3)
         # Whole thousandths of a mm, which pack well.
         return np.rint(out * 1024.0) / np.float32(1024.0)
 
@@ -86,29 +90,30 @@ class Motion:
         """
         shape = canvas.tissue.shape
         out = np.arange(canvas.tissue.size, dtype=np.int32).reshape(shape)
-        rows, columns = self._reach(canvas)
+        rows, columns = self._reach(canvas.y, canvas.x)
         first = np.array([canvas.z[0], canvas.y[0], canvas.x[0]])
         step = np.array([axis[1] - axis[0] for axis in (canvas.z, canvas.y, canvas.x)])
-        y, x = np.meshgrid(canvas.y[rows], canvas.x[columns], indexing="ij")
         for k, z in enumerate(canvas.z):
-            places = np.stack([np.full_like(y, z), y, x], axis=-1).reshape(-1, 3)
+            places = _slice_places(z, canvas.y[rows], canvas.x[columns])
             index = np.rint((self.at_rest(places) - first) / step).astype(np.int32)
             np.clip(index, 0, np.array(shape) - 1, out=index)
             flat = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
-            out[k, rows, columns] = flat.reshape(y.shape)
+            out[k, rows, columns] = flat.reshape(rows.stop - rows.start, columns.stop - columns.start)
         return out
 
-    def _reach(self, canvas: Canvas) -> tuple[slice, slice]:
-        """Rows and columns of the canvas beyond which nothing moves."""
+    def _reach(self, y: Float32[np.ndarray, " h"], x: Float32[np.ndarray, " w"]) -> tuple[slice, slice]:
+        """Rows and columns at these positions beyond which nothing moves; one of each at least."""
         moves = self.slide.any(axis=0) | self.drift.any(axis=(0, 1))
         parts: list[slice] = []
-        for axis, places in ((0, canvas.y), (1, canvas.x)):
-            found = np.flatnonzero(moves.any(axis=1 - axis))
-            if not found.size:
-                return slice(0, 0), slice(0, 0)
+        for axis, places in ((0, y), (1, x)):
+            found = np.unique(np.nonzero(moves)[axis])
             lattice = np.linspace(self.low[axis + 1], self.high[axis + 1], moves.shape[axis])
-            ends = lattice[max(found[0] - 1, 0)], lattice[min(found[-1] + 1, len(lattice) - 1)]
-            parts.append(slice(int(np.searchsorted(places, ends[0])), int(np.searchsorted(places, ends[1], "right"))))
+            first, last = (found[0], found[-1]) if found.size else (0, 0)
+            # Between two lattice points the motion fades to nothing, and beyond the lattice it goes on.
+            low = lattice[first - 1] if first else -np.inf
+            high = lattice[last + 1] if last + 1 < len(lattice) else np.inf
+            start, stop = np.searchsorted(places, low), np.searchsorted(places, high, "right")
+            parts.append(slice(int(start), max(int(stop), int(start) + 1)))
         return parts[0], parts[1]
 
     def _slide(self, places: Points) -> Float32[np.ndarray, " n"]:
@@ -136,9 +141,7 @@ def follow_slices(
     return out
 
 
-def _slice_places(grid: Grid, k: int) -> Points:
-    """Positions (z, y, x) in mm of the voxels of slice ``k`` of an axial grid."""
-    (dz, dy, dx), (x0, y0, z0) = grid.spacing, grid.origin
-    rows, columns = np.meshgrid(np.arange(grid.shape[1]), np.arange(grid.shape[2]), indexing="ij")
-    places = np.stack([np.full(rows.shape, z0 + k * dz), y0 + rows * dy, x0 + columns * dx], axis=-1)
-    return places.reshape(-1, 3).astype(np.float32)
+def _slice_places(z: np.float32, y: Float32[np.ndarray, " h"], x: Float32[np.ndarray, " w"]) -> Points:
+    """Positions (z, y, x) in mm of the points of one slice, row by row."""
+    rows, columns = np.meshgrid(y, x, indexing="ij")
+    return np.stack([np.full_like(rows, z), rows, columns], axis=-1).reshape(-1, 3)

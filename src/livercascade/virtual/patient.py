@@ -80,7 +80,7 @@ class VirtualPatient:
     moved_labels: Mapping[Phase, UInt8[np.ndarray, "z y x"]] = field(default_factory=dict[Phase, np.ndarray])
 
     def true_field(self, phase: Phase) -> DisplacementField:
-        """Where each point of VP lies in a phase, exact to some 0.003 mm; zero for a phase that did not move by breath."""
+        """Where each point of VP lies in a phase, to some 0.003 mm; zero for a phase that did not move by breath."""
         motion = self.motions.get(phase)
         if motion is None:
             return DisplacementField.zero(self.grid)

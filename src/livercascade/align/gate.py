@@ -1,0 +1,252 @@
+"""Quality gate: whether an alignment may be used, from what it did to both images and from its field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import cc3d
+import numpy as np
+from jaxtyping import Bool, Int16, Shaped
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import ndimage
+
+from livercascade.align.field import DisplacementField
+from livercascade.align.likeness import mutual_information
+from livercascade.align.pair import PairAlignment
+from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid
+from livercascade.data.labels import Phase
+from livercascade.data.scan import PhaseVolume
+
+TISSUE_HU = -300
+"""Above it a voxel is tissue; below lie lung, bowel gas and the air round the body."""
+_PIXEL_MM = 3.0
+
+
+class OnPoor(Enum):
+    """What happens to a phase that fails the gate: kept as headers place it, left out, or the case is refused."""
+
+    UNALIGNED = "unaligned"
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class PhaseUse(Enum):
+    """How a phase entered the analysis."""
+
+    ALIGNED = "aligned"
+    UNALIGNED = "unaligned"
+    DROPPED = "dropped"
+
+
+class GateSettings(BaseModel):
+    """Limits of the gate; a phase outside any of them is poor.
+
+    Attributes:
+        min_gain: Mutual information after over before. An alignment that loses similarity has made things worse; the
+            slack is the little that interpolation may change in a pair that was aligned before.
+        min_body_overlap: Dice of all tissue but gas, after. Aligned virtual and real pairs lie at 0.97 and more;
+            another patient or a field that slipped by a vertebra lies well below.
+        min_liver_overlap: Dice of the liver, after, where masks of both phases are at hand. Groups that align livers
+            by affine and B-spline transforms use 0.80 and reach 0.94 to 0.97.
+        max_folded: Share of voxels where the field folds: tissue cannot.
+        max_displacement_mm: 95th percentile of the displacement over the body, beyond a shift between the headers.
+            Breath-holds differ by up to 40 mm at the dome and less elsewhere, and the search reaches 48 mm.
+        on_poor: What happens to a poor phase.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_gain: float = Field(default=0.98, ge=0)
+    min_body_overlap: float = Field(default=0.90, ge=0, le=1)
+    min_liver_overlap: float = Field(default=0.80, ge=0, le=1)
+    max_folded: float = Field(default=0.001, ge=0, le=1)
+    max_displacement_mm: float = Field(default=45.0, gt=0)
+    on_poor: OnPoor = OnPoor.UNALIGNED
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """One measure before and after alignment."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the gate measured of one phase.
+
+    Attributes:
+        similarity: Mutual information with the reference in nats, over the reference's body where both have data.
+        body_overlap: Dice of all tissue but gas, 0 to 1: body surface, lungs and bowel gas.
+        liver_overlap: Dice of the liver, where masks were given.
+        folded: Share of voxels where the field folds, 0 to 1.
+        mean_mm, p95_mm, max_mm: Displacement over the body.
+        reasons: In words, each limit that was missed; none means the alignment is good.
+    """
+
+    similarity: BeforeAfter
+    body_overlap: BeforeAfter
+    liver_overlap: BeforeAfter | None
+    folded: float
+    mean_mm: float
+    p95_mm: float
+    max_mm: float
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """True if no limit was missed."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Livers:
+    """Livers on the reference grid: its own, and the phase's before and after alignment."""
+
+    fixed: Bool[np.ndarray, "z y x"]
+    before: Bool[np.ndarray, "z y x"]
+    after: Bool[np.ndarray, "z y x"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatedPhase:
+    """One phase after the gate, with what pictures of it need.
+
+    Attributes:
+        phase: Which.
+        use: How it entered the analysis.
+        quality: What was measured.
+        offset_mm: Shift along z that put the headers right first.
+        seconds: Wall time of the alignment.
+        before: HU on the reference grid by header geometry alone.
+        after: HU on the reference grid by the alignment, whether it was used or not.
+        field: The displacement on a grid of about 4 mm.
+    """
+
+    phase: Phase
+    use: PhaseUse
+    quality: Quality
+    offset_mm: float
+    seconds: float
+    before: Int16[np.ndarray, "z y x"]
+    after: Int16[np.ndarray, "z y x"]
+    field: DisplacementField
+
+
+def judge(
+    fixed: PhaseVolume,
+    unaligned: tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]],
+    pair: PairAlignment,
+    *,
+    livers: Livers | None = None,
+    settings: GateSettings | None = None,
+) -> Quality:
+    """Quality of one aligned phase.
+
+    Args:
+        fixed: The reference phase.
+        unaligned: HU of the moving phase on the reference grid by header geometry alone, and where it had data.
+        pair: Its alignment.
+        livers: Masks, if there are any.
+        settings: Limits; the defaults if absent.
+    """
+    thin = _thinned(fixed.grid)
+    hu, before, after = thin(fixed.hu), thin(unaligned[0]), thin(pair.moved)
+    both = thin(unaligned[1]) & thin(pair.valid)
+    body = tissue(hu)
+    within = body & both
+    measured = _lengths(pair, thin, body)
+    quality = Quality(
+        similarity=BeforeAfter(mutual_information(hu, before, within), mutual_information(hu, after, within)),
+        body_overlap=BeforeAfter(dice(body, tissue(before), both), dice(body, tissue(after), both)),
+        liver_overlap=None if livers is None else _liver_overlap(livers),
+        folded=pair.folded,
+        mean_mm=float(measured.mean()),
+        p95_mm=float(np.percentile(measured, 95)),
+        max_mm=float(measured.max()),
+    )
+    return _with_reasons(quality, settings or GateSettings())
+
+
+def refuse(phase: Phase, quality: Quality) -> InputError:
+    """The error of a case whose phase failed the gate under `OnPoor.REJECT`."""
+    message = f"{phase.title}: the alignment is poor: {'; '.join(quality.reasons)}."
+    remedy = "Look at the phases; leave this one out, or set on_poor to unaligned or drop."
+    return InputError("REGISTRATION_POOR", message, remedy, stage="register")
+
+
+def tissue(hu: Int16[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    """The body without gas: the largest connected region above -300 HU; the table falls away."""
+    square = np.ones((1, 3, 3), dtype=np.bool_)
+    solid = np.asarray(ndimage.binary_opening(hu > TISSUE_HU, structure=square))
+    return np.asarray(cc3d.largest_k(solid, k=1, connectivity=6)) > 0 if solid.any() else solid
+
+
+def dice(
+    a: Bool[np.ndarray, "z y x"], b: Bool[np.ndarray, "z y x"], within: Bool[np.ndarray, "z y x"] | None = None
+) -> float:
+    """Dice overlap of two masks, 0 to 1, inside a third if given; 1 if both are empty."""
+    if within is not None:
+        a, b = a & within, b & within
+    total = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / total if total else 1.0
+
+
+def _liver_overlap(livers: Livers) -> BeforeAfter:
+    return BeforeAfter(dice(livers.fixed, livers.before), dice(livers.fixed, livers.after))
+
+
+def _thinned(grid: Grid) -> Callable[[Shaped[np.ndarray, "z y x"]], Shaped[np.ndarray, "c h w"]]:
+    """Takes every voxel needed to see 3 mm: measures over the body need no more."""
+    steps = tuple(slice(None, None, max(1, int(_PIXEL_MM / s))) for s in grid.spacing)
+    return lambda array: array[steps]
+
+
+def _lengths(
+    pair: PairAlignment,
+    thin: Callable[[Shaped[np.ndarray, "z y x"]], Shaped[np.ndarray, "c h w"]],
+    body: Bool[np.ndarray, "c h w"],
+) -> Shaped[np.ndarray, " n"]:
+    """Displacement in mm over the body, without the shift that only puts the headers right."""
+    parts = [thin(pair.field.vectors_mm[..., k])[body] for k in range(3)]
+    parts[2] = parts[2] - np.float32(pair.offset_mm)
+    lengths = np.sqrt(parts[0] ** 2 + parts[1] ** 2 + parts[2] ** 2)
+    return lengths if lengths.size else np.zeros(1, dtype=np.float32)
+
+
+def _with_reasons(quality: Quality, limits: GateSettings) -> Quality:
+    similarity, body, liver = quality.similarity, quality.body_overlap, quality.liver_overlap
+    misses = (
+        (
+            similarity.after < limits.min_gain * similarity.before or similarity.after == 0,
+            f"similarity fell from {similarity.before:.3f} to {similarity.after:.3f} nats",
+        ),
+        (
+            body.after < limits.min_body_overlap,
+            f"the body overlaps by {body.after:.2f}, under {limits.min_body_overlap:.2f}",
+        ),
+        (
+            liver is not None and liver.after < limits.min_liver_overlap,
+            f"the liver overlaps by {liver.after if liver else 0:.2f}, under {limits.min_liver_overlap:.2f}",
+        ),
+        (quality.folded > limits.max_folded, f"the field folds in {quality.folded:.2%} of the voxels"),
+        (
+            quality.p95_mm > limits.max_displacement_mm,
+            f"it moves the body by {quality.p95_mm:.0f} mm, over {limits.max_displacement_mm:.0f} mm",
+        ),
+    )
+    return replace(quality, reasons=tuple(reason for missed, reason in misses if missed))
+
+
+def coarse(field: DisplacementField, spacing_mm: float = 4.0) -> DisplacementField:
+    """The field on a coarser grid of about this spacing, small enough to be kept for pictures."""
+    steps = [max(1, round(spacing_mm / s)) for s in field.grid.spacing]
+    vectors = np.ascontiguousarray(field.vectors_mm[:: steps[0], :: steps[1], :: steps[2]])
+    nz, ny, nx = vectors.shape[:3]
+    dz, dy, dx = field.grid.spacing
+    spacing = (dz * steps[0], dy * steps[1], dx * steps[2])
+    return DisplacementField(Grid((nz, ny, nx), spacing, field.grid.origin, field.grid.direction), vectors)

@@ -1,0 +1,94 @@
+"""``livercascade align``: one phase onto another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from livercascade import __version__
+from livercascade.align.field_file import write_field
+from livercascade.align.pair import PairAlignment, align_pair
+from livercascade.align.record import AlignRecord, record_of
+from livercascade.align.settings import AlignSettings
+from livercascade.cli.errors import told
+from livercascade.data.errors import UsageError
+from livercascade.data.scan import PhaseVolume
+from livercascade.io.case_folder import CaseFolder
+from livercascade.io.nifti import write_nifti
+from livercascade.io.source import read_study
+
+MOVED, VALID, FIELD, RECORD = "moved.nii.gz", "valid.nii.gz", "field.nii.gz", "align.json"
+
+
+def align(
+    fixed: Annotated[Path, typer.Argument(help="Phase that gives the grid: NIfTI file or DICOM series folder.")],
+    moving: Annotated[Path, typer.Argument(help="Phase to carry onto it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not hold anything else.")],
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 takes one per core. The result is the same.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Carry one CT phase onto another by deformable registration (DEEDS).
+
+    Writes moved.nii.gz (HU on the fixed grid), valid.nii.gz (where the moving phase had data), field.nii.gz
+    (displacement in LPS mm from fixed to moving points, as SimpleITK and ANTs read it) and align.json.
+
+    Example: livercascade align study/vp.nii.gz study/ap.nii.gz --out aligned/ap
+    """
+    with told():
+        still, other = _phase(fixed), _phase(moving)
+        settings = AlignSettings(threads=threads)
+        with CaseFolder.open(out) as folder:
+            found = _aligned(still, other, settings, quiet)
+            record = record_of(still, other, found, settings, __version__)
+            write_nifti(folder.path / MOVED, found.moved, found.field.grid)
+            write_nifti(folder.path / VALID, found.valid, found.field.grid)
+            write_field(folder.path / FIELD, found.field)
+            (folder.path / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _show(record, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
+
+
+def _phase(path: Path) -> PhaseVolume:
+    """The one phase at a path.
+
+    Raises:
+        InputError: It cannot be read.
+        UsageError: ``WRONG_USE`` if there are several.
+    """
+    volumes = read_study(path).volumes
+    if len(volumes) != 1:
+        message = f"{path}: holds {len(volumes)} phases."
+        raise UsageError("WRONG_USE", message, "Name the file or folder of one phase.", stage="register")
+    return volumes[0]
+
+
+def _aligned(fixed: PhaseVolume, moving: PhaseVolume, settings: AlignSettings, quiet: bool) -> PairAlignment:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("align", total=None)
+
+        def tell(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total)
+
+        return align_pair(fixed, moving, settings=settings, progress=tell)
+
+
+def _show(record: AlignRecord, out: Path, console: Console) -> None:
+    size, likeness = record.displacement_mm, record.mutual_information
+    console.print(
+        f"displacement: mean {size['mean']:.1f} mm, 95 % below {size['p95']:.1f} mm, largest {size['max']:.1f} mm"
+    )
+    console.print(f"mutual information: {likeness['before']:.3f} before, {likeness['after']:.3f} after")
+    console.print(f"folded voxels: {record.folded:.2%}; moving phase has data in {record.valid:.1%} of the grid")
+    if record.offset_mm:
+        console.print(f"the headers share no frame: {record.offset_mm:g} mm along z were put right first")
+    console.print(f"written: {out}")

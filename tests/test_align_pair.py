@@ -1,0 +1,135 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from align_phantom import ARTERIAL, REST, breathing, pair, scan, trunk_points
+from livercascade.align.likeness import mutual_information
+from livercascade.align.pair import align_pair
+from livercascade.align.settings import AlignSettings
+from livercascade.align.study import align
+from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid
+from livercascade.data.labels import Phase
+
+ONE = AlignSettings(threads=1)
+
+
+@pytest.fixture(scope="module")
+def aligned():
+    fixed, moving = pair()
+    return fixed, moving, align_pair(fixed, moving, settings=ONE)
+
+
+def error_mm(field, points=None):
+    points = trunk_points() if points is None else points
+    return np.linalg.norm(field.at(points) - breathing(points), axis=1)
+
+
+def test_known_motion_between_phases_is_found(aligned):
+    fixed, moving, found = aligned
+    before = np.linalg.norm(breathing(trunk_points()), axis=1)
+    assert before.mean() > 5 and error_mm(found.field).mean() < 0.3 * before.mean()
+    assert found.folded == 0 and found.field.jacobian().min() > 0 and found.offset_mm == 0
+    likeness = [mutual_information(fixed.hu, hu, found.valid) for hu in (moving.hu, found.moved)]
+    assert likeness[1] > 1.2 * likeness[0]
+
+
+def test_same_bits_for_any_number_of_threads(aligned):
+    fixed, moving, found = aligned
+    told = []
+    again = align_pair(fixed, moving, settings=AlignSettings(threads=2), progress=lambda *step: told.append(step))
+    assert np.array_equal(again.field.vectors_mm, found.field.vectors_mm)
+    assert np.array_equal(again.moved, found.moved) and np.array_equal(again.valid, found.valid)
+    assert [done for _, done, _ in told] == list(range(1, told[0][2] + 1)) and told[0][0] == "align arterial"
+
+
+def test_identity_and_a_pair_that_was_aligned_before():
+    fixed = scan(Phase.VP)
+    same = align_pair(fixed, replace(fixed, phase=Phase.AP), settings=ONE)
+    assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99
+    other = align_pair(fixed, scan(Phase.AP, contrast=ARTERIAL, seed=2), settings=ONE)
+    assert np.linalg.norm(other.field.at(trunk_points()), axis=1).mean() < 0.5
+
+
+def turned(grid, angle):
+    """A grid over the same trunk, turned about its own centre."""
+    rotation = Rotation.from_euler("xz", [angle, angle / 2], degrees=True)
+    middle = grid.world((np.array(grid.shape) - 1.0) / 2)
+    axes = rotation.apply(np.array(grid.direction))
+    origin = middle + rotation.apply(np.array(grid.origin) - middle)
+    return replace(grid, origin=tuple(map(float, origin)), direction=tuple(tuple(map(float, a)) for a in axes))
+
+
+def test_copies_on_other_grids_give_the_same_field(aligned):
+    fixed, moving, found = aligned
+    last = tuple(map(float, REST.world(np.array(REST.shape) - 1.0)))
+    flipped = Grid(REST.shape, REST.spacing, last, tuple(tuple(-v for v in axis) for axis in REST.direction))
+    copies = {
+        "flipped": tuple(
+            replace(v, hu=np.ascontiguousarray(v.hu[::-1, ::-1, ::-1]), grid=flipped) for v in (fixed, moving)
+        ),
+        "oblique": tuple(
+            scan(
+                v.phase,
+                turned(REST, a),
+                None if v is fixed else ARTERIAL,
+                (lambda p: 0 * p) if v is fixed else breathing,
+            )
+            for v, a in ((fixed, 5.0), (moving, -4.0))
+        ),
+        "anisotropic": (
+            fixed,
+            scan(Phase.AP, Grid.axial((38, 70, 44), (3.0, 1.9, 3.2), (-66.0, -72.0, -15.0)), ARTERIAL, breathing),
+        ),
+    }
+    points = trunk_points()
+    limits = {"flipped": 0.05, "oblique": 0.8, "anisotropic": 0.6}
+    for name, (one, other) in copies.items():
+        field = align_pair(one, other, settings=ONE).field
+        apart = np.linalg.norm(field.at(points) - found.field.at(points), axis=1)
+        assert apart.mean() < limits[name], name
+        assert error_mm(field).mean() < 2.2, name
+
+
+def test_what_the_moving_phase_does_not_cover_is_marked(aligned):
+    fixed, moving, whole = aligned
+    grid = Grid.axial((20, 52, 56), REST.spacing, (REST.origin[0], REST.origin[1], REST.origin[2] + 16))
+    short = replace(moving, hu=np.ascontiguousarray(moving.hu[4:24]), grid=grid)
+    found = align_pair(fixed, short, settings=ONE)
+    index = np.stack(np.meshgrid(*[np.arange(n, dtype=float) for n in REST.shape], indexing="ij"), axis=-1)
+    z, y, x = np.moveaxis(grid.voxel(REST.world(index) + found.field.vectors_mm), -1, 0)
+    covered = (np.abs(z - 9.5) <= 10) & (np.abs(y - 25.5) <= 26) & (np.abs(x - 27.5) <= 28)
+    assert 0.5 < covered.mean() < 0.8 and (found.valid != covered).mean() < 1e-4
+    assert np.all(found.moved[~found.valid] == -1024)
+    inner = trunk_points()
+    inner = inner[np.abs(inner[:, 2] - 40) < 20]
+    assert error_mm(found.field, inner).mean() < error_mm(whole.field, inner).mean() + 0.8
+
+
+def test_headers_without_a_common_frame(aligned):
+    fixed, moving, found = aligned
+    x, y, z = REST.origin
+    far = replace(moving, grid=replace(moving.grid, origin=(x, y, z + 240.0)))
+    shifted = align_pair(fixed, far, settings=ONE)
+    assert shifted.offset_mm == pytest.approx(240, abs=7)
+    expected = found.field.at(trunk_points()) + np.array([0, 0, 240])
+    assert np.linalg.norm(shifted.field.at(trunk_points()) - expected, axis=1).mean() < 1.0
+
+
+def test_study_keeps_the_reference_and_moves_the_rest(aligned):
+    fixed, moving, found = aligned
+    study = align([moving, fixed], settings=ONE)
+    assert study.scan.reference is Phase.VP and study.scan.hu[Phase.VP] is fixed.hu
+    assert np.array_equal(study.scan.hu[Phase.AP], found.moved) and set(study.scan.valid) == {Phase.AP}
+    assert set(study.pairs) == {Phase.AP} and study.scan.grid is fixed.grid
+
+
+def test_single_phase_is_left_alone_and_a_missing_reference_is_told():
+    alone = replace(scan(Phase.VP), phase=Phase.NC)
+    study = align([alone])
+    assert study.scan.hu[Phase.NC] is alone.hu and not study.pairs and not study.scan.valid
+    with pytest.raises(InputError) as caught:
+        align([alone], reference=Phase.VP)
+    assert caught.value.code == "MISSING_PHASE"
