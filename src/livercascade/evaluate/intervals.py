@@ -69,6 +69,17 @@ def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[
         return np.moveaxis(np.nanquantile(values, [tail, 1 - tail], axis=0), 0, -1)
 
 
+def proportion_interval(ends: Float[np.ndarray, " 2"], part: int, whole: int) -> Interval | None:
+    """Interval of a proportion of lesions: the bootstrap's, or Wilson's where all resamples agree and it has no width.
+
+    A type with three lesions, all found, gives 100 % in every resample; that is not certainty.
+    """
+    if whole == 0:
+        return None
+    drawn = as_interval(ends)
+    return wilson(part, whole) if drawn is None or drawn[0] == drawn[1] else drawn
+
+
 def as_interval(ends: Float[np.ndarray, " 2"]) -> Interval | None:
     """Interval from its two ends; None if it is undefined."""
     low, high = (float(end) for end in ends)

@@ -20,7 +20,7 @@ from livercascade.evaluate.lesion_tables import (
 )
 from livercascade.evaluate.patient_tables import (
     class_table,
-    comparison_table,
+    comparison_tables,
     distribution_table,
     joint_models,
     joint_table,
@@ -51,7 +51,6 @@ def sections(tables: Tables) -> tuple[Section, ...]:
     models = tables.models.items()
     joints = joint_models(tables)
     patient = (table_4(tables), joint_table(tables), *(distribution_table(k, m, tables) for k, m in joints))
-    differences = comparison_table(tables)
     made = (
         Section("truth", "What there was to find", "", (table_1(tables),)),
         Section(
@@ -70,7 +69,7 @@ def sections(tables: Tables) -> tuple[Section, ...]:
             "differences",
             "Differences between models",
             "Which differences are larger than chance on these patients.",
-            () if differences is None else (differences,),
+            tuple(comparison_tables(tables)),
         ),
         Section(
             "volumes",
