@@ -20,7 +20,7 @@ from livercascade.evaluate.settings import EvaluationSettings, SmallLesions
 from livercascade.evaluate.strata import lesions_by_volume
 from livercascade.evaluate.tally import tally
 
-LAWS = settings(max_examples=40, deadline=None)
+LAWS = settings(max_examples=15, deadline=None)
 GRID = Grid.axial((3, 9, 9), (5.0, 5.0, 5.0))
 NAME = ModelName.of("m")
 DROP, IGNORE = (EvaluationSettings(small=small) for small in (SmallLesions.DROP, SmallLesions.IGNORE))

@@ -24,7 +24,8 @@ def wilson(part: int, whole: int) -> Interval | None:
     if whole == 0:
         return None
     low, high = cast(tuple[float, float], proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson"))
-    return max(float(low), 0.0), min(float(high), 1.0)
+    # Rounding leaves ends such as 4e-19 where they are exactly 0 and 1.
+    return float(low) if part else 0.0, float(high) if part < whole else 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
