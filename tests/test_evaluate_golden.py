@@ -100,6 +100,18 @@ def matches():
     return found
 
 
+def test_table_5_in_the_document_is_what_the_code_gives():
+    document = (HERE.parent / "docs" / "paper.md").read_text()
+    column = COLUMNS["V"]
+    f = LesionFigures.of(confusion_of(column))
+    for k, row in enumerate(ROWS):
+        counts = [int(n[k]) for n in (f.tp, f.fl, f.fl_pred, f.fn, f.fp)]
+        printed = f"{column['printed'][row][3]:.1f}, {column['printed'][row][2]:.1f}"
+        text = ", ".join(percent(float(v[k])) for v in (ratio(f.tp, f.tp + f.fn), ratio(f.tp, f.tp + f.fp)))
+        used = ", ".join(percent(float(f.share(p)[k])) for p in (Proportion.RECALL, Proportion.PRECISION))
+        assert f"| {row} | {' | '.join(map(str, counts))} | {printed} | {text} | {used} |" in document
+
+
 def test_the_texts_own_formulas_do_not_reproduce_the_cells():
     """docs/paper.md holds exactly what this prints."""
     document = (HERE.parent / "docs" / "paper.md").read_text()
