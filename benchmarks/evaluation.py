@@ -84,7 +84,7 @@ def draw(labels: np.ndarray, grid: Grid, centre: tuple[float, ...], radii: tuple
 
 
 def run(folder: Path, workers: int, bootstrap: int) -> tuple[float, float, float]:
-    """Wall and processor seconds of the command, start included, and its processes' largest memory together in GB (PSS)."""
+    """Wall and processor seconds of the command, and the largest memory of its processes together in GB (PSS)."""
     command = [sys.executable, "-m", "livercascade.cli.main", "evaluate", "--quiet", "--workers", str(workers)]
     command += ["--truth", str(folder / "truth"), "--found", f"M={folder / 'found'}", "--bootstrap", str(bootstrap)]
     started = time.monotonic()
