@@ -152,7 +152,7 @@ def test_wrong_use_has_a_code(tmp_path: Path, extra: list[str], expected: str, e
 
 def test_out_is_not_overwritten_unless_it_is_an_evaluation(tmp_path: Path) -> None:
     truth, found, _ = write_cohort(tmp_path)
-    words = ["evaluate", "--truth", str(truth), "--found", str(found), "--quiet", "--bootstrap", "5"]
+    words = ["evaluate", "--truth", str(truth), "--found", str(found), "--quiet", "--bootstrap", "5", "--no-figures"]
     assert "OUT_TAKEN" in CliRunner().invoke(app, [*words, "--out", str(found)]).output
     for _ in range(2):
         assert CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")]).exit_code == 0

@@ -63,6 +63,7 @@ def run(tmp_path: Path, *options: str) -> dict:
         "--bootstrap",
         "50",
         "--quiet",
+        "--no-figures",
     ]
     result = CliRunner().invoke(app, [*words, *options])
     assert result.exit_code == 0, result.output
