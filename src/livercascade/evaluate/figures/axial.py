@@ -159,7 +159,7 @@ def type_marks(types: set[LesionType], *, truth: bool = False) -> list[Line2D]:
         if t in types
     ]  # fmt: skip
     if truth:
-        marks.append(Line2D([], [], color="#777777", linestyle="--", linewidth=1.3, label="truth (white)"))
+        marks.append(Line2D([], [], color="white", linewidth=1.2, path_effects=HALO, label="truth"))
     return marks
 
 

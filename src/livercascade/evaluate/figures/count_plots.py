@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from livercascade.data.labels import LESION_TYPES
 from livercascade.evaluate.curves.agreement import AgreementYield
@@ -65,6 +66,7 @@ def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: 
     axes.set_yticks(range(4), verdicts)
     axes.invert_yaxis()
     axes.set_xlim(0, max(float(left.max()) * 1.05, 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     plain(axes, xlabel="patients", ylabel="verdict", grid="x")
     axes.legend(fontsize=7.5, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), labelcolor=INK)
     figure.tight_layout(rect=(0, 0, 1, 0.95))

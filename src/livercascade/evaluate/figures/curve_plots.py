@@ -73,21 +73,21 @@ def equal_misses(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
         colour = SERIES[number]
         left.plot([p.fn for p in points], [p.fp for p in points], color=colour, linestyle=DASHES[number],
                   marker=MARKERS[number], markersize=4, linewidth=1.4, label=arm.value)  # fmt: skip
-        _name_ends(left, points, colour)
+        _name_ends(left, points, colour, number)
     plain(left, xlabel="missed lesions (FN)", ylabel="false positives (FP)", title="along f", grid="both")
-    left.set_xlim(left=0)
+    most = max(p.fn for points in curves.sweep.arms.values() for p in points)
+    left.set_xlim(-0.02 * max(most, 1), 1.3 * max(most, 1))
     left.set_ylim(bottom=0)
     for axis in (left.xaxis, left.yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
-    left.margins(0.1)
-    legend(left, place="upper right")
+    left.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.99), labelcolor=INK)
     _differences(right, curves.sweep)
     figure.tight_layout(rect=(0, 0, 1, 0.94))
     words = Words(
         f"equal_misses{suffix}",
         "False positives at equal misses",
         "Left: both arms along f. Right: false positives with reclassification less those without it at as many "
-        "misses, on straight lines between factors; no point where the other arm never misses as many.",
+        "misses, on straight lines between factors (bars: 95 %); no point where the other arm never misses as many.",
     )
     return picture(figure, words, virtual=virtual)
 
@@ -140,10 +140,12 @@ def _band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], colour:
                           alpha=0.13, linewidth=0)  # fmt: skip
 
 
-def _name_ends(axes: Axes, points: Sequence[SweepPoint], colour: str) -> None:
-    for point, side in ((points[0], (5, 4)), (points[-1], (5, 4))):
-        axes.annotate(f"f = {point.factor:g}", (point.fn, point.fp), xytext=side, textcoords="offset points",
-                      fontsize=6.5, color=colour)  # fmt: skip
+def _name_ends(axes: Axes, points: Sequence[SweepPoint], colour: str, number: int) -> None:
+    # The arms often end at one place: their names stand on either side.
+    place, side = ((-6, 3), "right") if number == 0 else ((6, -7), "left")
+    for point in (points[0], points[-1]):
+        axes.annotate(f"f = {point.factor:g}", (point.fn, point.fp), xytext=place, textcoords="offset points",
+                      ha=side, fontsize=6.5, color=colour)  # fmt: skip
 
 
 def _differences(axes: Axes, sweep: Sweep) -> None:

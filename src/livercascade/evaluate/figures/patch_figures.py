@@ -81,8 +81,8 @@ def process_figure(
     if tally is None:
         raise ValueError("a proposal without tally was not reclassified")
     rows = -(-len(made.patches) // _COLUMNS)
-    figure = sheet(0.75 + 1.55 * rows)
-    layout = figure.add_gridspec(rows, _COLUMNS + 3, width_ratios=[1] * _COLUMNS + [0.35, 0.9, 0.9])
+    figure = sheet(0.85 + 1.22 * rows)
+    layout = figure.add_gridspec(rows, _COLUMNS + 3, width_ratios=[1] * _COLUMNS + [0.3, 0.75, 0.75])
     types: set[int] = set()
     for number, patch in enumerate(made.patches):
         axes = figure.add_subplot(layout[number // _COLUMNS, number % _COLUMNS])
@@ -93,8 +93,8 @@ def process_figure(
             paint(axes, plane.cut(found), plane)
             types |= {int(v) for v in np.unique(plane.cut(found)) if v}
         outline(axes, plane.cut(patch.lesion), plane, width=0.9)
-        word = "shuffled" if patch.scheme is Scheme.SHUFFLED_POSITIVE else "original"
-        heading(axes, f"{number + 1} {word}, {tally.overlap_ml[number]:.2f} ml")
+        word = "shuf." if patch.scheme is Scheme.SHUFFLED_POSITIVE else "orig."
+        heading(axes, f"{number + 1} {word} {tally.overlap_ml[number]:.1f} ml")
         if number == 0:
             sides(axes)
             scale_bar(axes)
@@ -102,7 +102,7 @@ def process_figure(
     marks = type_marks(types_in(np.array(sorted(types), dtype=np.uint8)[None])) if types else []
     if marks:
         figure.legend(handles=marks, loc="lower left", ncols=6, fontsize=7.5, frameon=False, labelcolor=INK)
-    figure.subplots_adjust(left=0.012, right=0.985, top=0.86, bottom=0.13, wspace=0.06, hspace=0.16)
+    figure.subplots_adjust(left=0.012, right=0.985, top=0.84, bottom=0.14, wspace=0.06, hspace=0.2)
     seen = "Colour: lesion by UNet^patch. " if probabilities is not None else ""
     words = Words(
         "figure_05_reclassification",
@@ -118,7 +118,7 @@ def patch_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
     """The patch round a lesion in every phase, the liver alone (paper, Fig. 8)."""
     patch, phases = made.patches[0], made.loaded.scan.phases
     plane = _plane(made, patch)
-    figure = sheet(2.45)
+    figure = sheet(2.2)
     for axes, phase in zip(figure.subplots(1, len(phases), squeeze=False)[0], phases, strict=True):
         show_ct(axes, plane.cut(patch.image[phase.index]), plane, phase)
         outline(axes, plane.cut(patch.lesion), plane, width=0.8, dashed=True)
@@ -151,7 +151,7 @@ def patch_mask_figure(
     for axes, (name, labels) in zip(figure.subplots(1, 3), masks.items(), strict=True):
         show_ct(axes, plane.cut(patch.image[phase.index]), plane, phase)
         paint(axes, plane.cut(labels), plane)
-        outline(axes, plane.cut(truth) > 0, plane, width=0.8, dashed=True)
+        outline(axes, plane.cut(truth) > 0, plane, width=0.8)
         heading(axes, name)
     sides(figure.axes[0])
     scale_bar(figure.axes[0])
@@ -162,7 +162,7 @@ def patch_mask_figure(
     words = Words(
         "figure_09_patch_mask",
         f"Fig. 9: reclassified mask of the patch of Fig. 8, {made.loaded.case_id}",
-        f"{phase.title.capitalize()} phase. Dashed: truth.",
+        f"{phase.title.capitalize()} phase. White: truth.",
     )
     return picture(figure, words, virtual=virtual)
 
@@ -223,5 +223,6 @@ def _scores(axes: Axes, made: ProposalPatches) -> None:
     axes.invert_yaxis()
     word = "removed" if outcome.verdict is Verdict.REMOVED else "stays"
     plain(axes, xlabel="confirmed share" if ratio else "confirmed volume (ml)", grid="x", title=word)
+    axes.set_ylabel("patch (grey original, blue shuffled)", fontsize=6.5, color=INK, labelpad=1)
     axes.legend(fontsize=6.5, frameon=False, loc="lower left", bbox_to_anchor=(0.3, 1.0), borderaxespad=0.0,
                 labelcolor=INK)  # fmt: skip

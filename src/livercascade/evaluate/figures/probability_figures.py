@@ -30,19 +30,19 @@ def probability_figure(
         "B": of_patch[FIRST_LESION : LAST_LESION + 1],
     }
     inside, truth = plane.cut(patch.labels) > 0, plane.cut(truth_in(made, patch)) > 0
-    figure = sheet(3.25)
+    figure = sheet(2.95)
     grid = figure.subplots(2, len(LESION_TYPES))
     shown = None
     for axes_row, (letter, maps) in zip(grid, rows.items(), strict=True):
         for number, (axes, lesion_type) in enumerate(zip(axes_row, LESION_TYPES, strict=True)):
             shown = show_map(axes, _inside(maps[number], plane, inside), plane)
             outline(axes, inside, plane, colour="#5f6b75", width=0.6)
-            outline(axes, truth, plane, width=0.8, dashed=True)
+            outline(axes, truth, plane, width=0.8)
             heading(axes, f"({letter}.{number + 1}) {lesion_type.title}")
     sides(grid[0, 0])
     grid[0, 0].set_ylabel(f"UNet^whole, f = {factor:g}", fontsize=7.5, color=INK)
     grid[1, 0].set_ylabel("UNet^patch", fontsize=7.5, color=INK)
-    figure.subplots_adjust(left=0.035, right=0.925, top=0.85, bottom=0.02, wspace=0.06, hspace=0.16)
+    figure.subplots_adjust(left=0.035, right=0.925, top=0.86, bottom=0.02, wspace=0.06, hspace=0.16)
     if shown is not None:
         bar = figure.colorbar(shown, cax=figure.add_axes((0.94, 0.08, 0.012, 0.7)))
         bar.ax.tick_params(labelsize=6.5)
@@ -50,7 +50,7 @@ def probability_figure(
         "figure_12_probability_maps",
         f"Fig. 12: type probabilities of both networks, {made.loaded.case_id}",
         f"UNet^whole: lesion probabilities times {factor:g}, all scaled to sum to 1. UNet^patch as it is. "
-        "Dashed: truth; grey: liver in the patch.",
+        "White: truth; grey: liver in the patch.",
     )
     return picture(figure, words, virtual=virtual)
 

@@ -11,7 +11,7 @@ from livercascade.evaluate.curves.curves import DEFAULT_SCORE, Curves
 from livercascade.evaluate.curves.ranked import Estimate
 from livercascade.evaluate.curves.score_roc import ScoreRoc
 from livercascade.evaluate.curves.volume import VolumeRecall
-from livercascade.evaluate.figures.style import DASHES, INK, MUTED, SERIES, Words, legend, picture, plain, sheet, told
+from livercascade.evaluate.figures.style import DASHES, INK, MUTED, SERIES, Words, picture, plain, sheet, told
 from livercascade.evaluate.picture import Picture
 from livercascade.evaluate.strata import BINS
 from livercascade.reclassify.reclassify import ScoreMode
@@ -33,7 +33,7 @@ def score_roc_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pictur
                   linewidth=1.5, label=label)  # fmt: skip
         _mark(axes, roc, number)
     axes.set_aspect("equal")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.04))
     plain(axes, xlabel="share of false proposals kept", ylabel="share of true proposals kept", grid="both")
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0), labelcolor=INK,
                 labelspacing=0.8)  # fmt: skip
@@ -92,7 +92,7 @@ def calibration_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pict
     axes.set_aspect("equal")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     plain(axes, xlabel="confidence", ylabel="share that touch a true lesion", grid="both")
-    legend(axes, place="upper left")
+    axes.legend(fontsize=7, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.03, 0.99), labelcolor=INK)
     figure.tight_layout(rect=(0, 0, 1, 0.94))
     proposals = sum(part.patients for part in made.bins)
     words = Words(
@@ -110,7 +110,7 @@ def _mark(axes: Axes, roc: ScoreRoc, number: int) -> None:
     unit = " ml" if roc.mode is ScoreMode.VOLUME else ""
     size = 11 - 2.5 * number
     axes.plot(roc.false_at.value, roc.true_at.value, marker="o", markersize=size, markerfacecolor="none",
-              markeredgecolor=SERIES[number], markeredgewidth=1.6, linestyle="none",
+              markeredgecolor=SERIES[number], markeredgewidth=1.6, linestyle="none", clip_on=False,
               label=f"   at {roc.threshold:g}{unit}: keeps {told(roc.true_at, percent=True)} of true,\n"
               f"   {told(roc.false_at, percent=True)} of false")  # fmt: skip
 

@@ -32,30 +32,31 @@ def sensitivity_figure(loaded: LoadedCase, *, virtual: bool) -> Picture:
     evidence = loaded.evidence
     low, normal, high = min(evidence.factors), evidence.low_factor, evidence.high_factor
     plane = changed_plane(loaded)
-    figure = sheet(3.75)
+    figure = sheet(5.0)
     panels = figure.subplots(2, 3).ravel()
     image = plane.cut(loaded.scan.hu[loaded.phase])
     truth = plane.cut(lesions_of(loaded))
     show_ct(panels[0], image, plane, loaded.phase)
     heading(panels[0], f"(1) CT, {loaded.phase.title} phase")
     shown = show_map(panels[1], plane.cut(probability(loaded)), plane)
-    outline(panels[1], truth > 0, plane, dashed=True, width=0.9)
+    outline(panels[1], truth > 0, plane, width=0.8)
     heading(panels[1], "(2) lesion probability")
-    bar = figure.colorbar(shown, ax=panels[1], fraction=0.046, pad=0.03)
-    bar.ax.tick_params(labelsize=6.5)
     masks = [plane.cut(evidence.typed_map(f)) for f in (low, normal, high)]
     for axes, mask, factor, word in zip(
         panels[2:5], masks, (low, normal, high), ("low", "normal", "high"), strict=True
     ):
         show_ct(axes, image, plane, loaded.phase)
         paint(axes, mask, plane)
-        outline(axes, truth > 0, plane, dashed=True, width=0.9)
+        outline(axes, truth > 0, plane, width=0.8)
         heading(axes, f"({3 + (low, normal, high).index(factor)}) {word} sensitivity, f = {factor:g}")
     _finish(panels[0])
     panels[5].axis("off")
-    panels[5].legend(handles=type_marks(types_in(*masks), truth=True), loc="center left", fontsize=7.5,
+    panels[5].legend(handles=type_marks(types_in(*masks), truth=True), loc="upper left", fontsize=7.5,
                      frameon=False, labelcolor=INK)  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.95), w_pad=0.6, h_pad=0.8)
+    bar = figure.colorbar(shown, cax=panels[5].inset_axes((0.04, 0.22, 0.8, 0.05)), orientation="horizontal")
+    bar.ax.tick_params(labelsize=6.5)
+    bar.ax.set_title("lesion probability (2)", loc="left", fontsize=7.5, color=INK, pad=4)
     words = Words(
         "figure_03_sensitivity",
         f"Fig. 3: lesion probability and masks of varied sensitivity, {loaded.case_id}",
@@ -75,7 +76,7 @@ def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z 
     """
     evidence = loaded.evidence
     plane = changed_plane(loaded)
-    figure = sheet(4.6)
+    figure = sheet(5.9, width=5.8)
     panels = figure.subplots(2, 2).ravel()
     image, truth = plane.cut(loaded.scan.hu[loaded.phase]), plane.cut(lesions_of(loaded))
     masks = [truth, *(plane.cut(evidence.typed_map(f)) for f in (evidence.low_factor, evidence.high_factor))]
@@ -90,7 +91,7 @@ def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z 
         heading(axes, name)
         if mask is not None:
             paint(axes, mask, plane)
-            outline(axes, truth > 0, plane, dashed=True, width=0.8)
+            outline(axes, truth > 0, plane, width=0.8)
     if crop is not None:
         outline(panels[0], plane.cut(crop), plane, colour="#f2e33a", dashed=True)
     _finish(panels[0])

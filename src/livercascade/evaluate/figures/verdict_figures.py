@@ -38,10 +38,10 @@ _MARGIN_MM = 35.0
 def removed_figure(shown: Sequence[tuple[LoadedCase, Reclassification]], *, virtual: bool) -> Picture:
     """Every phase of one or two false positives of UNet^whole that were removed (paper, Fig. 13)."""
     columns = max(len(loaded.scan.phases) for loaded, _ in shown)
-    figure = sheet(0.4 + 2.15 * len(shown))
+    figure = sheet(0.5 + 1.95 * len(shown))
     grid = figure.subplots(len(shown), columns, squeeze=False)
     for letter, row, (loaded, outcome) in zip("AB", grid, shown, strict=False):
-        _phases(row, loaded, outcome.lesion, letter)
+        _phases(list(row), loaded, outcome.lesion, letter)
         row[0].set_ylabel(f"{loaded.case_id}\n{_short(outcome)}", fontsize=7, color=INK)
     scale_bar(grid[0][0])
     shown_types = {outcome.lesion.label for _, outcome in shown}
@@ -62,18 +62,18 @@ def relabelled_phases_figure(
     loaded: LoadedCase, outcome: Reclassification, true_type: LesionType, *, virtual: bool
 ) -> Picture:
     """The lesion whose type was corrected, in every phase (paper, Fig. 14)."""
-    figure = sheet(2.55)
-    row = figure.subplots(1, len(loaded.scan.phases), squeeze=False)[0]
+    figure = sheet(2.25)
+    row = list(figure.subplots(1, len(loaded.scan.phases), squeeze=False)[0])
     _phases(row, loaded, outcome.lesion, "")
     truth = _plane(loaded, outcome.lesion)
     for axes in row:
-        outline(axes, truth.cut(lesions_of(loaded)) > 0, truth, dashed=True, width=0.9)
+        outline(axes, truth.cut(lesions_of(loaded)) > 0, truth, width=0.8)
     scale_bar(row[0])
     figure.tight_layout(rect=(0, 0, 1, 0.93), w_pad=0.4)
     words = Words(
         "figure_14_relabelled",
         f"Fig. 14: {true_type.title} that UNet^whole called {outcome.lesion.label.title}, {loaded.case_id}",
-        "Outline: the proposal of High in the colour of its type; dashed: truth.",
+        "Outline: the proposal of High in the colour of its type; white: truth.",
     )
     return picture(figure, words, virtual=virtual)
 
@@ -113,8 +113,9 @@ def relabelled_mask_figure(
     scale_bar(panels[0])
     types = [t for t in LESION_TYPES if outcome.votes.get(t)]
     panels[3].barh([t.title for t in types], [100 * outcome.votes[t] for t in types],
-                   color=[TYPE_COLOURS[t] for t in types], edgecolor="#555555", linewidth=0.4)  # fmt: skip
-    panels[3].invert_yaxis()
+                   color=[TYPE_COLOURS[t] for t in types], edgecolor="#555555", linewidth=0.4, height=0.55)  # fmt: skip
+    panels[3].set_ylim(max(len(types), 4) - 0.25, -0.75)
+    panels[3].set_box_aspect(1.25)
     panels[3].set_xlim(0, 100)
     panels[3].set_xlabel("votes (%)", fontsize=7.5, color=INK)
     panels[3].tick_params(labelsize=7.5, length=3)
@@ -125,8 +126,8 @@ def relabelled_mask_figure(
     force = "" if in_force else " The cascade leaves types as they are: shown is what the vote would have done."
     words = Words(
         "figure_15_relabelled_masks",
-        f"Fig. 15: truth, initial and reclassified type of the lesion of Fig. 14, {made.loaded.case_id}",
-        f"Votes: voxels of each type inside the proposal over all patches.{force}",
+        f"Fig. 15: truth, initial and reclassified type, {made.loaded.case_id}",
+        f"The lesion of Fig. 14. Votes: voxels of each type inside the proposal over all patches.{force}",
     )
     return picture(figure, words, virtual=virtual)
 
