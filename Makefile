@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint benchmark alignment resources clean
+.PHONY: demo test lint benchmark alignment resources evaluation evaluation-peers clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,8 +19,8 @@ demo: .venv/run  ## Make a virtual four-phase patient, analyse it, say where the
 	$(BIN)/livercascade demo --out demo
 
 lint: .venv/develop  ## Style, types, layers
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks recipes
+	$(BIN)/ruff check src tests benchmarks recipes
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
@@ -39,6 +39,17 @@ alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK a
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py
+
+evaluation: .venv/develop  ## Time and memory of evaluate on 331 cases of 60 x 512 x 512
+	$(BIN)/python benchmarks/evaluation.py
+
+runs/peers/ready:
+	$(PYTHON) -m venv runs/peers/venv
+	runs/peers/venv/bin/pip install -q --disable-pip-version-check picai_eval==1.4.13 panoptica==2.1.7
+	@touch $@
+
+evaluation-peers: .venv/develop runs/peers/ready  ## Counts and time of evaluate beside picai_eval and panoptica, in an environment of their own
+	$(BIN)/python benchmarks/evaluation_peers.py --python runs/peers/venv/bin/python
 
 clean:
 	rm -rf .venv demo

@@ -31,6 +31,7 @@ def test_intervals_hold_still_without_resamples_and_repeat_with_a_seed(numbers: 
     cases = cohort_of(numbers)
     none = build_curves(cases, SETTINGS, draws(len(cases), 0))
     assert all(e.interval is None for curve in none.frocs for e in curve.at)
+    json.dumps(curves_json(none), allow_nan=False)
     one, two = (curves_json(build_curves(cases, SETTINGS, draws(len(cases), 4))) for _ in range(2))
     assert one == two
 

@@ -12,13 +12,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.errors import told
+from livercascade.cli.predict import PatchOption, WholeOption, load_cascade
 from livercascade.cli.progress import steps
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
 from livercascade.diagnose.joint import Level
 from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import Progress, evaluate
+from livercascade.evaluate.evaluation import Evaluation, Progress, evaluate
+from livercascade.evaluate.figures.figures import Figures, build_figures
+from livercascade.evaluate.figures.loaded import Networks
 from livercascade.evaluate.settings import EvaluationSettings, Extras, Instances, SmallLesions
 from livercascade.evaluate.tables import Tables
 from livercascade.evaluate.wording import percent
@@ -55,6 +59,9 @@ def evaluate_command(
     agree: Annotated[Level, typer.Option(help="How fine both sides of a joint model must agree.")] = _PAPER.level,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = _PAPER.bootstrap,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = _PAPER.seed,
+    figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
+    whole: WholeOption = None,
+    patch: PatchOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = max(os.cpu_count() or 1, 1),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -80,7 +87,8 @@ def evaluate_command(
         cohort = find_cohort(truth, [parse_found(text) for text in found], coverage=coverage)
         with _bars(quiet=quiet) as progress:
             made = evaluate(cohort, settings, joint=joint or (), workers=workers, progress=progress)
-            write_evaluation(made, out)
+            drawn = _draw(made, whole, patch, progress) if figures else Figures((), ())
+            write_evaluation(made, out, drawn.drawn, drawn.missing)
     show(made.tables, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
 
 
@@ -105,8 +113,8 @@ def show(tables: Tables, out: Path, console: Console) -> None:
     """The main figures of every model, and where the page lies."""
     title = f"{tables.cases} {'virtual ' if tables.virtual else ''}cases, counting mode paper"
     table = Table(title=title, title_justify="left")
-    table.add_column("model")
-    for column in ("recall", "rough", "precision", "Malign recall", "FP/case", "sensitivity", "specificity", "decided"):
+    table.add_column("model", no_wrap=True, overflow="fold")
+    for column in ("recall", "rough", "prec.", "Malign", "FP/case", "sens.", "spec.", "decided"):
         table.add_column(column, justify="right")
     for key, model in tables.models.items():
         every, malign, patient = model.lesion.paper.All, model.lesion.paper.Malign, model.patient
@@ -117,6 +125,15 @@ def show(tables: Tables, out: Path, console: Console) -> None:
         table.add_row(key, *map(percent, shares), rate, *map(percent, verdict), decided)
     console.print(table)
     console.print(f"page: {out / PAGE}")
+
+
+def _draw(evaluation: Evaluation, whole: Path | None, patch: Path | None, progress: Progress) -> Figures:
+    """The figures; the networks are loaded only where there is evidence that they can be held against."""
+    networks = None
+    if any(side.evidence for side in evaluation.cohort.found):
+        cascade = load_cascade("auto", whole, patch, CascadeSettings())
+        networks = Networks(cascade.whole, cascade.patch)
+    return build_figures(evaluation, networks=networks, progress=progress)
 
 
 @contextmanager

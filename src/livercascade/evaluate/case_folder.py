@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from livercascade.data.lesion import Box, Lesion, LesionSet
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.evaluate.case import FoundLesion, Reading
 from livercascade.evaluate.cohort import LESIONS, read_result
+from livercascade.evaluate.curves.record import CurveCase, curve_case
 from livercascade.evaluate.names import Variant
 from livercascade.evaluate.reading import Truth
 from livercascade.io.nifti import read_instances
@@ -26,7 +28,20 @@ from livercascade.report.evidence_file import read_evidence
 from livercascade.report.result import CaseResult, LesionRecord
 
 
-def read_folder(folder: Path, truth: Truth, *, evidence: bool) -> dict[Variant, Reading]:
+@dataclass(frozen=True, slots=True)
+class FolderReading:
+    """What a case folder says.
+
+    Attributes:
+        readings: One for every model it holds.
+        curves: What curves need; None without evidence.
+    """
+
+    readings: dict[Variant, Reading]
+    curves: CurveCase | None
+
+
+def read_folder(folder: Path, truth: Truth, *, evidence: bool) -> FolderReading:
     """Readings of a case folder.
 
     Args:
@@ -38,11 +53,12 @@ def read_folder(folder: Path, truth: Truth, *, evidence: bool) -> dict[Variant, 
         InputError: As `read_result` and `read_evidence`; ``BAD_LESIONS`` if the lesions are not those of result.json.
     """
     result = read_result(folder)
-    made = _from_evidence(read_evidence(folder), truth) if evidence else _from_lesions(folder, result, truth)
+    kept = read_evidence(folder) if evidence else None
+    made = _from_lesions(folder, result, truth) if kept is None else _from_evidence(kept, truth)
     if result.verdict is not None:
         joint = JointVerdict(result.verdict.base, result.verdict.high)
         made[Variant.HIGH_RECLS] = replace(made[Variant.HIGH_RECLS], joint=joint)
-    return made
+    return FolderReading(made, None if kept is None else curve_case(truth, kept))
 
 
 def _from_evidence(evidence: Evidence, truth: Truth) -> dict[Variant, Reading]:
@@ -151,8 +167,7 @@ def _set_of(lesions: Sequence[Lesion], truth: Truth) -> LesionSet:
     return LesionSet(tuple(lesions), truth.lesions.shape, truth.lesions.spacing)
 
 
-def _confidence(score: float | None, volume_ml: float, mode: ScoreMode, otherwise: float) -> float:
-    """Share of the lesion that UNet^patch confirms, 0 to 1; without a score what UNet^whole says."""
-    if score is None:
-        return min(max(otherwise, 0.0), 1.0)
-    return min(max(score if mode is ScoreMode.RATIO else score / volume_ml, 0.0), 1.0)
+def _confidence(score: float | None, volume_ml: float, mode: ScoreMode, whole: float) -> float:
+    """Geometric mean, 0 to 1, of what UNet^whole says and of the share that UNet^patch confirms (1 unscored)."""
+    share = 1.0 if score is None else score if mode is ScoreMode.RATIO else score / volume_ml
+    return math.sqrt(whole * min(max(share, 0.0), 1.0))

@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from livercascade.detect.match import Counting
 from livercascade.evaluate.answers import Answers
 from livercascade.evaluate.intervals import Interval, Resampling, as_interval, percentile_interval
-from livercascade.evaluate.lesion_figures import ROWS, LesionFigures
+from livercascade.evaluate.lesion_figures import ROWS, LesionFigures, Proportion
 from livercascade.evaluate.roc import delong
 
 
@@ -47,22 +47,26 @@ class Comparison:
 
 _Figure = Callable[[LesionFigures], Float[np.ndarray, "*batch"]]
 _LESION_FIGURES: dict[str, _Figure] = {
-    "recall, All": lambda f: f.recall[..., ROWS.index("All")],
-    "precision, All": lambda f: f.precision[..., ROWS.index("All")],
-    "recall, Malign": lambda f: f.recall[..., ROWS.index("Malign")],
-    "precision corrected, Malign": lambda f: f.precision_corrected[..., ROWS.index("Malign")],
+    "recall": lambda f: f.share(Proportion.RECALL)[..., ROWS.index("All")],
+    "precision": lambda f: f.share(Proportion.PRECISION)[..., ROWS.index("All")],
+    "recall, Malign": lambda f: f.share(Proportion.RECALL)[..., ROWS.index("Malign")],
+    "precision corrected, Malign": lambda f: f.share(Proportion.PRECISION_CORRECTED)[..., ROWS.index("Malign")],
 }
-_FALSE_POSITIVES = "false positives per case"
+FALSE_POSITIVES = "false positives per case"
 
 
 def compare_models(models: Sequence[Answers], resampling: Resampling) -> tuple[Comparison, ...]:
     """Every pair of models, every figure; lesions by the counting mode ``paper``.
 
+    Joint models are left out: where they decide they say what their sides say.
+
     Args:
         models: Answers on the same patients in the same order.
         resampling: The draws of these patients.
     """
-    raw = [c for one, two in combinations(models, 2) for c in _compare(one, two, resampling)]
+    raw = [
+        c for one, two in combinations([m for m in models if not m.joint], 2) for c in _compare(one, two, resampling)
+    ]
     tested = [c.p for c in raw if c.p is not None]
     corrected = iter(np.asarray(multipletests(tested, method="holm")[1]).tolist() if tested else [])
     return tuple(c if c.p is None else replace(c, p_holm=float(next(corrected))) for c in raw)
@@ -107,7 +111,7 @@ def _lesions(
         )
 
     rows = [row(name, lambda f, _, figure=figure: figure(f)) for name, figure in _LESION_FIGURES.items()]
-    return [*rows, row(_FALSE_POSITIVES, lambda f, n: f.fp[..., ROWS.index("All")] / np.maximum(n, 1))]
+    return [*rows, row(FALSE_POSITIVES, lambda f, n: f.fp[..., ROWS.index("All")] / np.maximum(n, 1))]
 
 
 def _two_sided(differences: Float[np.ndarray, " resamples"]) -> float | None:

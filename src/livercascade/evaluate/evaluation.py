@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from livercascade.evaluate.answers import Answers, answers_of, joint_answers
 from livercascade.evaluate.case import EvaluatedCase
 from livercascade.evaluate.cohort import Cohort, FoundSide, Kind
 from livercascade.evaluate.compare import compare_models
+from livercascade.evaluate.curves.curves import Curves, build_curves, curves_json
 from livercascade.evaluate.intervals import Resampling
 from livercascade.evaluate.names import JointName, ModelName, check_unique, parse_joint, side_joint, side_models
-from livercascade.evaluate.read import CaseFiles, check_labels, files_of, read_case
+from livercascade.evaluate.read import CaseFiles, JudgedCase, check_labels, files_of, read_case
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.strata import lesions_by_volume
 from livercascade.evaluate.summary import by_volume, model_tables
@@ -39,12 +40,14 @@ class Evaluation:
         cohort: The files.
         cases: Figures of every case, in the order of the names.
         answers: Counts of every model, in the order of the tables.
+        curves: Curves over sensitivity and score, by name of the found sides that keep the evidence.
         tables: What is written as ``tables.json``.
     """
 
     cohort: Cohort
     cases: tuple[EvaluatedCase, ...]
     answers: tuple[Answers, ...]
+    curves: Mapping[str, Curves]
     tables: Tables
 
 
@@ -76,8 +79,8 @@ def evaluate(
     with _pool(min(workers, len(files) // _CASES_PER_WORKER)) as run:
         _in_order(run, check_labels, files, tell("checking label maps", len(files)))
         judge = partial(read_case, settings=settings)
-        cases = tuple(_in_order(run, judge, files, tell("comparing lesions", len(files))))
-    return summarise(cohort, cases, single, joints, settings)
+        judged = _in_order(run, judge, files, tell("comparing lesions", len(files)))
+    return summarise(cohort, judged, single, joints, settings)
 
 
 def models_of(cohort: Cohort, joint: Sequence[str] = ()) -> tuple[list[ModelName], list[JointName]]:
@@ -96,16 +99,22 @@ def models_of(cohort: Cohort, joint: Sequence[str] = ()) -> tuple[list[ModelName
 
 def summarise(
     cohort: Cohort,
-    cases: tuple[EvaluatedCase, ...],
+    judged: Sequence[JudgedCase],
     single: Sequence[ModelName],
     joints: Sequence[JointName],
     settings: EvaluationSettings,
 ) -> Evaluation:
-    """Tables of cases that were read."""
+    """Tables and curves of cases that were read."""
+    cases = tuple(each.case for each in judged)
     answers = [answers_of(cases, name, settings) for name in single]
     answers += [joint_answers(cases, name, settings) for name in joints]
     resampling = Resampling.draw(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
     comparisons = compare_models(answers, resampling)
+    curves = {
+        side.name: build_curves([each.curves[side.name] for each in judged], settings, resampling)
+        for side in cohort.found
+        if side.evidence
+    }
     tables = Tables(
         software="livercascade",
         version=__version__,
@@ -129,9 +138,10 @@ def summarise(
             )
             for c in comparisons
         ),
+        curves={name: curves_json(made) for name, made in curves.items()},
         notes=tuple(_notes(cohort.found, settings)),
     )
-    return Evaluation(cohort, cases, tuple(answers), tables)
+    return Evaluation(cohort, cases, tuple(answers), curves, tables)
 
 
 def _notes(found: Iterable[FoundSide], settings: EvaluationSettings) -> Generator[str, None, None]:

@@ -24,7 +24,8 @@ def wilson(part: int, whole: int) -> Interval | None:
     if whole == 0:
         return None
     low, high = cast(tuple[float, float], proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson"))
-    return max(float(low), 0.0), min(float(high), 1.0)
+    # Rounding leaves ends such as 4e-19 where they are exactly 0 and 1.
+    return float(low) if part else 0.0, float(high) if part < whole else 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,17 @@ def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[
         # A figure that is defined in no resample has no interval: NaN says so.
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.moveaxis(np.nanquantile(values, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def proportion_interval(ends: Float[np.ndarray, " 2"], part: int, whole: int) -> Interval | None:
+    """Interval of a proportion of lesions: the bootstrap's, or Wilson's where all resamples agree and it has no width.
+
+    A type with three lesions, all found, gives 100 % in every resample; that is not certainty.
+    """
+    if whole == 0:
+        return None
+    drawn = as_interval(ends)
+    return wilson(part, whole) if drawn is None or drawn[0] == drawn[1] else drawn
 
 
 def as_interval(ends: Float[np.ndarray, " 2"]) -> Interval | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,6 +16,24 @@ ROWS: tuple[str, ...] = (*(t.title for t in LESION_TYPES), ALL, MALIGN)
 """Rows of every lesion table: the six types, all lesions, malignant lesions."""
 _MALIGNANT = np.array([t.malignant for t in LESION_TYPES])
 
+
+class Proportion(StrEnum):
+    """A share of lesions; the value is its name in ``tables.json``."""
+
+    PRECISION = "precision"
+    """TP / (TP + FP + FL_pred); Malign: TP / (TP + FP), as the paper has it."""
+    RECALL = "recall"
+    """TP / (TP + FN + FL)."""
+    RECALL_ROUGH = "recall_rough"
+    """(TP + FL) / (TP + FN + FL): found, whatever the type."""
+    PRECISION_ROUGH = "precision_rough"
+    """(TP + FL_pred) / (TP + FP + FL_pred): found where there is a lesion, whatever the type."""
+    TYPE_ACCURACY = "type_accuracy"
+    """TP / (TP + FL): the right type among those found."""
+    PRECISION_CORRECTED = "precision_corrected"
+    """TP / (TP + FP + FL_pred) in every row: benign lesions called malignant count against Malign."""
+
+
 Counts = Int[np.ndarray, "*batch 8"]
 Shares = Float[np.ndarray, "*batch 8"]
 
@@ -25,7 +44,7 @@ class LesionFigures:
 
     The types and All follow one rule. In the row Malign a malignant lesion called by another malignant type is TP, FL
     is a malignant lesion called benign, and FL_pred a benign one called malignant. The paper's precision of that row
-    leaves FL_pred out; `precision_corrected` counts it.
+    leaves FL_pred out; `Proportion.PRECISION_CORRECTED` counts it.
 
     Attributes:
         tp: Right place, right type.
@@ -58,48 +77,28 @@ class LesionFigures:
             _rows(fp, fp[..., m].sum(axis=-1)),
         )
 
-    @property
-    def recall(self) -> Shares:
-        """TP / (TP + FN + FL)."""
-        return ratio(self.tp, self.tp + self.fn + self.fl)
+    def parts(self, proportion: Proportion) -> tuple[Counts, Counts]:
+        """Numerator and denominator of a proportion."""
+        true, found = self.tp + self.fn + self.fl, self.tp + self.fp + self.fl_pred
+        if proportion is Proportion.PRECISION:
+            found[..., -1] -= self.fl_pred[..., -1]
+        return {
+            Proportion.RECALL: (self.tp, true),
+            Proportion.RECALL_ROUGH: (self.tp + self.fl, true),
+            Proportion.PRECISION: (self.tp, found),
+            Proportion.PRECISION_CORRECTED: (self.tp, found),
+            Proportion.PRECISION_ROUGH: (self.tp + self.fl_pred, found),
+            Proportion.TYPE_ACCURACY: (self.tp, self.tp + self.fl),
+        }[proportion]
 
-    @property
-    def recall_rough(self) -> Shares:
-        """(TP + FL) / (TP + FN + FL): found, whatever the type."""
-        return ratio(self.tp + self.fl, self.tp + self.fn + self.fl)
-
-    @property
-    def precision_denominator(self) -> Counts:
-        """What the paper's precision divides by: FL_pred is left out in the row Malign."""
-        total = self.tp + self.fp + self.fl_pred
-        total[..., -1] -= self.fl_pred[..., -1]
-        return total
-
-    @property
-    def precision(self) -> Shares:
-        """TP / (TP + FP + FL_pred); Malign: TP / (TP + FP), as the paper has it."""
-        return ratio(self.tp, self.precision_denominator)
-
-    @property
-    def precision_corrected(self) -> Shares:
-        """TP / (TP + FP + FL_pred) in every row: benign lesions called malignant count against Malign."""
-        return ratio(self.tp, self.tp + self.fp + self.fl_pred)
-
-    @property
-    def precision_rough(self) -> Shares:
-        """(TP + FL_pred) / (TP + FP + FL_pred): found where there is a lesion, whatever the type."""
-        return ratio(self.tp + self.fl_pred, self.tp + self.fp + self.fl_pred)
+    def share(self, proportion: Proportion) -> Shares:
+        """A proportion in every row, NaN where there is nothing to divide by."""
+        return ratio(*self.parts(proportion))
 
     @property
     def f1(self) -> Shares:
-        """Harmonic mean of `precision_corrected` and `recall`; undefined if either is or both are 0."""
-        one, two = self.precision_corrected, self.recall
-        return ratio(2 * one * two, one + two)
-
-    @property
-    def type_accuracy(self) -> Shares:
-        """TP / (TP + FL): the right type among those found."""
-        return ratio(self.tp, self.tp + self.fl)
+        """2 TP / (2 TP + FN + FL + FP + FL_pred): harmonic mean of recall and precision (Malign: corrected)."""
+        return ratio(2 * self.tp, 2 * self.tp + self.fn + self.fl + self.fp + self.fl_pred)
 
 
 def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:

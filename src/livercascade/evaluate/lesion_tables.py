@@ -104,7 +104,8 @@ def volume_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
     """Recall and false positives by volume of one model."""
     rows = []
     for group in (*ROWS[6:], *ROWS[:6]):
-        for number, (name, b) in enumerate(model.by_volume[group].items()):
+        shown = {name: b for name, b in model.by_volume[group].items() if b.n or b.FP}
+        for number, (name, b) in enumerate(shown.items()):
             cells = (
                 *(group if number == 0 else "", name, str(b.n), str(b.TP), str(b.FL), str(b.FN)),
                 with_interval(b.recall, b.intervals["recall"]),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,7 +21,7 @@ from livercascade.evaluate.lesion_tables import (
 )
 from livercascade.evaluate.patient_tables import (
     class_table,
-    comparison_table,
+    comparison_tables,
     distribution_table,
     joint_models,
     joint_table,
@@ -28,7 +29,7 @@ from livercascade.evaluate.patient_tables import (
     predictive_table,
     table_4,
 )
-from livercascade.evaluate.picture import Picture
+from livercascade.evaluate.picture import NotDrawn, Picture
 from livercascade.evaluate.printed import PrintedTable
 from livercascade.evaluate.tables import Tables
 from livercascade.evaluate.wording import percent, percent_interval
@@ -51,7 +52,6 @@ def sections(tables: Tables) -> tuple[Section, ...]:
     models = tables.models.items()
     joints = joint_models(tables)
     patient = (table_4(tables), joint_table(tables), *(distribution_table(k, m, tables) for k, m in joints))
-    differences = comparison_table(tables)
     made = (
         Section("truth", "What there was to find", "", (table_1(tables),)),
         Section(
@@ -70,7 +70,7 @@ def sections(tables: Tables) -> tuple[Section, ...]:
             "differences",
             "Differences between models",
             "Which differences are larger than chance on these patients.",
-            () if differences is None else (differences,),
+            tuple(comparison_tables(tables)),
         ),
         Section(
             "volumes",
@@ -91,10 +91,24 @@ def sections(tables: Tables) -> tuple[Section, ...]:
             tuple(t for k, m in models for t in (confusion_table(k, m, tables), class_table(k, m, tables))),
         ),
     )
-    return tuple(section for section in made if section.tables)
+    return _named_apart([section for section in made if section.tables])
 
 
-def render_page(tables: Tables, pictures: Sequence[Picture] = ()) -> str:
+def _named_apart(made: Sequence[Section]) -> tuple[Section, ...]:
+    """The sections with a number behind a table's name that stood before: ``A b`` and ``A-b`` are two models."""
+    taken: Counter[str] = Counter()
+    parts: list[Section] = []
+    for section in made:
+        tables: list[PrintedTable] = []
+        for table in section.tables:
+            taken[table.name] += 1
+            count = taken[table.name]
+            tables.append(table if count == 1 else replace(table, name=f"{table.name}-{count}"))
+        parts.append(replace(section, tables=tuple(tables)))
+    return tuple(parts)
+
+
+def render_page(tables: Tables, pictures: Sequence[Picture] = (), missing: Sequence[NotDrawn] = ()) -> str:
     """HTML page of an evaluation; every text is escaped, every figure inside."""
     environment = Environment(
         loader=PackageLoader("livercascade.evaluate"),
@@ -108,6 +122,7 @@ def render_page(tables: Tables, pictures: Sequence[Picture] = ()) -> str:
         tables=tables,
         sections=sections(tables),
         pictures=[(picture, _inline(picture)) for picture in pictures],
+        missing=missing,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from livercascade.evaluate.answers import CLASSES
+from livercascade.evaluate.compare import FALSE_POSITIVES
 from livercascade.evaluate.lesion_tables import by_setting
 from livercascade.evaluate.patient_figures import GROUPS
 from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
@@ -12,6 +13,7 @@ from livercascade.evaluate.tables import ComparisonRow, ModelTables, PatientFigu
 from livercascade.evaluate.wording import NONE, of_cohort, p_value, slug, with_interval
 
 _UNCERTAIN = "UNCERTAIN"
+_BY_PATIENT = ("sensitivity", "specificity", "accuracy", "AUROC")
 
 
 def table_4(tables: Tables) -> PrintedTable:
@@ -25,15 +27,13 @@ def table_4(tables: Tables) -> PrintedTable:
             model = next((m for m in models.values() if m.title == title), None)
             cells += [NONE, NONE, NONE] if model is None else _verdicts(model)
         rows.append(Row((title, *cells)))
+    named = () if list(settings) == [""] else ((Head(""), *(Head(name or "no setting", 3) for name in settings)),)
     return PrintedTable(
         "table_4",
         of_cohort("Table IV. Malignancy of the patient", virtual=tables.virtual),
         "Percent, 95 % interval (Wilson), counts. A joint model is judged on the cases it decides alone; the table of "
         "the joint models restates it over all cases.",
-        (
-            (Head(""), *(Head(name or "all", 3) for name in settings)),
-            heads("Model", *(("Sensitivity", "Specificity", "Decided") * len(settings))),
-        ),
+        (*named, heads("Model", *(("Sensitivity", "Specificity", "Decided") * len(settings)))),
         tuple(rows),
     )
 
@@ -140,20 +140,36 @@ def class_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
     )
 
 
-def comparison_table(tables: Tables) -> PrintedTable | None:
-    """Differences between the models; None if there is but one."""
-    if not tables.comparisons:
-        return None
+def comparison_tables(tables: Tables) -> Iterator[PrintedTable]:
+    """Differences between the models, lesions and patients apart; none if there is but one."""
     figures = list(dict.fromkeys(row.figure for row in tables.comparisons))
+    by_lesion = [f for f in figures if f not in _BY_PATIENT]
+    if figures:
+        yield _comparisons(
+            "lesion_differences",
+            "Lesions: differences between models",
+            "Counting mode paper; paired bootstrap over patients. Percentage points, false positives as number a case",
+            by_lesion,
+            tables,
+        )
+        yield _comparisons(
+            "patient_differences",
+            "Patients: differences between models",
+            "McNemar, exact; AUROC: DeLong. Percentage points",
+            [f for f in figures if f in _BY_PATIENT],
+            tables,
+        )
+
+
+def _comparisons(name: str, title: str, test: str, figures: list[str], tables: Tables) -> PrintedTable:
     pairs = list(dict.fromkeys((row.one, row.two) for row in tables.comparisons))
     found = {(row.one, row.two, row.figure): row for row in tables.comparisons}
     rows = [Row((f"{one} → {two}", *(_difference(found[one, two, f]) for f in figures))) for one, two in pairs]
     return PrintedTable(
-        "comparisons",
-        of_cohort("Differences between models", virtual=tables.virtual),
-        "Second less first on the patients on whom both decide: percentage points (false positives: number per case), "
-        "95 % interval, p after Holm's correction over the whole table. Lesions (counting mode paper): paired "
-        "bootstrap over patients; patients: McNemar, exact; AUROC: DeLong.",
+        name,
+        of_cohort(title, virtual=tables.virtual),
+        f"{test}. Second less first on the patients on whom both decide, 95 % interval, p after Holm's correction over "
+        "all differences, lesions and patients.",
         (heads("Models", *(f[0].upper() + f[1:] for f in figures)),),
         tuple(rows),
     )
@@ -187,7 +203,7 @@ def _restated(p: PatientFiguresRecord, which: str) -> tuple[str, str]:
 def _difference(row: ComparisonRow) -> str:
     if row.difference is None:
         return NONE
-    points = row.figure != "false positives per case"
+    points = row.figure != FALSE_POSITIVES
     scale, digits = (100, 1) if points else (1, 2)
 
     def number(value: float) -> str:

@@ -31,3 +31,18 @@ class Picture:
     def __post_init__(self) -> None:
         if self.svg is None and self.png is None:
             raise ValueError(f"figure {self.name} has neither drawing nor bitmap")
+
+
+@dataclass(frozen=True, slots=True)
+class NotDrawn:
+    """A figure that could not be drawn.
+
+    Attributes:
+        name: File stem it would have had.
+        title: Its heading.
+        reason: Why, and what to do about it, as one sentence.
+    """
+
+    name: str
+    title: str
+    reason: str

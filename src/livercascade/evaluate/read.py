@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from livercascade.diagnose.patient import classify_patient
 from livercascade.evaluate.case import EvaluatedCase, FoundLesion, Reading, TrueLesion
 from livercascade.evaluate.case_folder import read_folder
 from livercascade.evaluate.cohort import Cohort, FoundSide, Kind
+from livercascade.evaluate.curves.record import CurveCase
 from livercascade.evaluate.names import side_models
 from livercascade.evaluate.reading import Truth
 from livercascade.evaluate.settings import EvaluationSettings, Instances
@@ -67,7 +69,20 @@ def check_labels(files: CaseFiles) -> None:
             _labels(side.paths[files.case_id], files.case_id)
 
 
-def read_case(files: CaseFiles, settings: EvaluationSettings) -> EvaluatedCase:
+@dataclass(frozen=True, slots=True)
+class JudgedCase:
+    """One case without its voxels.
+
+    Attributes:
+        case: Truth and readings.
+        curves: What curves need, by name of the found side, where its case folder keeps the evidence.
+    """
+
+    case: EvaluatedCase
+    curves: Mapping[str, CurveCase]
+
+
+def read_case(files: CaseFiles, settings: EvaluationSettings) -> JudgedCase:
     """Figures of one case.
 
     Raises:
@@ -77,10 +92,18 @@ def read_case(files: CaseFiles, settings: EvaluationSettings) -> EvaluatedCase:
     covered = None if files.coverage is None else read_instances(files.coverage, is_ct=False)[0] > 0
     truth = Truth(lesions, covered, settings)
     readings: dict[str, Reading] = {}
+    curves: dict[str, CurveCase] = {}
     for side in files.found:
-        readings.update(_readings(side, side.paths[files.case_id], files.case_id, truth))
+        path = side.paths[files.case_id]
+        if side.kind is Kind.LABEL_MAPS:
+            readings[side_models(side)[None].key] = _from_label_map(path, files.case_id, truth)
+            continue
+        made = read_folder(path, truth, evidence=side.evidence)
+        readings.update({n.key: made.readings[v] for v, n in side_models(side).items() if v is not None})
+        if made.curves is not None:
+            curves[side.name] = made.curves
     true = tuple(TrueLesion.of(lesion) for lesion in lesions)
-    return EvaluatedCase(
+    case = EvaluatedCase(
         files.case_id,
         true,
         classify_patient([lesion for lesion in true if settings.counts(lesion.volume_ml)]),
@@ -89,16 +112,13 @@ def read_case(files: CaseFiles, settings: EvaluationSettings) -> EvaluatedCase:
         {side.name: side.paths[files.case_id] for side in files.found},
         files.virtual,
     )
+    return JudgedCase(case, curves)
 
 
-def _readings(side: FoundSide, path: Path, case: str, truth: Truth) -> dict[str, Reading]:
-    models = side_models(side)
-    if side.kind is Kind.CASE_FOLDERS:
-        made = read_folder(path, truth, evidence=side.evidence)
-        return {name.key: made[variant] for variant, name in models.items() if variant is not None}
+def _from_label_map(path: Path, case: str, truth: Truth) -> Reading:
     lesions = _lesions(path, case, truth.settings)
     found = [FoundLesion(x.label, x.volume_ml, int(np.count_nonzero(x.mask)), x.centroid) for x in lesions]
-    return {models[None].key: truth.reading(lesions, found)}
+    return truth.reading(lesions, found)
 
 
 def _lesions(path: Path, case: str, settings: EvaluationSettings) -> LesionSet:

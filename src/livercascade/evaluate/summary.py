@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from livercascade.detect.match import Counting
 from livercascade.evaluate.answers import Answers
-from livercascade.evaluate.intervals import Resampling, as_interval, percentile_interval
-from livercascade.evaluate.lesion_figures import MALIGN, ROWS, LesionFigures, ratio
+from livercascade.evaluate.intervals import Interval, Resampling, as_interval, percentile_interval, proportion_interval
+from livercascade.evaluate.lesion_figures import MALIGN, ROWS, LesionFigures, Proportion, ratio
 from livercascade.evaluate.patient_summary import patient_record
 from livercascade.evaluate.strata import BINS
 from livercascade.evaluate.tables import (
@@ -23,15 +23,6 @@ from livercascade.evaluate.tables import (
     ModelTables,
 )
 
-_PROPORTIONS: dict[str, Callable[[LesionFigures], Float[np.ndarray, "*batch 8"]]] = {
-    "precision": lambda f: f.precision,
-    "recall": lambda f: f.recall,
-    "recall_rough": lambda f: f.recall_rough,
-    "precision_rough": lambda f: f.precision_rough,
-    "f1": lambda f: f.f1,
-    "type_accuracy": lambda f: f.type_accuracy,
-    "precision_corrected": lambda f: f.precision_corrected,
-}
 _TYPES = tuple(range(6))
 _GROUPS: dict[str, Sequence[int]] = {
     **{name: (k,) for k, name in enumerate(ROWS[:6])},
@@ -80,33 +71,40 @@ def value(figure: float | np.floating) -> float | None:
 
 def _lesion_table(answers: Answers, mode: Counting, resampling: Resampling) -> LesionTable:
     confusion = answers.confusion[mode]
-    whole = LesionFigures.of(confusion.sum(axis=0))
-    drawn = LesionFigures.of(resampling.sums(confusion))
-    figures = {name: figure(whole) for name, figure in _PROPORTIONS.items()}
-    ends = {name: percentile_interval(figure(drawn)) for name, figure in _PROPORTIONS.items()}
-    decided = np.asarray(answers.decided.sum())
+    whole, drawn = LesionFigures.of(confusion.sum(axis=0)), LesionFigures.of(resampling.sums(confusion))
     patients = resampling.sums(answers.decided.astype(np.int64))
-    figures["fp_per_case"] = ratio(whole.fp, decided)
+    ends = {p.value: percentile_interval(drawn.share(p)) for p in Proportion}
+    ends["f1"] = percentile_interval(drawn.f1)
     ends["fp_per_case"] = percentile_interval(ratio(drawn.fp, patients[:, None]))
-    rows = {row: _lesion_row(whole, k, row, figures, ends) for k, row in enumerate(ROWS)}
-    return LesionTable.model_validate(rows)
+    decided = int(answers.decided.sum())
+    return LesionTable.model_validate({row: _lesion_row(whole, k, decided, ends) for k, row in enumerate(ROWS)})
 
 
-def _lesion_row(
-    whole: LesionFigures, k: int, row: str, figures: dict[str, np.ndarray], ends: dict[str, np.ndarray]
-) -> LesionRow:
-    names = [n for n in figures if n != "precision_corrected" or row == MALIGN]
-    made = {name: value(figures[name][k]) for name in names}
-    intervals = {name: None if made[name] is None else as_interval(ends[name][k]) for name in names}
-    kind = MalignRow if row == MALIGN else LesionRow
-    return kind(
-        TP=int(whole.tp[k]),
-        FL=int(whole.fl[k]),
-        FL_pred=int(whole.fl_pred[k]),
-        FN=int(whole.fn[k]),
-        FP=int(whole.fp[k]),
-        intervals=intervals,
-        **made,
+def _lesion_row(whole: LesionFigures, k: int, decided: int, ends: dict[str, np.ndarray]) -> LesionRow:
+    malign = ROWS[k] == MALIGN
+    shares: dict[str, float | None] = {}
+    intervals: dict[str, Interval | None] = {}
+    for proportion in Proportion:
+        if malign or proportion is not Proportion.PRECISION_CORRECTED:
+            part, total = (int(n[k]) for n in whole.parts(proportion))
+            shares[proportion.value] = part / total if total else None
+            intervals[proportion.value] = proportion_interval(ends[proportion.value][k], part, total)
+    f1 = value(whole.f1[k])
+    rate = int(whole.fp[k]) / decided if decided else None
+    intervals["f1"] = None if f1 is None else as_interval(ends["f1"][k])
+    intervals["fp_per_case"] = None if rate is None else as_interval(ends["fp_per_case"][k])
+    return (MalignRow if malign else LesionRow).model_validate(
+        {
+            "TP": int(whole.tp[k]),
+            "FL": int(whole.fl[k]),
+            "FL_pred": int(whole.fl_pred[k]),
+            "FN": int(whole.fn[k]),
+            "FP": int(whole.fp[k]),
+            **shares,
+            "f1": f1,
+            "fp_per_case": rate,
+            "intervals": intervals,
+        }
     )
 
 
@@ -132,8 +130,8 @@ def _bin(
     drawn = resampling.sums(each)
     total = drawn.sum(axis=1)
     ends = {
-        "recall": as_interval(percentile_interval(ratio(drawn[:, 0], total))),
-        "recall_rough": as_interval(percentile_interval(ratio(drawn[:, 0] + drawn[:, 1], total))),
+        "recall": proportion_interval(percentile_interval(ratio(drawn[:, 0], total)), tp, n),
+        "recall_rough": proportion_interval(percentile_interval(ratio(drawn[:, 0] + drawn[:, 1], total)), tp + fl, n),
     }
     return BinFigures(
         n=n,
@@ -143,7 +141,7 @@ def _bin(
         FP=int(false[:, types, k].sum()),
         recall=tp / n if n else None,
         recall_rough=(tp + fl) / n if n else None,
-        intervals=ends if n else dict.fromkeys(ends),
+        intervals=ends,
     )
 
 

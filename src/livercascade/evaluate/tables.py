@@ -205,6 +205,9 @@ class Tables(Record):
     )
     models: dict[str, ModelTables]
     comparisons: tuple[ComparisonRow, ...]
+    curves: dict[str, JsonValue] = Field(
+        default={}, description="Curves over sensitivity and score by found side, where its cases keep the evidence."
+    )
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:

@@ -8,14 +8,16 @@ from pathlib import Path
 from livercascade.evaluate.evaluation import Evaluation
 from livercascade.evaluate.latex import latex_table
 from livercascade.evaluate.page import render_page, sections
-from livercascade.evaluate.picture import Picture
+from livercascade.evaluate.picture import NotDrawn, Picture
 from livercascade.evaluate.sheets import sheets
 from livercascade.io.case_folder import CaseFolder
 
 PAGE, TABLES = "evaluation.html", "tables.json"
 
 
-def write_evaluation(evaluation: Evaluation, out: Path, pictures: Sequence[Picture] = ()) -> None:
+def write_evaluation(
+    evaluation: Evaluation, out: Path, pictures: Sequence[Picture] = (), missing: Sequence[NotDrawn] = ()
+) -> None:
     """Write everything; all of it appears at ``out`` or nothing does.
 
     Files: ``tables.json``, ``evaluation.html``, ``csv/*.csv``, ``latex/*.tex``, ``figures/*.svg`` and ``*.png``.
@@ -26,7 +28,7 @@ def write_evaluation(evaluation: Evaluation, out: Path, pictures: Sequence[Pictu
     tables = evaluation.tables
     with CaseFolder.open(out) as folder:
         (folder.path / TABLES).write_text(tables.to_json(), encoding="utf-8")
-        (folder.path / PAGE).write_text(render_page(tables, pictures), encoding="utf-8")
+        (folder.path / PAGE).write_text(render_page(tables, pictures, missing), encoding="utf-8")
         csv, latex, figures = (folder.path / name for name in ("csv", "latex", "figures"))
         csv.mkdir()
         for name, sheet in sheets(tables, evaluation.cases, evaluation.answers).items():

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.detect.match import Overlap, Pair, overlap_of
-from livercascade.evaluate.curves.ranked import Estimate, Ranked, estimates, resampled, share
+from livercascade.evaluate.curves.ranked import Estimate, Ranked, estimates, share
 from livercascade.evaluate.curves.record import CurveCase, Proposal, Side, countable
 from livercascade.evaluate.curves.score import CandidateScore
 from livercascade.evaluate.intervals import Resampling
@@ -159,12 +159,7 @@ def difference(one: FreeResponse, two: FreeResponse, draws: Resampling) -> tuple
         area = [r.average_precision(weights) for r in (one, two)]
         return np.concatenate([cpm[1] - cpm[0], area[1] - area[0]], axis=1)
 
-    cases = len(one.lesions)
-    values, ends = both(np.ones((1, cases)))[0], resampled(both, draws)
-    cpm, area = (
-        Estimate(None, None) if np.isnan(v) else Estimate(float(v), (float(e[0]), float(e[1])))
-        for v, e in zip(values, ends, strict=True)
-    )
+    cpm, area = estimates(both, len(one.lesions), draws)
     return cpm, area
 
 
