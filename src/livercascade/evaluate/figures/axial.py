@@ -15,7 +15,8 @@ from matplotlib.patheffects import Normal, Stroke
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, LesionType, Phase
 from livercascade.evaluate.figures.style import INK
-from livercascade.report.pictures import TYPE_COLOURS, WINDOWS
+from livercascade.report.panel import WINDOWS
+from livercascade.report.pictures import TYPE_COLOURS
 from livercascade.report.view import View
 
 HALO = (Stroke(linewidth=2.2, foreground="black"), Normal())
