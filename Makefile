@@ -9,6 +9,7 @@ export OMP_WAIT_POLICY := passive
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m livercascade.align.ahead
 	@touch $@
 
 .venv/develop: .venv/run

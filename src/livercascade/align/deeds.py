@@ -14,9 +14,10 @@ from livercascade.align.kernel import Workers
 from livercascade.align.sampling import displaced_image
 from livercascade.align.settings import Level
 from livercascade.align.ssc import describe
-from livercascade.align.tree import Tree, spanning_tree
+from livercascade.align.tree import spanning_tree
 
 _CONSISTENCY_STEPS = 8
+Codes = UInt64[np.ndarray, "z y x"]
 
 
 def search(
@@ -41,25 +42,44 @@ def search(
     shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
     forth = np.zeros((*shape, 3), dtype=np.float32)
     back = forth.copy()
-    codes: dict[tuple[int, int], tuple[UInt64[np.ndarray, "z y x"], UInt64[np.ndarray, "z y x"]]] = {}
+    codes: dict[tuple[int, int], tuple[Codes, Codes]] = {}
     for level in levels:
-        blocks = Blocks.over(shape, level.block)
         kind = (level.distance, level.patch)
         if kind not in codes:
-            codes = {kind: (describe(fixed, *kind, workers), describe(moving, *kind, workers))}
-        of_fixed, of_moving = codes[kind]
-        moved = describe(displaced(moving, forth, workers), *kind, workers) if forth.any() else of_moving
-        costs = [matching_cost(of_fixed, moved, level, workers)]
-        moved = describe(displaced(fixed, back, workers), *kind, workers) if back.any() else of_fixed
-        costs.append(matching_cost(of_moving, moved, level, workers))
-        priors = [blocks.sample(forth), blocks.sample(back)]
-        trees = [spanning_tree(blocks.means(image)) for image in (fixed, moving)]
-        jobs = [_job(c, t, p, level, stiffness) for c, t, p in zip(costs, trees, priors, strict=True)]
-        found = [vectors.reshape(*blocks.counts, 3) for vectors in workers.each(jobs)]
+            codes.clear()
+            codes[kind] = (describe(fixed, *kind, workers), describe(moving, *kind, workers))
+        still, other = codes[kind]
+        blocks = Blocks.over(shape, level.block)
+        # One direction after the other, since the costs of one fill most of the memory.
+        found = [
+            _best(image, mine, _moved(source, theirs, field, level, workers), field, level, stiffness, workers)
+            for image, mine, source, theirs, field in (
+                (fixed, still, moving, other, forth),
+                (moving, other, fixed, still, back),
+            )
+        ]
         found = blocks.consistent(found[0], found[1], _CONSISTENCY_STEPS)
         forth, back = (blocks.dense(vectors, workers) for vectors in found)
         advance()
     return forth, back
+
+
+def _moved(image: Image, codes: Codes, field: Vectors, level: Level, workers: Workers) -> Codes:
+    """Descriptors of the displaced image; those of the image itself while nothing is displaced."""
+    if not field.any():
+        return codes
+    return describe(displaced(image, field, workers), level.distance, level.patch, workers)
+
+
+def _best(
+    image: Image, codes: Codes, moved: Codes, field: Vectors, level: Level, stiffness: float, workers: Workers
+) -> Float32[np.ndarray, "a b c 3"]:
+    """Displacements at the centres of the blocks: those already there and the best steps on the image's tree."""
+    blocks = Blocks.over((image.shape[0], image.shape[1], image.shape[2]), level.block)
+    prior, step = blocks.sample(field), np.float32(level.step)
+    cost = matching_cost(codes, moved, level, workers)
+    steps = best_steps(cost, spanning_tree(blocks.means(image)), prior / step, stiffness * level.step**2)
+    return (prior + steps.astype(np.float32) * step).reshape(*blocks.counts, 3)
 
 
 def displaced(image: Image, shift: Vectors, workers: Workers) -> Image:
@@ -67,16 +87,3 @@ def displaced(image: Image, shift: Vectors, workers: Workers) -> Image:
     out = np.empty_like(image)
     workers.ranges(lambda start, stop: displaced_image(image, shift, out, start, stop), image.shape[0])
     return out
-
-
-def _job(
-    cost: Float32[np.ndarray, "b n"], tree: Tree, prior: Float32[np.ndarray, "b 3"], level: Level, stiffness: float
-) -> Callable[[], Float32[np.ndarray, "b 3"]]:
-    """Displacements of the blocks in voxels: those already there and the best step on the tree."""
-
-    def run() -> Float32[np.ndarray, "b 3"]:
-        step = np.float32(level.step)
-        steps = best_steps(cost, tree, prior / step, stiffness * level.step**2)
-        return prior + steps.astype(np.float32) * step
-
-    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,9 +79,3 @@ class Workers:
         pieces = min(count, self.threads * _CHUNKS_PER_THREAD)
         bounds = [count * i // pieces for i in range(pieces + 1)]
         list(self._pool.map(function, bounds[:-1], bounds[1:]))
-
-    def each(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Results of independent jobs, in order."""
-        if self._pool is None:
-            return [job() for job in jobs]
-        return [future.result() for future in [self._pool.submit(job) for job in jobs]]

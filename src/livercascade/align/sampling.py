@@ -1,9 +1,9 @@
-"""Trilinear sampling of images and vector fields on voxel grids, in place and slice by slice."""
+"""Trilinear sampling of images and vector fields, slice by slice; beyond the border, the border goes on."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int16
+from jaxtyping import Bool, Float32, Float64, Int16, Shaped
 
 from livercascade.align.kernel import kernel
 
@@ -12,26 +12,50 @@ EDGE = 0.5 + 1e-6
 
 
 @kernel
+def linear_at(image: Shaped[np.ndarray, "z y x"], z: float, y: float, x: float) -> float:
+    """Image at a fractional index, in kernels only."""
+    nz, ny, nx = image.shape
+    z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
+    z0, y0, x0 = int(z), int(y), int(x)
+    z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
+    fz, fy, fx = np.float32(z - z0), np.float32(y - y0), np.float32(x - x0)
+    gz, gy, gx = np.float32(1) - fz, np.float32(1) - fy, np.float32(1) - fx
+    near = (image[z0, y0, x0] * gx + image[z0, y0, x1] * fx) * gy + (
+        image[z0, y1, x0] * gx + image[z0, y1, x1] * fx
+    ) * fy
+    far = (image[z1, y0, x0] * gx + image[z1, y0, x1] * fx) * gy + (
+        image[z1, y1, x0] * gx + image[z1, y1, x1] * fx
+    ) * fy
+    return near * gz + far * fz
+
+
+@kernel
+def _vector_at(
+    vectors: Float32[np.ndarray, "z y x 3"], z: float, y: float, x: float, out: Float32[np.ndarray, " 3"]
+) -> None:
+    nz, ny, nx = vectors.shape[:3]
+    z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
+    z0, y0, x0 = int(z), int(y), int(x)
+    z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
+    fz, fy, fx = np.float32(z - z0), np.float32(y - y0), np.float32(x - x0)
+    gz, gy, gx = np.float32(1) - fz, np.float32(1) - fy, np.float32(1) - fx
+    for k in range(3):
+        near = (vectors[z0, y0, x0, k] * gx + vectors[z0, y0, x1, k] * fx) * gy + (
+            vectors[z0, y1, x0, k] * gx + vectors[z0, y1, x1, k] * fx
+        ) * fy
+        far = (vectors[z1, y0, x0, k] * gx + vectors[z1, y0, x1, k] * fx) * gy + (
+            vectors[z1, y1, x0, k] * gx + vectors[z1, y1, x1, k] * fx
+        ) * fy
+        out[k] = near * gz + far * fz
+
+
+@kernel
 def vectors_at(
     vectors: Float32[np.ndarray, "z y x 3"], index: Float64[np.ndarray, "n 3"], out: Float32[np.ndarray, "n 3"]
 ) -> None:
-    """Vectors at fractional indices (z, y, x); outside, those of the nearest border."""
-    nz, ny, nx = vectors.shape[:3]
+    """Vectors at fractional indices (z, y, x)."""
     for n in range(index.shape[0]):
-        z = min(max(index[n, 0], 0.0), nz - 1.0)
-        y = min(max(index[n, 1], 0.0), ny - 1.0)
-        x = min(max(index[n, 2], 0.0), nx - 1.0)
-        z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
-        z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
-        fz, fy, fx = z - z0, y - y0, x - x0
-        for k in range(3):
-            near = (vectors[z0, y0, x0, k] * (1 - fx) + vectors[z0, y0, x1, k] * fx) * (1 - fy) + (
-                vectors[z0, y1, x0, k] * (1 - fx) + vectors[z0, y1, x1, k] * fx
-            ) * fy
-            far = (vectors[z1, y0, x0, k] * (1 - fx) + vectors[z1, y0, x1, k] * fx) * (1 - fy) + (
-                vectors[z1, y1, x0, k] * (1 - fx) + vectors[z1, y1, x1, k] * fx
-            ) * fy
-            out[n, k] = np.float32(near * (1 - fz) + far * fz)
+        _vector_at(vectors, index[n, 0], index[n, 1], index[n, 2], out[n])
 
 
 @kernel
@@ -51,26 +75,47 @@ def vectors_on_grid(
         start: First slice to fill.
         stop: Slice after the last one.
     """
-    nz, ny, nx = vectors.shape[:3]
     for c in range(start, stop):
         for h in range(out.shape[1]):
             for w in range(out.shape[2]):
                 z = index[0, 0] * c + index[0, 1] * h + index[0, 2] * w + index[0, 3]
                 y = index[1, 0] * c + index[1, 1] * h + index[1, 2] * w + index[1, 3]
                 x = index[2, 0] * c + index[2, 1] * h + index[2, 2] * w + index[2, 3]
-                z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
-                z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
-                z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
-                fz, fy, fx = np.float32(z - z0), np.float32(y - y0), np.float32(x - x0)
-                gz, gy, gx = np.float32(1) - fz, np.float32(1) - fy, np.float32(1) - fx
-                for k in range(3):
-                    near = (vectors[z0, y0, x0, k] * gx + vectors[z0, y0, x1, k] * fx) * gy + (
-                        vectors[z0, y1, x0, k] * gx + vectors[z0, y1, x1, k] * fx
-                    ) * fy
-                    far = (vectors[z1, y0, x0, k] * gx + vectors[z1, y0, x1, k] * fx) * gy + (
-                        vectors[z1, y1, x0, k] * gx + vectors[z1, y1, x1, k] * fx
-                    ) * fy
-                    out[c, h, w, k] = near * gz + far * fz
+                _vector_at(vectors, z, y, x, out[c, h, w])
+
+
+@kernel
+def image_on_grid(
+    hu: Int16[np.ndarray, "z y x"],
+    index: Float64[np.ndarray, "4 4"],
+    out: Float32[np.ndarray, "c h w"],
+    start: int,
+    stop: int,
+) -> None:
+    """Slices ``start`` to ``stop`` of an image sampled on another grid; arguments as of `vectors_on_grid`."""
+    for c in range(start, stop):
+        for h in range(out.shape[1]):
+            for w in range(out.shape[2]):
+                z = index[0, 0] * c + index[0, 1] * h + index[0, 2] * w + index[0, 3]
+                y = index[1, 0] * c + index[1, 1] * h + index[1, 2] * w + index[1, 3]
+                x = index[2, 0] * c + index[2, 1] * h + index[2, 2] * w + index[2, 3]
+                out[c, h, w] = linear_at(hu, z, y, x)
+
+
+@kernel
+def displaced_image(
+    image: Float32[np.ndarray, "z y x"],
+    shift: Float32[np.ndarray, "z y x 3"],
+    out: Float32[np.ndarray, "z y x"],
+    start: int,
+    stop: int,
+) -> None:
+    """Slices ``start`` to ``stop`` of an image sampled ``shift`` voxels (z, y, x) away on its own grid."""
+    for z in range(start, stop):
+        for y in range(image.shape[1]):
+            for x in range(image.shape[2]):
+                dz, dy, dx = shift[z, y, x, 0], shift[z, y, x, 1], shift[z, y, x, 2]
+                out[z, y, x] = linear_at(image, float(z + dz), float(y + dy), float(x + dx))
 
 
 @kernel
@@ -102,61 +147,16 @@ def displaced_hu(
     for c in range(start, stop):
         for h in range(out.shape[1]):
             for w in range(out.shape[2]):
-                vx, vy, vz = vectors[c, h, w, 0], vectors[c, h, w, 1], vectors[c, h, w, 2]
+                v = vectors[c, h, w]
                 z = index[0, 0] * c + index[0, 1] * h + index[0, 2] * w + index[0, 3]
                 y = index[1, 0] * c + index[1, 1] * h + index[1, 2] * w + index[1, 3]
                 x = index[2, 0] * c + index[2, 1] * h + index[2, 2] * w + index[2, 3]
-                z += turn[0, 0] * vx + turn[0, 1] * vy + turn[0, 2] * vz
-                y += turn[1, 0] * vx + turn[1, 1] * vy + turn[1, 2] * vz
-                x += turn[2, 0] * vx + turn[2, 1] * vy + turn[2, 2] * vz
-                inside[c, h, w] = (
-                    -EDGE <= z <= nz - 1 + EDGE and -EDGE <= y <= ny - 1 + EDGE and -EDGE <= x <= nx - 1 + EDGE
-                )
-                if not inside[c, h, w]:
-                    continue
-                if empty[min(max(int(y + 0.5), 0), ny - 1), min(max(int(x + 0.5), 0), nx - 1)]:
-                    inside[c, h, w] = False
-                    continue
-                z, y, x = min(max(z, 0.0), nz - 1.0), min(max(y, 0.0), ny - 1.0), min(max(x, 0.0), nx - 1.0)
-                z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
-                z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
-                fz, fy, fx = z - z0, y - y0, x - x0
-                near = (hu[z0, y0, x0] * (1 - fx) + hu[z0, y0, x1] * fx) * (1 - fy) + (
-                    hu[z0, y1, x0] * (1 - fx) + hu[z0, y1, x1] * fx
-                ) * fy
-                far = (hu[z1, y0, x0] * (1 - fx) + hu[z1, y0, x1] * fx) * (1 - fy) + (
-                    hu[z1, y1, x0] * (1 - fx) + hu[z1, y1, x1] * fx
-                ) * fy
-                out[c, h, w] = np.int16(np.rint(near * (1 - fz) + far * fz))
-
-
-@kernel
-def displaced_image(
-    image: Float32[np.ndarray, "z y x"],
-    shift: Float32[np.ndarray, "z y x 3"],
-    out: Float32[np.ndarray, "z y x"],
-    start: int,
-    stop: int,
-) -> None:
-    """Slices ``start`` to ``stop`` of an image sampled ``shift`` voxels (z, y, x) away on its own grid, linear.
-
-    Outside, the border is repeated.
-    """
-    nz, ny, nx = image.shape
-    one = np.float32(1)
-    for i in range(start, stop):
-        for j in range(ny):
-            for k in range(nx):
-                z = min(max(np.float32(i) + shift[i, j, k, 0], np.float32(0)), np.float32(nz - 1))
-                y = min(max(np.float32(j) + shift[i, j, k, 1], np.float32(0)), np.float32(ny - 1))
-                x = min(max(np.float32(k) + shift[i, j, k, 2], np.float32(0)), np.float32(nx - 1))
-                z0, y0, x0 = min(int(z), max(nz - 2, 0)), min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
-                z1, y1, x1 = min(z0 + 1, nz - 1), min(y0 + 1, ny - 1), min(x0 + 1, nx - 1)
-                fz, fy, fx = z - np.float32(z0), y - np.float32(y0), x - np.float32(x0)
-                near = (image[z0, y0, x0] * (one - fx) + image[z0, y0, x1] * fx) * (one - fy) + (
-                    image[z0, y1, x0] * (one - fx) + image[z0, y1, x1] * fx
-                ) * fy
-                far = (image[z1, y0, x0] * (one - fx) + image[z1, y0, x1] * fx) * (one - fy) + (
-                    image[z1, y1, x0] * (one - fx) + image[z1, y1, x1] * fx
-                ) * fy
-                out[i, j, k] = near * (one - fz) + far * fz
+                z += turn[0, 0] * v[0] + turn[0, 1] * v[1] + turn[0, 2] * v[2]
+                y += turn[1, 0] * v[0] + turn[1, 1] * v[1] + turn[1, 2] * v[2]
+                x += turn[2, 0] * v[0] + turn[2, 1] * v[1] + turn[2, 2] * v[2]
+                covered = -EDGE <= z <= nz - 1 + EDGE and -EDGE <= y <= ny - 1 + EDGE and -EDGE <= x <= nx - 1 + EDGE
+                if covered:
+                    covered = not empty[min(max(int(y + 0.5), 0), ny - 1), min(max(int(x + 0.5), 0), nx - 1)]
+                if covered:
+                    out[c, h, w] = np.int16(np.rint(linear_at(hu, z, y, x)))
+                inside[c, h, w] = covered

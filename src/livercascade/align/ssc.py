@@ -55,6 +55,44 @@ def describe(
 
 
 @kernel
+def _squares(
+    image: Float32[np.ndarray, "z y x"],
+    z: int,
+    shift: Int64[np.ndarray, " 3"],
+    radius: int,
+    out: Float32[np.ndarray, "y w"],
+) -> None:
+    """Squared differences of slice ``z`` and the shifted image; each row goes on by ``radius`` at both ends."""
+    nz, ny, nx = image.shape
+    dx = shift[2]
+    z = min(max(z, 0), nz - 1)
+    other = min(max(z + shift[0], 0), nz - 1)
+    first, last = max(0, -dx), min(nx, nx - dx)
+    for y in range(ny):
+        here, there = image[z, y], image[other, min(max(y + shift[1], 0), ny - 1)]
+        row = out[y, radius : radius + nx]
+        for x in range(first):
+            d = here[x] - there[0]
+            row[x] = d * d
+        a, b, inner = here[first:last], there[first + dx : last + dx], row[first:last]
+        for x in range(last - first):
+            d = a[x] - b[x]
+            inner[x] = d * d
+        for x in range(last, nx):
+            d = here[x] - there[nx - 1]
+            row[x] = d * d
+        for x in range(radius):
+            out[y, x] = row[0]
+            out[y, radius + nx + x] = row[nx - 1]
+
+
+@kernel
+def _add(total: Float32[np.ndarray, " n"], part: Float32[np.ndarray, " n"]) -> None:
+    for i in range(len(total)):
+        total[i] += part[i]
+
+
+@kernel
 def _patch_distances(
     image: Float32[np.ndarray, "z y x"],
     shifts: Int64[np.ndarray, "6 3"],
@@ -65,68 +103,38 @@ def _patch_distances(
     stop: int,
 ) -> None:
     """Box means of squared differences of the image and its shifted selves, for slices ``start`` to ``stop``."""
-    nz, ny, nx = image.shape
+    ny, nx = image.shape[1:]
     width = 2 * radius + 1
     scale = np.float32(1.0 / width**3)
     squares = np.empty((width, ny, nx + 2 * radius), dtype=np.float32)
-    column = np.empty((ny + 2 * radius, nx + 2 * radius), dtype=np.float32)
+    columns = np.empty((ny + 2 * radius, nx + 2 * radius), dtype=np.float32)
     row = np.empty(nx + 2 * radius, dtype=np.float32)
     for m in range(shifts.shape[0]):
-        dz, dy, dx = shifts[m, 0], shifts[m, 1], shifts[m, 2]
         filled = start - radius
         for z in range(start, stop):
+            # A ring holds the slices of the box, so that each is made once.
             while filled <= z + radius:
-                zz = min(max(filled, 0), nz - 1)
-                z2 = min(max(zz + dz, 0), nz - 1)
-                slot = filled % width
-                for y in range(ny):
-                    y2 = min(max(y + dy, 0), ny - 1)
-                    first = max(0, -dx)
-                    last = min(nx, nx - dx)
-                    for x in range(first):
-                        d = image[zz, y, x] - image[z2, y2, 0]
-                        squares[slot, y, x + radius] = d * d
-                    here = image[zz, y, first:last]
-                    there = image[z2, y2, first + dx : last + dx]
-                    target = squares[slot, y, first + radius : last + radius]
-                    for x in range(last - first):
-                        d = here[x] - there[x]
-                        target[x] = d * d
-                    for x in range(last, nx):
-                        d = image[zz, y, x] - image[z2, y2, nx - 1]
-                        squares[slot, y, x + radius] = d * d
-                    for x in range(radius):
-                        squares[slot, y, x] = squares[slot, y, radius]
-                        squares[slot, y, nx + radius + x] = squares[slot, y, nx + radius - 1]
+                _squares(image, filled, shifts[m], radius, squares[filled % width])
                 filled += 1
             for y in range(ny):
-                total = column[y + radius]
-                total[:] = squares[0, y]
+                columns[y + radius] = squares[0, y]
                 for k in range(1, width):
-                    more = squares[k, y]
-                    for x in range(nx + 2 * radius):
-                        total[x] += more[x]
+                    _add(columns[y + radius], squares[k, y])
             for k in range(radius):
-                column[k] = column[radius]
-                column[ny + radius + k] = column[ny + radius - 1]
+                columns[k] = columns[radius]
+                columns[ny + radius + k] = columns[ny + radius - 1]
             for y in range(ny):
-                row[:] = column[y]
+                row[:] = columns[y]
                 for k in range(1, width):
-                    more = column[y + k]
-                    for x in range(nx + 2 * radius):
-                        row[x] += more[x]
+                    _add(row, columns[y + k])
                 target = out[m, z, y, pad : pad + nx]
-                for x in range(nx):
-                    target[x] = row[x]
+                target[:] = row[:nx]
                 for k in range(1, width):
-                    part = row[k : k + nx]
-                    for x in range(nx):
-                        target[x] += part[x]
+                    _add(target, row[k : k + nx])
                 for x in range(nx):
                     target[x] *= scale
-                for x in range(pad):
-                    out[m, z, y, x] = target[0]
-                    out[m, z, y, pad + nx + x] = target[nx - 1]
+                out[m, z, y, :pad] = target[0]
+                out[m, z, y, pad + nx :] = target[nx - 1]
 
 
 @kernel

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int16
+from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from livercascade.align.coverage import averaged, extended
-from livercascade.align.kernel import Workers, kernel
+from livercascade.align.kernel import Workers
+from livercascade.align.sampling import image_on_grid
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 
@@ -60,7 +61,7 @@ def on_working_grid(
     source = averaged(extended(volume), grid)
     index = np.linalg.inv(volume.grid.affine) @ grid.affine
     out = np.empty(grid.shape, dtype=np.float32)
-    workers.ranges(lambda a, b: _resample(source, index, out, a, b), grid.shape[0])
+    workers.ranges(lambda a, b: image_on_grid(source, index, out, a, b), grid.shape[0])
     sigma = smooth_mm / grid.spacing[0]
     return np.asarray(ndimage.gaussian_filter(out, sigma, mode="nearest", truncate=3.0))
 
@@ -101,33 +102,3 @@ def _cut(grid: Grid, window: tuple[slice, slice]) -> Grid:
     step = grid.spacing[0]
     origin = (grid.origin[0] + columns.start * step, grid.origin[1] + rows.start * step, grid.origin[2])
     return Grid.axial((grid.shape[0], rows.stop - rows.start, columns.stop - columns.start), grid.spacing, origin)
-
-
-@kernel
-def _resample(
-    hu: Int16[np.ndarray, "a b c"],
-    index: Float64[np.ndarray, "4 4"],
-    out: Float32[np.ndarray, "z y x"],
-    start: int,
-    stop: int,
-) -> None:
-    """Slices ``start`` to ``stop`` of an image on another grid, linear, the border repeated."""
-    na, nb, nc = hu.shape
-    for z in range(start, stop):
-        for y in range(out.shape[1]):
-            for x in range(out.shape[2]):
-                a = index[0, 0] * z + index[0, 1] * y + index[0, 2] * x + index[0, 3]
-                b = index[1, 0] * z + index[1, 1] * y + index[1, 2] * x + index[1, 3]
-                c = index[2, 0] * z + index[2, 1] * y + index[2, 2] * x + index[2, 3]
-                a, b, c = min(max(a, 0.0), na - 1.0), min(max(b, 0.0), nb - 1.0), min(max(c, 0.0), nc - 1.0)
-                a0, b0, c0 = min(int(a), max(na - 2, 0)), min(int(b), max(nb - 2, 0)), min(int(c), max(nc - 2, 0))
-                a1, b1, c1 = min(a0 + 1, na - 1), min(b0 + 1, nb - 1), min(c0 + 1, nc - 1)
-                fa, fb, fc = np.float32(a - a0), np.float32(b - b0), np.float32(c - c0)
-                ga, gb, gc = np.float32(1) - fa, np.float32(1) - fb, np.float32(1) - fc
-                near = (hu[a0, b0, c0] * gc + hu[a0, b0, c1] * fc) * gb + (
-                    hu[a0, b1, c0] * gc + hu[a0, b1, c1] * fc
-                ) * fb
-                far = (hu[a1, b0, c0] * gc + hu[a1, b0, c1] * fc) * gb + (
-                    hu[a1, b1, c0] * gc + hu[a1, b1, c1] * fc
-                ) * fb
-                out[z, y, x] = near * ga + far * fa

@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from livercascade.data.labels import LAST_LESION, NUM_CLASSES, PHASES, Organ, label_name
+from livercascade.data.labels import LAST_LESION, NUM_CLASSES, PHASES, Organ, Phase, label_name
 
 if TYPE_CHECKING:
     from livercascade.virtual.patient import VirtualPatient
@@ -39,7 +39,7 @@ def draw_preview(patient: VirtualPatient) -> bytes:
     dz, dy, dx = patient.grid.spacing
     for phase, plot, below in zip((*PHASES, None), plots[0], plots[1], strict=True):
         shown = patient.labels if phase is None else patient.hu[phase]
-        _show(plot, shown[row], dy / dx, "true labels" if phase is None else phase.title)
+        _show(plot, shown[row], dy / dx, "true labels" if phase is None else _phase_title(patient, phase))
         _show(below, shown[::-1, column], dz / dx, "")
     _legend(figure, np.union1d(patient.labels[row], patient.labels[:, column]))
     figure.suptitle(_title(patient), color=_INK, fontsize=13, x=0.012, ha="left")
@@ -48,6 +48,13 @@ def draw_preview(patient: VirtualPatient) -> bytes:
     # A fixed tag: the same patient gives the same bytes.
     figure.savefig(stream, format="png", facecolor=_PAPER, metadata={"Software": "livercascade"})
     return stream.getvalue()
+
+
+def _phase_title(patient: VirtualPatient, phase: Phase) -> str:
+    breath = patient.breaths.get(phase)
+    if breath is None:
+        return phase.title
+    return f"{phase.title}, dome {abs(breath.dome_mm):.0f} mm {'higher' if breath.dome_mm > 0 else 'lower'}"
 
 
 def _fullest(labels: UInt8[np.ndarray, "z y x"], axis: int) -> int:

@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from align_phantom import pair
+from livercascade.align.field_file import read_field
+from livercascade.align.record import AlignRecord
+from livercascade.cli.main import app
+from livercascade.io.case_folder import verify
+from livercascade.io.nifti import read_nifti, write_nifti
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    for volume in pair():
+        write_nifti(folder / f"{volume.phase.value.lower()}.nii.gz", volume.hu, volume.grid)
+    return folder
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["align", *map(str, words)])
+
+
+def test_writes_moved_valid_field_and_record(files, tmp_path):
+    out = tmp_path / "aligned"
+    done = run(files / "vp.nii.gz", files / "ap.nii.gz", "--out", out, "--threads", "1")
+    assert done.exit_code == 0, done.output
+    assert verify(out) and "mutual information" in done.output
+    fixed, moving = pair()
+    field = read_field(out / "field.nii.gz")
+    moved, grid = read_nifti(out / "moved.nii.gz")
+    again, valid = field.warp(moving)
+    assert np.array_equal(again, moved) and grid.matches(fixed.grid)
+    assert (out / "valid.nii.gz").is_file() and valid.mean() > 0.8
+    record = AlignRecord.model_validate_json((out / "align.json").read_bytes())
+    assert record.fixed.phase == "VP" and record.moving.phase == "AP" and record.folded == 0
+    assert record.jacobian["min"] > 0 and record.displacement_mm["max"] < 20
+    assert record.mutual_information["after"] > 1.2 * record.mutual_information["before"]
+    assert json.loads((out / "align.json").read_text())["settings"]["threads"] == 1
+
+
+def test_refusals_are_one_line_and_leave_nothing(files, tmp_path):
+    absent = run(files / "vp.nii.gz", files / "none.nii.gz", "--out", tmp_path / "a")
+    assert absent.exit_code == 1 and "FILE_MISSING" in absent.output and not (tmp_path / "a").exists()
+    several = run(files / "vp.nii.gz", files, "--out", tmp_path / "b")
+    assert several.exit_code == 2 and "WRONG_USE" in several.output and not (tmp_path / "b").exists()
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    taken = run(files / "vp.nii.gz", files / "ap.nii.gz", "--out", tmp_path / "c")
+    assert taken.exit_code == 1 and "OUT_TAKEN" in taken.output
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["notes.txt"]
+
+
+def test_help_has_an_example():
+    assert "Example: livercascade align" in run("--help").output.replace("\n", " ")
