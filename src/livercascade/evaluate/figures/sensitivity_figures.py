@@ -53,7 +53,7 @@ def sensitivity_figure(loaded: LoadedCase, *, virtual: bool) -> Picture:
     panels[5].axis("off")
     panels[5].legend(handles=type_marks(types_in(*masks), truth=True), loc="upper left", fontsize=7.5,
                      frameon=False, labelcolor=INK)  # fmt: skip
-    figure.tight_layout(rect=(0, 0, 1, 0.95), w_pad=0.6, h_pad=0.8)
+    figure.subplots_adjust(left=0.015, right=0.985, top=0.9, bottom=0.02, wspace=0.05, hspace=0.12)
     bar = figure.colorbar(shown, cax=panels[5].inset_axes((0.04, 0.22, 0.8, 0.05)), orientation="horizontal")
     bar.ax.tick_params(labelsize=6.5)
     bar.ax.set_title("lesion probability (2)", loc="left", fontsize=7.5, color=INK, pad=4)
@@ -76,7 +76,7 @@ def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z 
     """
     evidence = loaded.evidence
     plane = changed_plane(loaded)
-    figure = sheet(5.9, width=5.8)
+    figure = sheet(6.0, width=5.8)
     panels = figure.subplots(2, 2).ravel()
     image, truth = plane.cut(loaded.scan.hu[loaded.phase]), plane.cut(lesions_of(loaded))
     masks = [truth, *(plane.cut(evidence.typed_map(f)) for f in (evidence.low_factor, evidence.high_factor))]
@@ -97,7 +97,7 @@ def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z 
     _finish(panels[0])
     figure.legend(handles=type_marks(types_in(*masks), truth=True), loc="lower center", ncols=7, fontsize=7.5,
                   frameon=False, labelcolor=INK)  # fmt: skip
-    figure.tight_layout(rect=(0, 0.05, 1, 0.96), w_pad=0.6, h_pad=0.8)
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.925, bottom=0.065, wspace=0.05, hspace=0.1)
     words = Words(
         "figure_07_case",
         f"Fig. 7: masks of different lesion sensitivities, {loaded.case_id}",
