@@ -49,8 +49,8 @@ _Figure = Callable[[LesionFigures], Float[np.ndarray, "*batch"]]
 _LESION_FIGURES: dict[str, _Figure] = {
     "recall": lambda f: f.share(Proportion.RECALL)[..., ROWS.index("All")],
     "precision": lambda f: f.share(Proportion.PRECISION)[..., ROWS.index("All")],
-    "recall, Malign": lambda f: f.share(Proportion.RECALL)[..., ROWS.index("Malign")],
-    "precision corrected, Malign": lambda f: f.share(Proportion.PRECISION_CORRECTED)[..., ROWS.index("Malign")],
+    "Malign recall": lambda f: f.share(Proportion.RECALL)[..., ROWS.index("Malign")],
+    "Malign precision, corrected": lambda f: f.share(Proportion.PRECISION_CORRECTED)[..., ROWS.index("Malign")],
 }
 FALSE_POSITIVES = "false positives per case"
 

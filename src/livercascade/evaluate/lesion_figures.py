@@ -101,7 +101,7 @@ class LesionFigures:
         return ratio(2 * self.tp, 2 * self.tp + self.fn + self.fl + self.fp + self.fl_pred)
 
 
-def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
+def ratio(part: ArrayLike | float, whole: ArrayLike | float) -> np.ndarray:
     """Quotient, NaN where the divisor is 0.
 
     >>> ratio(np.array([1, 0]), np.array([4, 0])).tolist()

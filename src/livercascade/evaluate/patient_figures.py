@@ -105,10 +105,7 @@ class PatientFigures:
 
     def predictive_values(self, prevalence: float) -> tuple[Share, Share]:
         """Positive and negative predictive value where this share of the patients is malignant (Bayes)."""
-        sensitivity, specificity = self.sensitivity, self.specificity
-        hit, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-        missed, right = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
-        return ratio(hit, hit + false), ratio(right, right + missed)
+        return predictive_values(self.sensitivity, self.specificity, prevalence)
 
     @property
     def distribution(self) -> Int[np.ndarray, "*batch 3 4"]:
@@ -116,3 +113,12 @@ class PatientFigures:
         by_true = np.stack([self.table[..., _OF_GROUP[g], :].sum(axis=-2) for g in GROUPS], axis=-2)
         columns = [by_true[..., :UNCERTAIN][..., _OF_GROUP[g]].sum(axis=-1) for g in GROUPS]
         return np.stack([*columns, by_true[..., UNCERTAIN]], axis=-1)
+
+
+def predictive_values(
+    sensitivity: Share | float, specificity: Share | float, prevalence: float
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """Positive and negative predictive value by Bayes; NaN where nobody would be called so."""
+    hit, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    missed, right = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
+    return ratio(hit, hit + false), ratio(right, right + missed)

@@ -9,7 +9,7 @@ import numpy as np
 from livercascade.evaluate.answers import Answers
 from livercascade.evaluate.calibration import calibration
 from livercascade.evaluate.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
-from livercascade.evaluate.patient_figures import PREVALENCES, PatientFigures
+from livercascade.evaluate.patient_figures import PREVALENCES, PatientFigures, predictive_values
 from livercascade.evaluate.roc import delong
 from livercascade.evaluate.tables import (
     CalibrationRecord,
@@ -81,13 +81,21 @@ def _restated(whole: PatientFigures, right: int) -> Restated:
 def _predictive(whole: PatientFigures, drawn: PatientFigures, prevalence: float) -> PredictiveValues:
     ppv, npv = (_value(v) for v in whole.predictive_values(prevalence))
     drawn_ppv, drawn_npv = drawn.predictive_values(prevalence)
-    return PredictiveValues(
-        prevalence=prevalence,
-        ppv=ppv,
-        ppv_interval=_interval(ppv, lambda: drawn_ppv),
-        npv=npv,
-        npv_interval=_interval(npv, lambda: drawn_npv),
-    )
+    ends_ppv, ends_npv = _interval(ppv, lambda: drawn_ppv), _interval(npv, lambda: drawn_npv)
+    sensitivity = wilson(int(whole.true_positive), int(whole.malignant))
+    specificity = wilson(int(whole.true_negative), int(whole.other))
+    if sensitivity and specificity and (_extreme(whole.sensitivity) or _extreme(whole.specificity)):
+        # Resampling never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
+        low, high = zip(sensitivity, specificity, strict=True)
+        ends = [predictive_values(*pair, prevalence) for pair in (low, high)]
+        ends_ppv, ends_npv = (
+            tuple(float(e[k]) for e in ends) if p is not None else None for k, p in ((0, ppv), (1, npv))
+        )
+    return PredictiveValues(prevalence=prevalence, ppv=ppv, ppv_interval=ends_ppv, npv=npv, npv_interval=ends_npv)
+
+
+def _extreme(proportion: object) -> bool:
+    return float(np.asarray(proportion)) in (0.0, 1.0)
 
 
 def _calibration(answers: Answers) -> CalibrationRecord | None:

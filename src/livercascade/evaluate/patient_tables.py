@@ -74,7 +74,8 @@ def predictive_table(tables: Tables) -> PrintedTable:
     return PrintedTable(
         "predictive_values",
         of_cohort("Predictive values by prevalence of malignancy", virtual=tables.virtual),
-        "From sensitivity and specificity by Bayes; percent, 95 % interval (bootstrap over patients).",
+        "From sensitivity and specificity by Bayes; percent, 95 % interval (bootstrap over patients; from the ends of "
+        "Wilson's intervals where either is 0 or 100 %).",
         (
             (Head(""), Head("PPV at prevalence", len(shown)), Head("NPV at prevalence", len(shown))),
             heads("Model", *shown, *shown),
@@ -210,5 +211,5 @@ def _difference(row: ComparisonRow) -> str:
         return f"{scale * value:+.{digits}f}".replace("-", "−")
 
     interval = "" if row.interval is None else f" [{number(row.interval[0])}, {number(row.interval[1])}]"
-    p = "" if row.p_holm is None else f", p {p_value(row.p_holm)}"
+    p = "" if row.p_holm is None else f"\np {p_value(row.p_holm)}"
     return f"{number(row.difference)}{interval}{p}"

@@ -18,7 +18,7 @@ class Row:
     """One row.
 
     Attributes:
-        cells: Text of every column; the first names the row.
+        cells: Text of every column; the first names the row. A newline asks for a second line in the cell.
         ruled: True draws a line above it.
     """
 

@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int16, Shaped, UInt8
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, LesionType, Phase
-from livercascade.evaluate.figures.style import INK
+from livercascade.evaluate.figures.style import INK, WIDTH, sheet
 from livercascade.report.panel import WINDOWS
 from livercascade.report.pictures import TYPE_COLOURS
 from livercascade.report.view import View
@@ -22,6 +23,9 @@ from livercascade.report.view import View
 HALO = (Stroke(linewidth=2.2, foreground="black"), Normal())
 TRUTH_COLOUR = "white"
 _FILL = 0.5
+_GAP, _HEAD, _TOP = 0.09, 0.23, 0.27
+"""Inches between panels, above each, and for the title."""
+Panels = list[list[Axes]]
 Window = tuple[slice, slice]
 """Rows and columns of an axial picture that are shown."""
 
@@ -54,6 +58,11 @@ class Plane:
         """Distance of rows and columns in mm."""
         return self.view.spacing[1], self.view.spacing[2]
 
+    def aspect(self, array: Shaped[np.ndarray, "z y x"]) -> float:
+        """Height of the shown part over its width, in mm."""
+        rows, columns = self.cut(array).shape
+        return rows * self.pixel[0] / (columns * self.pixel[1])
+
     def around(self, region: Bool[np.ndarray, "z y x"], *, margin_mm: float, least_mm: float = 0.0) -> Plane:
         """The same slice, cut to the box of ``region`` in all slices with a margin, at least ``least_mm`` wide."""
         seen = self.view.axial(region).any(axis=0)
@@ -66,6 +75,39 @@ class Plane:
             half = max((hit[-1] - hit[0]) / 2 + margin_mm / step, least_mm / 2 / step)
             parts.append(slice(max(0, int(middle - half)), min(size, int(np.ceil(middle + half)) + 1)))
         return Plane(self.view, self.index, (parts[0], parts[1]))
+
+
+def panels(
+    rows: int, columns: int, aspect: float, *, width: float = WIDTH, below: float = 0.0
+) -> tuple[Figure, Panels]:
+    """A figure of equal panels with a heading each, as high as they need; and its axes, row by row.
+
+    Args:
+        rows: Panels down.
+        columns: Panels across.
+        aspect: Height of a panel over its width.
+        width: Of the figure in inches.
+        below: Room left below for a legend, in inches.
+    """
+    across = (width - _GAP * (columns + 1)) / columns
+    down = across * aspect
+    height = _TOP + rows * (_HEAD + down) + below + _GAP
+    figure = sheet(height, width=width)
+    grid = [
+        [
+            figure.add_axes(
+                (
+                    (_GAP + column * (across + _GAP)) / width,
+                    (height - _TOP - (row + 1) * (_HEAD + down)) / height,
+                    across / width,
+                    down / height,
+                )
+            )
+            for column in range(columns)
+        ]
+        for row in range(rows)
+    ]
+    return figure, grid
 
 
 def largest_slice(region: Bool[np.ndarray, "z y x"], grid: Grid) -> int:

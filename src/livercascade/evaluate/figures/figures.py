@@ -185,8 +185,10 @@ class _Scenes:
             return
         loaded = self._load(change.case, names)
         if loaded is not None:
-            self.draft.drawn.append(sensitivity_figure(loaded, virtual=self.draft.virtual))
-            self.draft.drawn.append(case_figure(loaded, virtual=self.draft.virtual, crop=self._crop(change.case)))
+            self.draft.drawn.append(sensitivity_figure(loaded, change, virtual=self.draft.virtual))
+            self.draft.drawn.append(
+                case_figure(loaded, change, virtual=self.draft.virtual, crop=self._crop(change.case))
+            )
 
     def patches(self) -> None:
         """Fig. 4, 5, 8, 9, 12."""

@@ -125,7 +125,7 @@ def patch_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
         heading(axes, f"{phase.value}, {phase.title}")
     sides(figure.axes[0])
     scale_bar(figure.axes[0])
-    figure.tight_layout(rect=(0, 0, 1, 0.93), w_pad=0.4)
+    figure.subplots_adjust(left=0.015, right=0.985, top=0.84, bottom=0.02, wspace=0.04)
     words = Words(
         "figure_08_patch",
         f"Fig. 8: patch of 16 x 128 x 128 voxels, {made.loaded.case_id}",

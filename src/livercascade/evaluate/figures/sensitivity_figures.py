@@ -13,6 +13,7 @@ from livercascade.evaluate.figures.axial import (
     largest_slice,
     outline,
     paint,
+    panels,
     scale_bar,
     show_ct,
     show_map,
@@ -20,64 +21,66 @@ from livercascade.evaluate.figures.axial import (
     type_marks,
     types_in,
 )
+from livercascade.evaluate.figures.choose import Change
 from livercascade.evaluate.figures.loaded import LoadedCase
-from livercascade.evaluate.figures.style import INK, Words, picture, sheet
+from livercascade.evaluate.figures.style import INK, Words, picture
 from livercascade.evaluate.picture import Picture
 
 _MARGIN_MM = 12.0
 
 
-def sensitivity_figure(loaded: LoadedCase, *, virtual: bool) -> Picture:
+def sensitivity_figure(loaded: LoadedCase, change: Change, *, virtual: bool) -> Picture:
     """CT, lesion probability, and the masks at low, normal and high sensitivity (paper, Fig. 3)."""
     evidence = loaded.evidence
     low, normal, high = min(evidence.factors), evidence.low_factor, evidence.high_factor
     plane = changed_plane(loaded)
-    figure = sheet(5.0)
-    panels = figure.subplots(2, 3).ravel()
     image = plane.cut(loaded.scan.hu[loaded.phase])
+    figure, grid = panels(2, 3, plane.aspect(loaded.truth))
+    first, second, *masked, last = (axes for row in grid for axes in row)
     truth = plane.cut(lesions_of(loaded))
-    show_ct(panels[0], image, plane, loaded.phase)
-    heading(panels[0], f"(1) CT, {loaded.phase.title} phase")
-    shown = show_map(panels[1], plane.cut(probability(loaded)), plane)
-    outline(panels[1], truth > 0, plane, width=0.8)
-    heading(panels[1], "(2) lesion probability")
+    show_ct(first, image, plane, loaded.phase)
+    heading(first, f"(1) CT, {loaded.phase.title} phase")
+    shown = show_map(second, plane.cut(probability(loaded)), plane)
+    outline(second, truth > 0, plane, width=0.8)
+    heading(second, "(2) lesion probability")
     masks = [plane.cut(evidence.typed_map(f)) for f in (low, normal, high)]
-    for axes, mask, factor, word in zip(
-        panels[2:5], masks, (low, normal, high), ("low", "normal", "high"), strict=True
-    ):
+    named = zip(masked, masks, (low, normal, high), ("low", "normal", "high"), strict=True)
+    for number, (axes, mask, factor, word) in enumerate(named, start=3):
         show_ct(axes, image, plane, loaded.phase)
         paint(axes, mask, plane)
         outline(axes, truth > 0, plane, width=0.8)
-        heading(axes, f"({3 + (low, normal, high).index(factor)}) {word} sensitivity, f = {factor:g}")
-    _finish(panels[0])
-    panels[5].axis("off")
-    panels[5].legend(handles=type_marks(types_in(*masks), truth=True), loc="upper left", fontsize=7.5,
-                     frameon=False, labelcolor=INK)  # fmt: skip
-    figure.tight_layout(rect=(0, 0, 1, 0.95), w_pad=0.6, h_pad=0.8)
-    bar = figure.colorbar(shown, cax=panels[5].inset_axes((0.04, 0.22, 0.8, 0.05)), orientation="horizontal")
+        heading(axes, f"({number}) {word} sensitivity, f = {factor:g}")
+    _finish(first)
+    last.axis("off")
+    last.legend(handles=type_marks(types_in(*masks), truth=True), loc="upper left", fontsize=7.5, frameon=False,
+                labelcolor=INK)  # fmt: skip
+    bar = figure.colorbar(shown, cax=last.inset_axes((0.04, 0.2, 0.8, 0.05)), orientation="horizontal")
     bar.ax.tick_params(labelsize=6.5)
     bar.ax.set_title("lesion probability (2)", loc="left", fontsize=7.5, color=INK, pad=4)
     words = Words(
         "figure_03_sensitivity",
         f"Fig. 3: lesion probability and masks of varied sensitivity, {loaded.case_id}",
         "Probability of the best lesion type against the best other label, 1 / (1 + exp(margin)), inside the liver. "
-        f"Of all cases, in this one f = {high:g} finds most true lesions that f = {normal:g} misses.",
+        f"{_why(change)}",
     )
     return picture(figure, words, virtual=virtual)
 
 
-def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None) -> Picture:
+def case_figure(
+    loaded: LoadedCase, change: Change, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None
+) -> Picture:
     """CT, truth, and the masks of Base and High (paper, Fig. 7).
 
     Args:
         loaded: The case.
+        change: Why it was chosen.
         virtual: True if the patient is virtual.
         crop: Where the patch of Fig. 8 lies, drawn as a dashed box; None if it is of another case.
     """
     evidence = loaded.evidence
     plane = changed_plane(loaded)
-    figure = sheet(5.9, width=5.8)
-    panels = figure.subplots(2, 2).ravel()
+    figure, grid = panels(2, 2, plane.aspect(loaded.truth), width=6.0, below=0.3)
+    four = [axes for row in grid for axes in row]
     image, truth = plane.cut(loaded.scan.hu[loaded.phase]), plane.cut(lesions_of(loaded))
     masks = [truth, *(plane.cut(evidence.typed_map(f)) for f in (evidence.low_factor, evidence.high_factor))]
     names = (
@@ -86,22 +89,21 @@ def case_figure(loaded: LoadedCase, *, virtual: bool, crop: Bool[np.ndarray, "z 
         f"(C) f = {evidence.low_factor:g} (Base)",
         f"(D) f = {evidence.high_factor:g} (High)",
     )
-    for axes, mask, name in zip(panels, (None, *masks), names, strict=True):
+    for axes, mask, name in zip(four, (None, *masks), names, strict=True):
         show_ct(axes, image, plane, loaded.phase)
         heading(axes, name)
         if mask is not None:
             paint(axes, mask, plane)
             outline(axes, truth > 0, plane, width=0.8)
     if crop is not None:
-        outline(panels[0], plane.cut(crop), plane, colour="#f2e33a", dashed=True)
-    _finish(panels[0])
+        outline(four[0], plane.cut(crop), plane, colour="#f2e33a", dashed=True)
+    _finish(four[0])
     figure.legend(handles=type_marks(types_in(*masks), truth=True), loc="lower center", ncols=7, fontsize=7.5,
                   frameon=False, labelcolor=INK)  # fmt: skip
-    figure.tight_layout(rect=(0, 0.05, 1, 0.96), w_pad=0.6, h_pad=0.8)
     words = Words(
         "figure_07_case",
         f"Fig. 7: masks of different lesion sensitivities, {loaded.case_id}",
-        "Slice with most lesion that only the higher sensitivity finds."
+        f"The slice with most lesion that only the higher sensitivity finds. {_why(change)}"
         + ("" if crop is None else " Yellow box: the patch of Fig. 8."),
     )
     return picture(figure, words, virtual=virtual)
@@ -130,6 +132,13 @@ def probability(loaded: LoadedCase) -> Float32[np.ndarray, "z y x"]:
     margin = np.clip(loaded.evidence.sensitivity.margin, -50, 50)
     out[loaded.evidence.box] = np.where(loaded.evidence.liver, 1 / (1 + np.exp(margin)), 0)
     return out
+
+
+def _why(change: Change) -> str:
+    """Why this case is shown."""
+    if change.gained:
+        return f"High touches {change.gained} true lesions that Base misses, more than in any other case."
+    return f"No case gains a true lesion; here High has most new proposals ({change.proposals} more than Base)."
 
 
 def _finish(first: Axes) -> None:

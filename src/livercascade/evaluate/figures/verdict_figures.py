@@ -69,7 +69,7 @@ def relabelled_phases_figure(
     for axes in row:
         outline(axes, truth.cut(lesions_of(loaded)) > 0, truth, width=0.8)
     scale_bar(row[0])
-    figure.tight_layout(rect=(0, 0, 1, 0.93), w_pad=0.4)
+    figure.subplots_adjust(left=0.015, right=0.985, top=0.84, bottom=0.02, wspace=0.04)
     words = Words(
         "figure_14_relabelled",
         f"Fig. 14: {true_type.title} that UNet^whole called {outcome.lesion.label.title}, {loaded.case_id}",
