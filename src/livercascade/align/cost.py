@@ -13,7 +13,7 @@ from livercascade.align.settings import Level
 def matching_cost(
     fixed: UInt64[np.ndarray, "z y x"], moving: UInt64[np.ndarray, "z y x"], level: Level, workers: Workers
 ) -> Float32[np.ndarray, "b n"]:
-    """Mean differing bits, 0 to 60, per block and displacement, both in order z, y, x.
+    """Mean differing bits, 0 to 60, per block and displacement, both in order z, y, x; 0 for a block without samples.
 
     Args:
         fixed: Descriptors.
@@ -87,4 +87,5 @@ def _costs(
                 for x in range(ends_x[column], ends_x[column + 1]):
                     bits += total[x]
                 samples = (z1 - z0) * (y1 - y0) * (ends_x[column + 1] - ends_x[column])
-                out[row * columns + column, label] = np.float32(bits) / np.float32(samples)
+                # A block at the border may be too thin to hold a sample: its neighbours decide.
+                out[row * columns + column, label] = np.float32(bits) / np.float32(max(samples, 1))
