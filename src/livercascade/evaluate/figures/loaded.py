@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from livercascade.cascade.one_grid import to_one_grid
+from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
@@ -16,8 +17,8 @@ from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.detect.liver import liver_with_content
 from livercascade.evaluate.case import EvaluatedCase, FoundLesion
+from livercascade.evaluate.cohort import read_result
 from livercascade.io.nifti import read_labels
-from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
 from livercascade.reclassify.patches import Patch
 from livercascade.reclassify.reclassify import Reclassification, make_patches
@@ -117,20 +118,15 @@ def load_case(case: EvaluatedCase, side: str) -> LoadedCase:
     Raises:
         CascadeError: The images are not there or cannot be read, or the evidence cannot.
     """
-    evidence = read_evidence(case.found_paths[side])
+    folder = case.found_paths[side]
+    evidence, result = read_evidence(folder), read_result(folder)
     truth, _ = read_labels(case.truth_path, is_ct=False)
-    scan, _ = to_scan(read_study(case.truth_path.parent))
-    # The cascade may have been given fewer phases than lie beside the truth.
-    seen = phases_seen(case.found_paths[side])
-    hu = {phase: scan.hu[phase] for phase in scan.phases if phase in seen}
-    return LoadedCase(case.case_id, Scan(scan.grid, hu, scan.reference, scan.valid), truth, evidence)
-
-
-def phases_seen(folder: Path) -> tuple[Phase, ...]:
-    """Phases that the result of a case folder rests on."""
-    from livercascade.evaluate.cohort import read_result
-
-    return tuple(record.phase for record in read_result(folder).inputs)
+    # The cascade may have been given fewer phases than lie beside the truth; it aligned those by the same settings.
+    seen = {record.phase for record in result.inputs}
+    study = read_study(case.truth_path.parent)
+    study = replace(study, volumes=tuple(volume for volume in study.volumes if volume.phase in seen))
+    scan = to_one_grid(study, CascadeSettings.model_validate(result.provenance.settings)).scan
+    return LoadedCase(case.case_id, scan, truth, evidence)
 
 
 def patches_of(loaded: LoadedCase, number: int, networks: Networks | None) -> ProposalPatches:
