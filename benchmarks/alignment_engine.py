@@ -27,7 +27,7 @@ def ours(fixed: Path, moving: Path, field: Path) -> None:
 
 
 def simpleitk(fixed: Path, moving: Path, field: Path) -> None:
-    """SimpleITK with Mattes mutual information: affine, then B-splines, up to 30 steps of LBFGSB at each of two resolutions."""
+    """SimpleITK with Mattes mutual information: affine, then B-splines, up to 30 LBFGSB steps per resolution."""
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -64,6 +64,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Folder for one JSON per case; finished cases are kept.")] = None,
     matrix: Annotated[int, typer.Option(help="Pixels along each side of a slice.")] = 256,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    whole: Annotated[Path | None, typer.Option(help="Model folder of UNet^whole; bundled if absent.")] = None,
+    patch: Annotated[Path | None, typer.Option(help="Model folder of UNet^patch; bundled if absent.")] = None,
     motion: Annotated[
         bool, typer.Option("--motion", help="Patients that breathed, with and without alignment.")
     ] = False,
@@ -77,7 +79,9 @@ def main(
         for _ in range(cases - len(todo)):
             advance()
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done in as_completed([pool.submit(one_patient, s, matrix, out, settings) for s in todo]):
+            for done in as_completed(
+                [pool.submit(one_patient, s, matrix, out, settings, (whole, patch)) for s in todo]
+            ):
                 done.result()
                 advance()
     rows = [json.loads((out / f"{s}.json").read_text()) for s in range(seed, seed + cases)]
@@ -86,7 +90,9 @@ def main(
     )
 
 
-def one_patient(seed: int, matrix: int, out: Path, settings: dict[str, Setting]) -> None:
+def one_patient(
+    seed: int, matrix: int, out: Path, settings: dict[str, Setting], models: tuple[Path | None, Path | None]
+) -> None:
     """Measure one patient in all settings and note the figures."""
     torch.set_num_threads(1)
     made = {
@@ -95,7 +101,7 @@ def one_patient(seed: int, matrix: int, out: Path, settings: dict[str, Setting])
     row: dict[str, Any] = {"seed": seed}
     for name, setting in settings.items():
         patient = made[setting.motion]
-        cascade = load_cascade("auto", None, None, CascadeSettings(align=setting.align, alignment=ONE_THREAD))
+        cascade = load_cascade("auto", *models, CascadeSettings(align=setting.align, alignment=ONE_THREAD))
         row["malignant"] = patient.patient_class.malignant
         try:
             placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)
