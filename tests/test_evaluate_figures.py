@@ -15,6 +15,8 @@ from PIL import Image
 from torch import nn
 
 from evidence_case import CONFIRMED, GRID, MODELS, TWO, blob, evidence_of, sensitivity_of
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
 from livercascade.detect.match import Pair
@@ -39,7 +41,7 @@ from livercascade.reclassify.working_grid import to_working_grid
 from livercascade.report.candidate import CandidateStatus
 from livercascade.report.evidence import Evidence
 from livercascade.report.evidence_file import EVIDENCE, write_evidence
-from livercascade.report.result import OutputKind, OutputRecord, Verdict
+from livercascade.report.result import CaseResult, OutputKind, OutputRecord, Verdict
 from livercascade.report.view import View
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
@@ -130,8 +132,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     outputs = [OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)]
     verdict = Verdict.of(PatientClass.ICC, PatientClass.ICC)
     result = make_result(*make_case(), case_id="case-1", outputs=outputs, lesions=(), verdict=verdict)
-    (found / "result.json").write_text(result.to_json())
+    (found / "result.json").write_text(analysed_with(CascadeSettings(align=False).model_dump(mode="json"), result))
     return root / "truth", root / "found"
+
+
+def analysed_with(settings: dict[str, object], result: CaseResult) -> str:
+    """The result as JSON with other settings."""
+    made = result.provenance.model_copy(update={"settings": settings})
+    return result.model_copy(update={"provenance": made}).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +221,17 @@ def test_images_that_were_not_analysed_are_refused(folders: tuple[Path, Path], e
     assert [int(p.lesion.sum()) for p in patches.patches] == tally.sizes.tolist()
     moved = replace(loaded, evidence=replace(loaded.evidence, seed=7))
     assert patches_of(moved, 0, None).patches[0].start != patches.patches[0].start
+
+
+def test_a_result_of_another_version_is_refused(folders: tuple[Path, Path], evaluation: Evaluation) -> None:
+    place = folders[1] / "case-1" / "result.json"
+    before = place.read_text()
+    try:
+        place.write_text(analysed_with({"factor": 4}, CaseResult.model_validate_json(before)))
+        with pytest.raises(InputError, match="OTHER_VERSION"):
+            load_case(evaluation.cases[0], "found")
+    finally:
+        place.write_text(before)
 
 
 def test_slices_are_shown_from_the_front_with_the_right_side_on_the_left() -> None:

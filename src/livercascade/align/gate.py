@@ -47,8 +47,8 @@ class GateSettings(BaseModel):
     Attributes:
         min_gain: Mutual information after over before. An alignment that loses similarity has made things worse; the
             slack is the little that interpolation may change in a pair that was aligned before.
-        min_body_overlap: Dice of all tissue but gas, after. Well aligned phases differ by gas in the bowel alone; another
-            patient or a field that slipped by a vertebra lies well below.
+        min_body_overlap: Dice of all tissue but gas, after. Well aligned phases differ by gas in the bowel alone;
+            another patient or a field that slipped by a vertebra lies well below.
         min_liver_overlap: Dice of the liver, after, where masks of both phases are at hand. Groups that align livers
             by affine and B-spline transforms use 0.80 and reach 0.94 to 0.97.
         max_folded: Share of voxels where the field folds: tissue cannot.

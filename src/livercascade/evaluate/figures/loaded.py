@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+from pydantic import ValidationError
 
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.data.errors import CascadeError
+from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.lesion import Lesion, LesionSet
@@ -25,6 +26,7 @@ from livercascade.reclassify.reclassify import Reclassification, make_patches
 from livercascade.reclassify.working_grid import WorkingScan, to_working_grid
 from livercascade.report.evidence import Evidence
 from livercascade.report.evidence_file import read_evidence
+from livercascade.report.result import CaseResult
 from livercascade.segment.model import Model
 
 _SAME_MM = 1e-3
@@ -116,7 +118,8 @@ def load_case(case: EvaluatedCase, side: str) -> LoadedCase:
     """Images and truth from the truth's folder, evidence from the found side.
 
     Raises:
-        CascadeError: The images are not there or cannot be read, or the evidence cannot.
+        CascadeError: The images are not there or cannot be read, or the evidence cannot; or another version made the
+            result (``OTHER_VERSION``).
     """
     folder = case.found_paths[side]
     evidence, result = read_evidence(folder), read_result(folder)
@@ -125,8 +128,15 @@ def load_case(case: EvaluatedCase, side: str) -> LoadedCase:
     seen = {record.phase for record in result.inputs}
     study = read_study(case.truth_path.parent)
     study = replace(study, volumes=tuple(volume for volume in study.volumes if volume.phase in seen))
-    scan = to_one_grid(study, CascadeSettings.model_validate(result.provenance.settings)).scan
-    return LoadedCase(case.case_id, scan, truth, evidence)
+    return LoadedCase(case.case_id, to_one_grid(study, _settings(result)).scan, truth, evidence)
+
+
+def _settings(result: CaseResult) -> CascadeSettings:
+    try:
+        return CascadeSettings.model_validate(result.provenance.settings)
+    except ValidationError as error:
+        message = f"case {result.case_id}: its settings are those of livercascade {result.provenance.version}."
+        raise InputError("OTHER_VERSION", message, "Run predict --evidence again.", stage="evaluate") from error
 
 
 def patches_of(loaded: LoadedCase, number: int, networks: Networks | None) -> ProposalPatches:
