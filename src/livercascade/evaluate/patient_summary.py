@@ -86,11 +86,10 @@ def _predictive(whole: PatientFigures, drawn: PatientFigures, prevalence: float)
     specificity = wilson(int(whole.true_negative), int(whole.other))
     if sensitivity and specificity and (_extreme(whole.sensitivity) or _extreme(whole.specificity)):
         # Resampling never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
-        low, high = zip(sensitivity, specificity, strict=True)
-        ends = [predictive_values(*pair, prevalence) for pair in (low, high)]
-        ends_ppv, ends_npv = (
-            tuple(float(e[k]) for e in ends) if p is not None else None for k, p in ((0, ppv), (1, npv))
-        )
+        low = predictive_values(sensitivity[0], specificity[0], prevalence)
+        high = predictive_values(sensitivity[1], specificity[1], prevalence)
+        ends_ppv = None if ppv is None else (float(low[0]), float(high[0]))
+        ends_npv = None if npv is None else (float(low[1]), float(high[1]))
     return PredictiveValues(prevalence=prevalence, ppv=ppv, ppv_interval=ends_ppv, npv=npv, npv_interval=ends_npv)
 
 
