@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from livercascade.cli.errors import told
 from livercascade.cli.progress import steps
-from livercascade.data.errors import CascadeError
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
 
 
@@ -49,10 +49,6 @@ def virtual(
         anatomy_share=anatomy_share,
     )
     made = make_cohort(range(seed, seed + cases), settings, out, workers=workers, preview=preview)
-    try:
-        with steps("virtual patients", cases, quiet=quiet) as advance:
-            for _ in made:
-                advance()
-    except CascadeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from error
+    with told(), steps("virtual patients", cases, quiet=quiet) as advance:
+        for _ in made:
+            advance()
