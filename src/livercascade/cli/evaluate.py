@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -112,10 +113,10 @@ def parse_found(text: str) -> tuple[str | None, Path]:
 def show(tables: Tables, out: Path, console: Console) -> None:
     """The main figures of every model, and where the page lies."""
     title = f"{tables.cases} {'virtual ' if tables.virtual else ''}cases, counting mode paper"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True, overflow="fold")
     for column in ("recall", "rough", "prec.", "Malign", "FP/case", "sens.", "spec.", "decided"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True, overflow="fold")
     for key, model in tables.models.items():
         every, malign, patient = model.lesion.paper.All, model.lesion.paper.Malign, model.patient
         shares = (every.recall, every.recall_rough, every.precision, malign.recall)
