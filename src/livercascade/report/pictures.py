@@ -276,7 +276,8 @@ def sweep_plot(rows: Sequence[SweepRow]) -> Picture:
     draw_title(left, "lesions")
     draw_title(right, "volume (ml)")
     left.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    right.legend(fontsize=7, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.02, 0.99), borderaxespad=0.1)
+    # Volumes only grow with f: the upper left corner is free.
+    right.legend(fontsize=7, frameon=False, ncols=2, loc="upper left", borderaxespad=0.1, columnspacing=1.0)
     ends = (rows[0], rows[-1])
     told = ", ".join(f"f = {row.factor:g}: {row.lesions} lesions, {row.volume_ml:.1f} ml" for row in ends)
     return picture_of(figure, f"Lesions and lesion volume over the sensitivity factor; {told}.")
