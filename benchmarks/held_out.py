@@ -187,7 +187,7 @@ def _rate(key: str, *, malignant: bool) -> Figure:
     def figure(rows: list[dict[str, Any]], setting: str) -> str:
         group = [r for r in rows if r["malignant"] is malignant]
         right = sum(r[setting][key] is malignant for r in group)
-        return f"{right / max(len(group), 1):.3f} ({right}/{len(group)})"
+        return f"{right / len(group):.3f} ({right}/{len(group)})" if group else "–"
 
     return figure
 
