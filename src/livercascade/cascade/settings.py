@@ -23,8 +23,8 @@ class CascadeSettings(BaseModel):
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
-        relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither bundled
-            network types well, and it is not shown that the vote does better than UNet^whole.
+        relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
+            bundled network types well, and it is not shown that the vote does better than UNet^whole.
         overlap: Overlap of neighbouring windows of UNet^whole.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
