@@ -304,8 +304,9 @@ def _provenance(cascade: Cascade, clock: _Clock) -> Provenance:
         models=cascade.models,
         settings=cascade.settings.model_dump(mode="json"),
         settings_sha256=cascade.settings.sha256,
-        packages={name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
-        device=cascade.whole.engine.device + (" bfloat16" if cascade.whole.engine.bf16 else ""),
+        packages={name: version(name) for name in (*_PACKAGES, *cascade.whole.engine.packages)}
+        | {"python": sys.version.split()[0]},
+        device=cascade.whole.engine.name,
         seed=cascade.settings.seed,
         started=clock.began,
         seconds=clock.seconds,

@@ -17,10 +17,17 @@ from livercascade.data.labels import Phase
 from livercascade.models.bundled import bundled
 from livercascade.report.result import CaseResult
 from livercascade.segment.card import ModelKind
-from livercascade.segment.engine import Engine
+from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EngineOption = Annotated[
+    Runtime,
+    typer.Option("--engine", help="What computes the networks: auto is OpenVINO on a processor, torch on a GPU."),
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="fp32 computes in float32 even where the machine has bfloat16, which is faster.")
+]
 WholeOption = Annotated[Path | None, typer.Option("--whole", help="Model folder of UNet^whole; bundled if absent.")]
 PatchOption = Annotated[Path | None, typer.Option("--patch", help="Model folder of UNet^patch; bundled if absent.")]
 SettingsOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with other settings.")]
@@ -41,6 +48,8 @@ def predict_command(
     vp: VpOption = None,
     dp: DpOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = Runtime.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     whole: WholeOption = None,
     patch: PatchOption = None,
     settings: SettingsOption = None,
@@ -61,7 +70,7 @@ def predict_command(
             chosen = chosen.model_copy(update={"evidence": True})
         if no_align:
             chosen = chosen.model_copy(update={"align": False})
-        cascade = load_cascade(device, whole, patch, chosen)
+        cascade = load_cascade(device, whole, patch, chosen, engine=engine, precision=precision)
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)
 
@@ -86,16 +95,25 @@ def demo(
         run(case, out / "result", cascade, quiet=quiet)
 
 
-def load_cascade(device: str, whole: Path | None, patch: Path | None, settings: CascadeSettings) -> Cascade:
+def load_cascade(
+    device: str,
+    whole: Path | None,
+    patch: Path | None,
+    settings: CascadeSettings,
+    *,
+    engine: Runtime = Runtime.AUTO,
+    precision: Precision = Precision.AUTO,
+) -> Cascade:
     """Both networks, bundled unless folders are given.
 
     Raises:
         ModelError: A network is missing, damaged or of another kind.
+        UsageError: ``BAD_ENGINE``: the machine has not what is asked for.
     """
-    engine = Engine.choose(device)
+    chosen = Engine.choose(device, engine, precision)
     return Cascade(
-        Model.load(whole or bundled("whole"), ModelKind.WHOLE, engine),
-        Model.load(patch or bundled("patch"), ModelKind.PATCH, engine),
+        Model.load(whole or bundled("whole"), ModelKind.WHOLE, chosen),
+        Model.load(patch or bundled("patch"), ModelKind.PATCH, chosen),
         settings,
     )
 

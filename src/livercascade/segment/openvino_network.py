@@ -1,0 +1,114 @@
+"""A torch network compiled by OpenVINO for one input size, and kept between runs.
+
+OpenVINO's own ``convert_model`` is not used: it reports to a telemetry server, which software for hospitals must not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import platform
+import warnings
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from livercascade.segment.compiled_files import CompiledFiles
+
+if TYPE_CHECKING:
+    import openvino
+
+_KNOWN = ("torch", "dynamic_network_architectures")
+"""Packages whose versions say, with ``repr`` and weights, what a network computes."""
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class OpenVinoNetwork:
+    """A compiled network for batches whose samples all have one shape.
+
+    Samples go through one at a time: on a processor a batch is no faster and takes more memory.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        self._request = compiled.create_infer_request()
+
+    def __call__(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
+        """Logits of a batch of any length."""
+        samples = np.ascontiguousarray(batch.numpy())
+        parts = [self._request.infer({0: one[None]}, share_inputs=True)[0] for one in samples]
+        return torch.from_numpy(np.concatenate(parts) if len(parts) != 1 else parts[0])
+
+
+def compile_network(
+    network: nn.Module, shape: tuple[int, ...], *, bf16: bool, threads: int, files: CompiledFiles | None = None
+) -> OpenVinoNetwork:
+    """Compiled network for samples of ``shape``, from the user's cache folder if it was compiled before.
+
+    Args:
+        network: In evaluation mode, on the processor; float32 ``[1, *shape]`` to logits.
+        shape: Channels and voxels of a sample.
+        bf16: Compute in bfloat16.
+        threads: Threads of one forward pass.
+        files: Where compiled networks are kept; the user's cache folder by default.
+
+    Raises:
+        Exception: OpenVINO or torch's tracer does not take the network.
+    """
+    import openvino
+
+    core = openvino.Core()
+    config = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # Several processes would pin themselves to the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    files = CompiledFiles.of_user() if files is None else files
+    key = _key(core, network, shape, bf16=bf16)
+    kept = None if key is None else files.read(key)
+    if kept is not None:
+        try:
+            return OpenVinoNetwork(core.import_model(io.BytesIO(kept), "CPU", config))
+        except RuntimeError as error:
+            _log.info("a compiled network in %s cannot be used and is made anew: %s", files.folder, error)
+    compiled = core.compile_model(_convert(network, shape), "CPU", config)
+    if key is not None:
+        files.write(key, compiled.export_model().getvalue())
+    return OpenVinoNetwork(compiled)
+
+
+def _convert(network: nn.Module, shape: tuple[int, ...]) -> openvino.Model:
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    example = torch.zeros((1, *shape))
+    with warnings.catch_warnings(), torch.inference_mode():
+        # torch.jit warns that it is deprecated, and of shapes that become constants, as they should.
+        warnings.simplefilter("ignore")
+        decoder = TorchScriptPythonDecoder(network, example_input=example)
+        frontend: Any = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape({0: [1, *shape]})
+    return model
+
+
+def _key(core: openvino.Core, network: nn.Module, shape: tuple[int, ...], *, bf16: bool) -> str | None:
+    """Hash of all that decides what is compiled; None for a network whose code may change without a new version."""
+    if any(type(part).__module__.split(".")[0] not in _KNOWN for part in network.modules()):
+        return None
+    digest = hashlib.sha256()
+    versions = [version(name) for name in (*_KNOWN, "openvino")]
+    processor = [core.get_property("CPU", p) for p in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    digest.update(repr((versions, platform.machine(), processor, shape, bf16, repr(network))).encode())
+    for name, value in sorted({**dict(network.named_parameters()), **dict(network.named_buffers())}.items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
