@@ -127,6 +127,63 @@ def test_equal_generators_give_equal_verdicts_and_proposals_do_not_disturb_each_
     assert alone.outcomes[0].score == one.outcomes[0].score
 
 
+@pytest.mark.parametrize("batch", [3, 8, 100])
+def test_the_length_of_batches_changes_nothing(batch):
+    volume, proposals = patient(*TWO)
+    chosen, lengths = ReclassifySettings(**FAST), []
+
+    def network(images):
+        lengths.append(len(images))
+        return says(reader)(images)
+
+    one = reclassify(proposals, volume, says(reader), chosen, np.random.default_rng(5))
+    many = reclassify(proposals, volume, network, chosen, np.random.default_rng(5), batch=batch)
+    assert [(o.score, o.shuffled_patches) for o in one.outcomes] == [
+        (o.score, o.shuffled_patches) for o in many.outcomes
+    ]
+    assert lengths == {3: [3, 3, 2], 8: [8], 100: [8]}[batch]
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.sampled_from(ScoreMode),
+    st.floats(0.0, 2.5),
+    st.floats(0.0, 1.0),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+    st.integers(1, 5),
+)
+def test_stopping_when_decided_changes_no_verdict(score, threshold_ml, ratio, seed, confirmed, batch):
+    volume, proposals = patient(*TWO)
+
+    def unsure(images):
+        # Some patches confirm all, others a part; which, follows from their place alone.
+        noise = np.sin((images[:, 0] * np.arange(128)).sum(axis=(1, 2, 3), dtype=float))
+        part = np.random.default_rng(seed).random(images.shape[2:]) < confirmed
+        classes = np.where((images[:, 0] > 0) & (images[:, 0] < 65) & part, np.rint(images[:, 0] / 10), 7)
+        classes[noise > 0.5] = 7
+        return (np.arange(8)[None, :, None, None, None] == classes[:, None]).astype(np.float32)
+
+    def outcomes(stop, batch=1):
+        chosen = ReclassifySettings(
+            score=score, threshold_ml=threshold_ml, ratio=ratio, relabel=False, stop_when_decided=stop
+        )
+        return reclassify(proposals, volume, unsure, chosen, np.random.default_rng(seed), batch=batch).outcomes
+
+    every, few, batched = outcomes(False), outcomes(True), outcomes(True, batch)
+    assert [(o.verdict, o.new_label, o.no_room) for o in every] == [(o.verdict, o.new_label, o.no_room) for o in few]
+    assert [(o.score, o.patches) for o in few] == [(o.score, o.patches) for o in batched]
+    assert all(o.patches == 10 for o in every) and all(1 <= o.patches <= 10 for o in few)
+
+
+def test_a_clear_verdict_needs_few_patches_and_votes_need_all():
+    volume, proposals = patient(*TWO)
+    clear = {"n_original": 5, "n_shuffled": 5, "threshold_ml": 0.01}
+    few = run(volume, proposals, reader, relabel=False, stop_when_decided=True, **clear)
+    assert [o.patches for o in few.outcomes] == [1, 1]
+    assert [o.patches for o in run(volume, proposals, reader, stop_when_decided=True, **clear).outcomes] == [10, 10]
+
+
 def test_ten_patches_half_of_them_shuffled_are_the_default():
     volume, proposals = patient(*TWO)
     patches = make_patches(proposals[0], volume, ReclassifySettings(), np.random.default_rng(0))

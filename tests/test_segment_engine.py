@@ -1,4 +1,4 @@
-"""Engines: OpenVINO and torch give the same lesions; compiled networks are kept safely; torch takes what OpenVINO cannot."""
+"""Engines: OpenVINO gives what torch gives, compiled networks are kept safely, torch runs what OpenVINO cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import tiny_card
 from torch import nn
 
 from livercascade.data.errors import UsageError
@@ -22,6 +21,7 @@ from livercascade.segment.compiled_files import CompiledFiles
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.network import build_network
 from livercascade.segment.openvino_network import compile_network
+from tiny_model import tiny_card
 
 TORCH = Engine("cpu", bf16=False)
 SHAPE = (8, 4, 16, 16)

@@ -106,6 +106,7 @@ class _Sweep:
             self.settings.reclassify,
             np.random.default_rng(seed),
             on_volume=resample_lesions(lesions, self.scan.grid, working.grid),
+            batch=self.patch.engine.batch,
         )
 
     def _note(self, judged: Reclassified) -> tuple[Tally | None, ...]:

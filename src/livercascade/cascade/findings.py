@@ -205,13 +205,13 @@ def _reclassify(
         return Reclassified(proposals.det_low, ()), Reclassified(proposals.det_high, ())
     working = on_working_grid(scan, proposals.high, proposals.det_high, patch)
     network = patch.on_phases(scan.phases)
-    total = len(proposals.det_low) + len(proposals.det_high)
+    total = settings.reclassify.patches * (len(proposals.det_low) + len(proposals.det_high))
     done = 0
 
     def counted(patches: np.ndarray) -> np.ndarray:
         nonlocal done
-        done += 1
-        tell("reclassifying", min(done, total), total)
+        done += len(patches)
+        tell("reclassifying", done, total)
         return network(patches)
 
     # Streams of random numbers are spawned from one seed per set: a verdict depends on nothing else.
@@ -226,6 +226,7 @@ def _reclassify(
             on_volume=working.proposals
             if det is proposals.det_high
             else resample_lesions(det, scan.grid, working.grid),
+            batch=patch.engine.batch,
         )
         for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
     ]

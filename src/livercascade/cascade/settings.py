@@ -25,6 +25,8 @@ class CascadeSettings(BaseModel):
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
             bundled network types well, and it is not shown that the vote does better than UNet^whole.
+        stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
+            the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``.
         overlap: Overlap of neighbouring windows of UNet^whole.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
@@ -48,6 +50,7 @@ class CascadeSettings(BaseModel):
     relabel: bool = False
     n_original: int = Field(default=5, ge=0)
     n_shuffled: int = Field(default=5, ge=0)
+    stop_when_decided: bool = False
     overlap: float = Field(default=0.5, ge=0, lt=1)
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
@@ -67,6 +70,7 @@ class CascadeSettings(BaseModel):
             ratio=self.ratio,
             bypass_ml=self.bypass_ml,
             relabel=self.relabel,
+            stop_when_decided=self.stop_when_decided and not self.evidence,
         )
 
     @property

@@ -127,6 +127,11 @@ class PatchVolume:
         z, y, x = self.labels.shape
         return z, y, x
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml."""
+        return float(np.prod(self.spacing)) / 1000.0
+
 
 def is_lesion(labels: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
     """True where the label is one of 1-6."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import islice
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion, LesionSet
@@ -52,6 +53,8 @@ class ReclassifySettings:
         ratio: Least share of the proposal, 0 to 1, for the modes that use it.
         bypass_ml: Larger proposals are kept as they are.
         relabel: False leaves every label unchanged.
+        stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays; the verdict is
+            that of all patches, the score the mean over those made. Without effect if ``relabel``.
         shuffling: How lesions are moved.
 
     Raises:
@@ -66,6 +69,7 @@ class ReclassifySettings:
     ratio: float = 0.5
     bypass_ml: float = 64.0
     relabel: bool = True
+    stop_when_decided: bool = False
     shuffling: ShuffleSettings = field(default_factory=ShuffleSettings)
 
     def __post_init__(self) -> None:
@@ -75,6 +79,11 @@ class ReclassifySettings:
             raise ValueError(
                 f"threshold {self.threshold_ml}, ratio {self.ratio} or bypass {self.bypass_ml} out of range"
             )
+
+    @property
+    def patches(self) -> int:
+        """The paper's N."""
+        return self.n_original + self.n_shuffled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,6 +151,7 @@ def reclassify(
     rng: np.random.Generator,
     *,
     on_volume: LesionSet | None = None,
+    batch: int = 1,
 ) -> Reclassified:
     """Judge every proposal by UNet^patch on patches of it (paper, eq. 8, 10, 11).
 
@@ -152,10 +162,11 @@ def reclassify(
     Args:
         proposals: Lesions of UNet^whole; masks are kept as they are.
         volume: Image and patch classes, see `to_working_grid`.
-        network: UNet^patch, called once per proposal with all its patches.
+        network: UNet^patch.
         settings: How to judge.
         rng: Source of the patches; one independent stream is spawned for each proposal.
         on_volume: The same proposals, in the same order, on the grid of ``volume``; by default they lie there already.
+        batch: Patches in one call of ``network``, of one proposal or of several.
 
     Raises:
         ValueError: ``on_volume`` has another number of lesions, or does not lie on the grid of ``volume``.
@@ -165,28 +176,88 @@ def reclassify(
         raise ValueError(
             f"{len(placed)} lesions on {placed.shape} for {len(proposals)} proposals and a volume of {volume.shape}"
         )
-    streams = rng.spawn(len(proposals))
-    outcomes = tuple(
-        _judge(lesion, here, volume, network, settings, stream)
-        for lesion, here, stream in zip(proposals, placed, streams, strict=True)
+    jobs = [
+        _Job(here, lesion.volume_ml > settings.bypass_ml, stream)
+        for lesion, here, stream in zip(proposals, placed, rng.spawn(len(proposals)), strict=True)
+    ]
+    _run_jobs(jobs, volume, network, settings, batch)
+    outcomes = (
+        judge(lesion, None if job.bypassed else job.tally(volume.voxel_ml, settings), settings)
+        for lesion, job in zip(proposals, jobs, strict=True)
     )
-    return Reclassified(proposals, outcomes)
+    return Reclassified(proposals, tuple(outcomes))
 
 
-def _judge(
-    lesion: Lesion,
-    here: Lesion,
-    volume: PatchVolume,
-    network: PatchNetwork,
-    settings: ReclassifySettings,
-    rng: np.random.Generator,
-) -> Reclassification:
-    if lesion.volume_ml > settings.bypass_ml:
-        return judge(lesion, None, settings)
-    patches = make_patches(here, volume, settings, rng)
-    votes, sizes = count_votes(patches, network)
-    moved: Bool[np.ndarray, " n"] = np.array([p.scheme is Scheme.SHUFFLED_POSITIVE for p in patches])
-    return judge(lesion, Tally(votes, sizes, moved, float(np.prod(volume.spacing)) / 1000.0), settings)
+@dataclass(slots=True)
+class _Job:
+    """One proposal and what the network found in its patches so far."""
+
+    lesion: Lesion
+    bypassed: bool
+    rng: np.random.Generator
+    votes: list[Int[np.ndarray, " 6"]] = field(default_factory=list["Int[np.ndarray, ' 6']"])
+    sizes: list[int] = field(default_factory=list[int])
+    moved: list[bool] = field(default_factory=list[bool])
+
+    def patches(self, volume: PatchVolume, settings: ReclassifySettings) -> Iterator[Patch]:
+        for patch in _each_patch(self.lesion, volume, settings, self.rng):
+            yield patch
+            if self.decided(len(self.votes), volume.voxel_ml, settings):
+                return
+
+    def note(self, patch: Patch, logits: Float[np.ndarray, "8 16 128 128"]) -> None:
+        self.votes.append(count_votes(patch, logits))
+        self.sizes.append(int(np.count_nonzero(patch.lesion)))
+        self.moved.append(patch.scheme is Scheme.SHUFFLED_POSITIVE)
+
+    def decided(self, made: int, voxel_ml: float, settings: ReclassifySettings) -> bool:
+        """Whether the patches after the first ``made`` cannot change the verdict, whatever is found in them."""
+        if not settings.stop_when_decided or settings.relabel or not made:
+            return False
+        overlap = [int(votes.sum()) for votes in self.votes[:made]]
+        largest = int(np.count_nonzero(self.lesion.mask))
+        return _decided(overlap, self.sizes[:made], largest, voxel_ml, settings)
+
+    def tally(self, voxel_ml: float, settings: ReclassifySettings) -> Tally:
+        # A batch may have run on after the verdict: what is told must not depend on its length.
+        needed = (n for n in range(1, len(self.votes)) if self.decided(n, voxel_ml, settings))
+        n = next(needed, len(self.votes))
+        return Tally(np.stack(self.votes[:n]), np.array(self.sizes[:n]), np.array(self.moved[:n]), voxel_ml)
+
+
+def _run_jobs(
+    jobs: list[_Job], volume: PatchVolume, network: PatchNetwork, settings: ReclassifySettings, batch: int
+) -> None:
+    """All patches of all proposals through the network."""
+    todo = _todo(jobs, volume, settings)
+    while chunk := list(islice(todo, batch)):
+        logits = network(np.stack([patch.image for _, patch in chunk]))
+        for (job, patch), maps in zip(chunk, logits, strict=True):
+            job.note(patch, maps)
+
+
+def _todo(
+    jobs: list[_Job], volume: PatchVolume, settings: ReclassifySettings
+) -> Generator[tuple[_Job, Patch], None, None]:
+    for job in jobs:
+        if not job.bypassed:
+            for patch in job.patches(volume, settings):
+                yield job, patch
+
+
+def _decided(overlap: list[int], sizes: list[int], largest: int, voxel_ml: float, settings: ReclassifySettings) -> bool:
+    """Whether the verdict is the same if all patches to come confirm nothing, or all of the proposal.
+
+    Either extreme is held against the threshold of whole proposals: a smaller part in a patch moves the score at
+    least as much as the threshold.
+    """
+    rest = settings.patches - len(sizes)
+    whole = np.array(sizes + [largest] * rest)
+    verdicts: list[bool] = []
+    for found in (0, largest):
+        score, threshold = score_of(np.array(overlap + [found] * rest), whole, voxel_ml, settings)
+        verdicts.append(score >= threshold)
+    return verdicts[0] == verdicts[1]
 
 
 def judge(lesion: Lesion, tally: Tally | None, settings: ReclassifySettings) -> Reclassification:
@@ -214,7 +285,7 @@ def judge(lesion: Lesion, tally: Tally | None, settings: ReclassifySettings) -> 
         _reason(verdict, lesion.label, new_label, score, threshold),
         len(tally.sizes),
         moved,
-        settings.shuffled and moved < settings.n_shuffled,
+        settings.shuffled and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
         tally,
     )
 
@@ -223,28 +294,26 @@ def make_patches(
     lesion: Lesion, volume: PatchVolume, settings: ReclassifySettings, rng: np.random.Generator
 ) -> tuple[Patch, ...]:
     """The N patches of one proposal; an original one wherever a shuffled one has no room."""
+    return tuple(_each_patch(lesion, volume, settings, rng))
+
+
+def _each_patch(
+    lesion: Lesion, volume: PatchVolume, settings: ReclassifySettings, rng: np.random.Generator
+) -> Iterator[Patch]:
     wanted = Scheme.SHUFFLED_POSITIVE if settings.shuffled else Scheme.ORIGINAL_POSITIVE
     schemes = (Scheme.ORIGINAL_POSITIVE,) * settings.n_original + (wanted,) * settings.n_shuffled
-    patches: list[Patch] = []
     for scheme in schemes:
         patch = shuffle(lesion, volume, scheme, rng, settings=settings.shuffling)
         if patch is None:
             patch = shuffle(lesion, volume, Scheme.ORIGINAL_POSITIVE, rng, settings=settings.shuffling)
         if patch is not None:
-            patches.append(patch)
-    return tuple(patches)
+            yield patch
 
 
-def count_votes(
-    patches: tuple[Patch, ...], network: PatchNetwork
-) -> tuple[Int[np.ndarray, "n 6"], Int[np.ndarray, " n"]]:
-    """Per patch, voxels of each type that the network finds in the proposal (eq. 10), and voxels of the proposal."""
-    logits = network(np.stack([patch.image for patch in patches]))
-    votes = np.zeros((len(patches), len(LESION_TYPES)), dtype=np.int64)
-    for row, patch, maps in zip(votes, patches, logits, strict=True):
-        found = maps[:, patch.lesion].argmax(axis=0)
-        row[:] = np.bincount(found, minlength=LAST_LESION + 2)[FIRST_LESION : LAST_LESION + 1]
-    return votes, np.array([np.count_nonzero(patch.lesion) for patch in patches], dtype=np.int64)
+def count_votes(patch: Patch, logits: Float[np.ndarray, "8 16 128 128"]) -> Int[np.ndarray, " 6"]:
+    """Voxels of each lesion type, in label order, that the network finds in the proposal (eq. 10)."""
+    found = logits[:, patch.lesion].argmax(axis=0)
+    return np.bincount(found, minlength=LAST_LESION + 2)[FIRST_LESION : LAST_LESION + 1].astype(np.int64)
 
 
 def score_of(

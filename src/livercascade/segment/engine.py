@@ -83,6 +83,11 @@ class Engine:
         return f"{self.device}{' bfloat16' if self.bf16 else ''} ({self.runtime.value})"
 
     @property
+    def batch(self) -> int:
+        """Samples worth computing together; on a processor each for itself is as fast and takes less memory."""
+        return 8 if self.device.startswith("cuda") else 1
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """Distributions it needs beside torch, whose versions belong into the record."""
         return ("openvino",) if self.runtime is Runtime.OPENVINO else ()

@@ -44,6 +44,20 @@ def phase_input(
     there = torch.as_tensor(present, dtype=torch.bool, device=normalised.device)
     if there.shape[-1] != normalised.shape[-4]:
         raise ValueError(f"{normalised.shape[-4]} phases but {there.shape[-1]} presence flags")
+    if there.ndim == 1:
+        return _one_set(normalised, there.tolist())
     flags = there[..., None, None, None].expand(normalised.shape)
     kept = torch.where(flags, normalised, torch.zeros((), dtype=normalised.dtype, device=normalised.device))
     return torch.cat((kept, flags.to(normalised.dtype)), dim=-4)
+
+
+def _one_set(
+    normalised: Float[torch.Tensor, "*batch phase z y x"], present: list[bool]
+) -> Float[torch.Tensor, "*batch channel z y x"]:
+    """The same phases present in all of the batch: each voxel is written once."""
+    *batch, count, z, y, x = normalised.shape
+    out = normalised.new_empty((*batch, 2 * count, z, y, x))
+    for i, there in enumerate(present):
+        out[..., count + i, :, :, :] = float(there)
+        out[..., i, :, :, :] = normalised[..., i, :, :, :] if there else 0.0
+    return out
