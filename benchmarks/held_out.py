@@ -101,7 +101,9 @@ def one_patient(
     row: dict[str, Any] = {"seed": seed}
     for name, setting in settings.items():
         patient = made[setting.motion]
-        cascade = load_cascade("auto", *models, CascadeSettings(align=setting.align, alignment=ONE_THREAD))
+        # Only verdicts are counted, and they do not change.
+        chosen = CascadeSettings(align=setting.align, alignment=ONE_THREAD, stop_when_decided=True)
+        cascade = load_cascade("auto", *models, chosen)
         row["malignant"] = patient.patient_class.malignant
         try:
             placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)

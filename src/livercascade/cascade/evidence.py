@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,7 +107,7 @@ class _Sweep:
             self.settings.reclassify,
             np.random.default_rng(seed),
             on_volume=resample_lesions(lesions, self.scan.grid, working.grid),
-            batch=self.patch.engine.batch,
+            batch=self.patch.engine.batch(math.prod(self.patch.card.patch_size)),
         )
 
     def _note(self, judged: Reclassified) -> tuple[Tally | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -109,6 +110,8 @@ def find(
         whole,
         overlap=settings.overlap,
         pooled=settings.pooled,
+        search=settings.search,
+        factor=max(settings.low_factor, settings.high_factor),
         progress=lambda done, total: tell("segmenting", done, total),
     )
     proposals = propose(sensitivity, scan, settings)
@@ -226,7 +229,7 @@ def _reclassify(
             on_volume=working.proposals
             if det is proposals.det_high
             else resample_lesions(det, scan.grid, working.grid),
-            batch=patch.engine.batch,
+            batch=patch.engine.batch(math.prod(patch.card.patch_size)),
         )
         for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
     ]

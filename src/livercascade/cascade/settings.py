@@ -12,6 +12,7 @@ from livercascade.align.gate import GateSettings
 from livercascade.align.settings import AlignSettings
 from livercascade.data.errors import UsageError
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
+from livercascade.segment.search import Search
 
 
 class CascadeSettings(BaseModel):
@@ -28,6 +29,8 @@ class CascadeSettings(BaseModel):
         stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
             the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``.
         overlap: Overlap of neighbouring windows of UNet^whole.
+        search: Which windows of UNet^whole are computed: all, or those with weight in the liver. ``liver`` saves a
+            fifth of them in a scan of the liver, half in one of the trunk; organs elsewhere come out coarser.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
         evidence: Keep what curves and figures of `evaluate` follow from: the sensitivity map inside the liver, and
@@ -52,6 +55,7 @@ class CascadeSettings(BaseModel):
     n_shuffled: int = Field(default=5, ge=0)
     stop_when_decided: bool = False
     overlap: float = Field(default=0.5, ge=0, lt=1)
+    search: Search = Search.WHOLE
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
     evidence: bool = False

@@ -82,10 +82,12 @@ class Engine:
         """Device, precision and runtime, for the record."""
         return f"{self.device}{' bfloat16' if self.bf16 else ''} ({self.runtime.value})"
 
-    @property
-    def batch(self) -> int:
-        """Samples worth computing together; on a processor each for itself is as fast and takes less memory."""
-        return 8 if self.device.startswith("cuda") else 1
+    def batch(self, voxels: int) -> int:
+        """Samples of so many voxels worth computing together.
+
+        On a processor each for itself is as fast and takes less memory; on a GPU small ones leave it idle.
+        """
+        return max(1, min(16, 2**22 // voxels)) if self.device.startswith("cuda") else 1
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -6,28 +6,46 @@ full-size volume, so peak memory does not grow with the number of classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from itertools import product
 
+import cc3d
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch.nn import functional
 
 from livercascade.data.grid import Shape
-from livercascade.data.labels import NUM_CLASSES, PHASES
+from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ
 from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.phase_input import phase_input
+from livercascade.segment.search import Search
+from livercascade.segment.windows import Box, WindowSum, apart, boxes, grown, pad_to
 
+BODY_HU = -300.0
+"""Windows in which nothing is above this are air."""
+MARGIN_MM, LEAST_SHARE = 4.0, 0.02
+"""Windows are computed that have this share in the mean somewhere in the liver found so far, or this near to it."""
+PIECE_ML, LEAST_LIVER_ML = 5.0, 300.0
+"""Least liver in a piece that is looked at closely; with less liver than this in all, every window is computed."""
+_CONTENT = (*range(FIRST_LESION, LAST_LESION + 1), int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
+_REST = tuple(label for label in range(NUM_CLASSES) if label not in _CONTENT)
 SLAB = 8
 """Slices of the CT grid that are worked on at a time."""
 Progress = Callable[[int, int], None]
 
 
 def segment(
-    scan: Scan, model: Model, *, progress: Progress | None = None, overlap: float = 0.5, pooled: bool = False
+    scan: Scan,
+    model: Model,
+    *,
+    progress: Progress | None = None,
+    overlap: float = 0.5,
+    pooled: bool = False,
+    search: Search = Search.WHOLE,
+    factor: float = 4.0,
 ) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
 
@@ -37,9 +55,11 @@ def segment(
         progress: Called with (windows done, windows in all).
         overlap: Overlap of neighbouring windows, 0 to under 1.
         pooled: As in `SensitivityMap.from_logits`.
+        search: Which windows are computed.
+        factor: Highest sensitivity f at which the liver with its lesions must be as in a search of the whole.
     """
     image = network_image(scan, model)
-    logits = sliding_window(image, model, progress=progress, overlap=overlap)
+    logits = sliding_window(image, model, progress=progress, overlap=overlap, search=search, factor=factor)
     return _to_scan_grid(logits, scan.grid.shape, pooled=pooled)
 
 
@@ -71,45 +91,74 @@ def network_image(scan: Scan, model: Model) -> Float32[torch.Tensor, "c z y x"]:
 
 
 def sliding_window(
-    image: Float32[torch.Tensor, "c z y x"], model: Model, *, progress: Progress | None = None, overlap: float = 0.5
+    image: Float32[torch.Tensor, "c z y x"],
+    model: Model,
+    *,
+    progress: Progress | None = None,
+    overlap: float = 0.5,
+    search: Search = Search.WHOLE,
+    factor: float = 4.0,
 ) -> Float32[torch.Tensor, "k z y x"]:
-    """Logits over the whole image: Gaussian-weighted mean of overlapping windows (nnU-Net's scheme)."""
+    """Logits over the whole image: Gaussian-weighted mean of overlapping windows (nnU-Net's scheme).
+
+    A search of the liver begins with windows side by side and goes on with those that have a say in the liver found
+    so far, until there are no more: in the end every window of any weight in the liver is computed.
+    """
     size = model.card.patch_size
     depth, height, width = image.shape[1:]
-    pads = [max(0, want - have) for have, want in zip((depth, height, width), size, strict=True)]
-    # As in training: phases are 0 beyond the scan, the flags go on.
-    around = (0, pads[2], 0, pads[1], 0, pads[0])
-    phases, flags = image[: len(PHASES)], image[len(PHASES) :]
-    padded = torch.cat((functional.pad(phases, around), functional.pad(flags[None], around, mode="replicate")[0]))
-    total = torch.zeros((NUM_CLASSES, *padded.shape[1:]))
-    weights = torch.zeros(padded.shape[1:])
-    bump = _bump(size)
-    starts = [_starts(n, s, overlap) for n, s in zip(padded.shape[1:], size, strict=True)]
-    windows = list(product(*starts))
-    for done, (z, y, x) in enumerate(windows, start=1):
-        box = (slice(z, z + size[0]), slice(y, y + size[1]), slice(x, x + size[2]))
-        logits = model.engine.run(model.network, padded[(slice(None), *box)][None])[0]
-        total[(slice(None), *box)] += logits * bump
-        weights[box] += bump
+    padded = pad_to(image[: len(PHASES)], image[len(PHASES) :], size)
+    shape = (padded.shape[1], padded.shape[2], padded.shape[3])
+    todo = boxes(shape, size, overlap)
+    count, done = len(todo), 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
         if progress is not None:
-            progress(done, len(windows))
-    total /= weights
-    return total[:, :depth, :height, :width]
+            progress(done, count)
+
+    sums = WindowSum(padded, todo, NUM_CLASSES)
+    batch = model.engine.batch(math.prod(size))
+    first = todo if search is Search.WHOLE else _with_body(apart(shape, size, overlap), padded, model)
+    while first:
+        sums.add(first, lambda windows: model.engine.run(model.network, windows), batch=batch, done=tell)
+        todo = [box for box in todo if box not in first]
+        if not todo:
+            break
+        near = grown(_liver(sums, model, factor), _margin(model))
+        first = [box for box in todo if sums.share(box, near) >= LEAST_SHARE]
+    tell(count - done)
+    return sums.mean()[:, :depth, :height, :width]
 
 
-def _starts(length: int, window: int, overlap: float) -> list[int]:
-    """Evenly spread first voxels of windows that cover ``length`` with at least ``overlap``."""
-    if length <= window:
-        return [0]
-    count = int(np.ceil((length - window) / (window * (1.0 - overlap)))) + 1
-    return [round(i * (length - window) / (count - 1)) for i in range(count)]
+def _with_body(places: list[Box], image: Float32[torch.Tensor, "c z y x"], model: Model) -> list[Box]:
+    """Windows that hold more than air."""
+    body = torch.zeros(image.shape[1:], dtype=torch.bool)
+    for phase, scheme in zip(PHASES, model.card.normalisation, strict=True):
+        # An absent phase is 0 everywhere: the mean of tissue.
+        if bool(image[len(PHASES) + phase.index].any()):
+            body |= image[phase.index] > (BODY_HU - scheme.mean) / scheme.std
+    return [box for box in places if bool(body[box].any())]
 
 
-def _bump(size: tuple[int, int, int]) -> Float32[torch.Tensor, "z y x"]:
-    """Gaussian weight of a window, sigma an eighth of its size, never 0."""
-    axes = [torch.exp(-0.5 * ((torch.arange(n) - (n - 1) / 2) / (n / 8)) ** 2) for n in size]
-    bump = axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None, :]
-    return bump.clamp(min=1e-4)
+def _margin(model: Model) -> Shape:
+    z, y, x = (math.ceil(MARGIN_MM / spacing) for spacing in model.card.spacing_mm)
+    return z, y, x
+
+
+def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "z y x"]:
+    """Liver with its content at sensitivity ``factor``, small detached pieces left out; all if that is too little."""
+    voxel_ml = math.prod(model.card.spacing_mm) / 1000.0
+    bonus = max(math.log(factor), 0.0)
+    content = sums.leads(_CONTENT, _REST) | sums.leads(_CONTENT[:LAST_LESION], _REST, bonus=bonus)
+    tissue = sums.leads((int(Organ.LIVER),), (BACKGROUND, *range(FIRST_LESION, LAST_LESION + 1), *_REST))
+    pieces = cc3d.connected_components(content.numpy(), connectivity=26)
+    liver_ml = np.bincount(pieces[tissue.numpy()], minlength=int(pieces.max()) + 1) * voxel_ml
+    liver_ml[0] = 0.0
+    if liver_ml.sum() < LEAST_LIVER_ML:
+        # A study without liver must not be refused because of a quick look.
+        return torch.ones_like(content)
+    return torch.from_numpy((liver_ml >= PIECE_ML)[pieces])
 
 
 def _resize_z(planes: Float32[torch.Tensor, "z y x"], depth: int) -> Float32[torch.Tensor, "n y x"]:
