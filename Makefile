@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint benchmark alignment resources evaluation evaluation-peers clean
+.PHONY: demo test lint benchmark speed alignment resources evaluation evaluation-peers clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -37,6 +37,9 @@ runs/alignment/others: ## SimpleITK and ANTs, in an environment of their own
 
 alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK and ANTs on nine virtual pairs (about half an hour)
 	$(BIN)/python benchmarks/alignment.py --others runs/alignment/others/bin/python --out runs/alignment
+
+speed: .venv/develop  ## CPU seconds and memory of the cascade beside torch eager, and whether the lesions are the same
+	$(BIN)/python benchmarks/speed.py
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py

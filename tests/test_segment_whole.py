@@ -18,7 +18,9 @@ from livercascade.models.bundled import bundled
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
+from livercascade.segment.search import Search
 from livercascade.segment.whole import network_image, network_shape, segment, sliding_window
+from livercascade.segment.windows import apart, boxes, gaussian
 
 
 class Pointwise(nn.Module):
@@ -77,3 +79,81 @@ def test_thin_slices_are_averaged() -> None:
     clipped = np.clip(scan.hu[Phase.VP].astype(np.float64), scheme.lower, scheme.upper)
     expected = (clipped.reshape(10, 2, 8, 8).mean(axis=1) - scheme.mean) / scheme.std
     np.testing.assert_allclose(network_image(scan, model)[Phase.VP.index].numpy(), expected, atol=1e-4)
+
+
+@given(st.integers(1, 300), st.integers(4, 100), st.floats(0.0, 0.9))
+def test_windows_cover_all_and_those_apart_are_some_of_them_and_cover_all(n: int, size: int, overlap: float) -> None:
+    window, shape = (size, 1, 1), (max(n, size), 1, 1)
+    every, few = boxes(shape, window, overlap), apart(shape, window, overlap)
+    for places in (every, few):
+        seen = np.zeros(shape, dtype=int)
+        for box in places:
+            assert seen[box].shape == window
+            seen[box] += 1
+        assert seen.min() >= 1
+    assert all(box in every for box in few)
+    assert len(few) <= 2 * np.ceil(shape[0] / size)
+
+
+class Striped(nn.Module):
+    """Liver where VP is bright, a lesion where it is brightest; windows differ a little, and are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows = 0
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.windows += len(batch)
+        out = torch.full((len(batch), NUM_CLASSES, *batch.shape[2:]), -20.0)
+        bright = batch[:, 2]
+        out[:, 0], out[:, 7], out[:, 3] = 0.0, bright.clamp(-1, 1) * 10 - 5, bright.clamp(-1, 2) * 20 - 25
+        return out + 0.01 * torch.sin(10 * bright.mean(dim=(1, 2, 3)))[:, None, None, None, None]
+
+
+def with_liver(*, air: bool = False) -> torch.Tensor:
+    """A long trunk with a liver of 500 ml and a lesion in it near one end."""
+    image = torch.zeros((8, 120, 100, 100))
+    image[4:] = 1.0
+    image[:4, :, :, :] = -10.0 if air else 0.0
+    image[2, 5:25, 20:60, 20:60] = 1.0
+    image[2, 10:14, 30:40, 30:40] = 2.0
+    return image
+
+
+def test_a_search_of_the_liver_looks_at_fewer_windows_and_finds_the_same_liver() -> None:
+    found = {}
+    for search in Search:
+        network = Striped()
+        told: list[tuple[int, int]] = []
+        logits = sliding_window(
+            with_liver(), model_of(network), search=search, progress=lambda *at, told=told: told.append(at)
+        )
+        found[search] = (network.windows, logits)
+        assert told[-1][0] == told[-1][1] == len(boxes((120, 100, 100), (20, 96, 96), 0.5))
+    few, every = found[Search.LIVER], found[Search.WHOLE]
+    assert few[0] < 0.75 * every[0]
+    near = (slice(None), slice(4, 26), slice(18, 62), slice(18, 62))
+    torch.testing.assert_close(few[1][near], every[1][near], atol=0.01, rtol=0)
+    for f in (1.0, 4.0):
+        masks = [SensitivityMap.from_logits(logits.numpy()).mask(f) for _, logits in (few, every)]
+        assert (masks[0] == masks[1]).all()
+
+
+def test_air_is_background_at_every_sensitivity_without_a_look() -> None:
+    network = Striped()
+    logits = sliding_window(with_liver(air=True), model_of(network), search=Search.LIVER)
+    assert network.windows < 20
+    assert not SensitivityMap.from_logits(logits.numpy()).mask(1e6)[60:].any()
+
+
+def test_where_hardly_any_liver_is_found_every_window_is_computed() -> None:
+    image, network = with_liver(), Striped()
+    image[2, 15:] = 0.0
+    image[2, :, 40:] = 0.0
+    sliding_window(image, model_of(network), search=Search.LIVER)
+    assert network.windows == len(boxes((120, 100, 100), (20, 96, 96), 0.5))
+
+
+def test_the_weight_of_a_window_is_never_nothing_and_largest_in_the_middle() -> None:
+    bump = gaussian((5, 8, 9))
+    assert float(bump.min()) > 0.99e-4 and float(bump.max()) == float(bump[2, 3, 4]) <= 1.0

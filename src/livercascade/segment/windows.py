@@ -110,7 +110,7 @@ def gaussian(window: Shape) -> Float32[torch.Tensor, "z y x"]:
 
 def pad_to(
     phases: Float32[torch.Tensor, "p z y x"], flags: Float32[torch.Tensor, "f z y x"], window: Shape
-) -> Float32[torch.Tensor, "c z y x"]:
+) -> Float32[torch.Tensor, "c dz dy dx"]:
     """Network input at least as large as a window; as in training, phases are 0 beyond the scan and flags go on."""
     pads = [max(0, want - have) for have, want in zip(phases.shape[1:], window, strict=True)]
     around = (0, pads[2], 0, pads[1], 0, pads[0])
