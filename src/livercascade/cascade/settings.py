@@ -29,8 +29,8 @@ class CascadeSettings(BaseModel):
         stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
             the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``.
         overlap: Overlap of neighbouring windows of UNet^whole.
-        search: Which windows of UNet^whole are computed: all, or those with weight in the liver. ``liver`` saves a
-            fifth of them in a scan of the liver, half in one of the trunk; organs elsewhere come out coarser.
+        search: Which windows of UNet^whole are computed: all, or those with weight in the liver. ``liver`` saves the
+            more the less of the scan is liver; organs elsewhere come out coarser.
         sweep: Factors of the sensitivity sweep (paper, Fig. 11).
         seed: Seed of the shuffled patches.
         evidence: Keep what curves and figures of `evaluate` follow from: the sensitivity map inside the liver, and
