@@ -77,6 +77,19 @@ def draw_pattern(label: LesionType, volume_ml: float, physiology: Physiology, rn
     return makers[label](volume_ml, rng)
 
 
+def zone_curves(
+    pattern: Pattern, physiology: Physiology, rng: np.random.Generator
+) -> tuple[dict[str, Float32[np.ndarray, " 4"]], float]:
+    """HU of each of a pattern's zones in this patient, and the SD of the lesion's own patches in HU."""
+    own = physiology.lesion_character(pattern.jitter, fluid=pattern.zones[0].fluid, rng=rng)
+    hu: dict[str, Float32[np.ndarray, " 4"]] = {}
+    for zone in pattern.zones:
+        pool = np.asarray(zone.curve, dtype=np.float32)
+        curve = pool if zone.pool else physiology.enhance_lesion(zone.curve)
+        hu[zone.name] = own.apply(curve, physiology.liver, plain=zone.fluid)
+    return hu, own.patchy_hu
+
+
 def paint_lesions(
     scene: Scene, plan: Sequence[PlannedLesion], streams: Streams
 ) -> tuple[list[PlacedLesion], list[Mimic]]:
@@ -162,24 +175,20 @@ class _Painter:
             return None
         box, depth = body
         inside = depth > 0
-        own = self.physiology.lesion_character(pattern.jitter, fluid=pattern.zones[0].fluid, rng=rng)
-        hu, values = {}, {}
+        curves, patchy = zone_curves(pattern, self.physiology, rng)
+        values: dict[str, int] = {}
         for zone in pattern.zones:
             mask = cut(zone, depth, inside, self.canvas, rng)
-            if not mask.any():
-                continue
-            curve = (
-                np.asarray(zone.curve, dtype=np.float32) if zone.pool else self.physiology.enhance_lesion(zone.curve)
-            )
-            hu[zone.name] = own.apply(curve, self.physiology.liver, plain=zone.fluid)
-            values[zone.name] = self.palette.add(
-                hu[zone.name],
-                int(lesion.label),
-                pattern.family,
-                solid=not zone.fluid,
-                patchy_hu=0.0 if zone.fluid else own.patchy_hu,
-            )
-            self.canvas.write(box, mask, values[zone.name])
+            if mask.any():
+                values[zone.name] = self.palette.add(
+                    curves[zone.name],
+                    int(lesion.label),
+                    pattern.family,
+                    solid=not zone.fluid,
+                    patchy_hu=0.0 if zone.fluid else patchy,
+                )
+                self.canvas.write(box, mask, values[zone.name])
+        hu = {name: curves[name] for name in values}
         shares = _shares(self.canvas.tissue[box][inside], values)
         volume = float(np.count_nonzero(inside)) * self.canvas.voxel_ml
         return Grown(site, box, inside, volume, radius_mm(volume), hu, shares)

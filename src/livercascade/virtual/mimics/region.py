@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 
 from livercascade.data.labels import Organ
 from livercascade.data.lesion import Box
@@ -31,7 +31,7 @@ def summary(canvas: Canvas, box: Box, family: MimicFamily, kind: str, value: int
 def change(
     scene: Scene,
     family: MimicFamily,
-    curve: Float32[np.ndarray, " 4"],
+    curve: Float[np.ndarray, " 4"],
     rng: np.random.Generator,
     *,
     fluid: bool = False,
