@@ -19,7 +19,7 @@ SMALL = VirtualSettings(matrix=96, subslices=3, mix=CaseMix.TRAINING)
 
 @pytest.fixture(scope="module")
 def patients():
-    return [make_patient(seed, SMALL) for seed in range(6)]
+    return [make_patient(seed, SMALL) for seed in range(4)]
 
 
 def test_same_seed_same_patient_other_seed_another(patients):
