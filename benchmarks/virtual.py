@@ -180,6 +180,7 @@ def types_and_volumes(settings: VirtualSettings, plans: int) -> None:
     console.print(table)
     console.print(
         f"malignant {malignant / plans:.1%} of patients (paper 78.9 %); {counted_malignant / max(malignant, 1):.2f} malignant lesions "
+        f"
         f"per malignant patient (1.78); {tiny / max(total, 1):.0%} further lesions under 0.5 ml\n"
     )
 
@@ -283,7 +284,7 @@ def _answer(image: np.ndarray) -> float:
 def in_images(patients: list[VirtualPatient]) -> None:
     """HU that the images show inside eroded true organs, against the patient's own table."""
     table = _table(
-        f"HU in the images of {len(patients)} virtual patients against their own true HU, largest difference of medians",
+        f"HU in the images of {len(patients)} virtual patients against their own, largest gap of medians",
         "organ",
         *[p.value for p in PHASES],
     )
