@@ -179,9 +179,9 @@ def types_and_volumes(settings: VirtualSettings, plans: int) -> None:
     table.add_row("all", *[""] * 6, f"{total * scale:.0f} (606)")
     console.print(table)
     console.print(
-        f"malignant {malignant / plans:.1%} of patients (paper 78.9 %); {counted_malignant / max(malignant, 1):.2f} malignant lesions "
-        f"
-        f"per malignant patient (1.78); {tiny / max(total, 1):.0%} further lesions under 0.5 ml\n"
+        f"malignant {malignant / plans:.1%} of patients (paper 78.9 %); "
+        f"{counted_malignant / max(malignant, 1):.2f} malignant lesions per malignant patient (1.78); "
+        f"{tiny / max(total, 1):.0%} further lesions under 0.5 ml\n"
     )
 
 
