@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint benchmark speed alignment resources evaluation evaluation-peers clean
+.PHONY: demo test lint virtual-check benchmark speed alignment resources evaluation evaluation-peers clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,9 @@ benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC al
 runs/alignment/others: ## SimpleITK and ANTs, in an environment of their own
 	$(PYTHON) -m venv $@
 	$@/bin/pip install -q --disable-pip-version-check SimpleITK antspyx
+
+virtual-check: .venv/develop  ## HU, sizes, case mix, oracle, baseline and visibility of the virtual cohort (some minutes)
+	$(BIN)/python benchmarks/virtual.py --timed 2
 
 alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK and ANTs on nine virtual pairs (about half an hour)
 	$(BIN)/python benchmarks/alignment.py --others runs/alignment/others/bin/python --out runs/alignment

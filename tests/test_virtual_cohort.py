@@ -43,7 +43,9 @@ def test_finished_patients_are_kept_and_others_made_again(tmp_path):
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())
     other = TINY.model_copy(update={"mix": CaseMix.SCREENING})
     list(make_cohort([1], other, tmp_path))
-    assert json.loads((tmp_path / case_name(1) / "virtual.json").read_text())["settings"]["mix"] == "screening"
+    assert (
+        json.loads((tmp_path / case_name(1) / "virtual.json").read_text())["settings"]["mix"] == "screening-population"
+    )
 
 
 def test_two_workers_make_the_same_files(tmp_path):

@@ -9,14 +9,24 @@ import typer
 
 from livercascade.cli.errors import told
 from livercascade.cli.progress import steps
+from livercascade.virtual.cohorts import Cohort, cohorts
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
+
+_DIFFICULTY = "Difficulty"
 
 
 def virtual(
     out: Annotated[Path, typer.Option("--out", help="Folder for the patients.")],
-    cases: Annotated[int, typer.Option(min=1, help="How many patients.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first patient; the next ones follow.")] = 0,
-    mix: Annotated[CaseMix, typer.Option(help="Case mix.")] = CaseMix.DIAGNOSIS,
+    cohort: Annotated[
+        str | None, typer.Option(help=f"A fixed cohort instead of --seed and --mix: {', '.join(cohorts())}.")
+    ] = None,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="How many patients: 1, or all of a cohort, if not given.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the first patient (0); the next ones follow.")
+    ] = None,
+    mix: Annotated[CaseMix | None, typer.Option(help="Case mix (diagnosis).")] = None,
     matrix: Annotated[int, typer.Option(min=64, max=1024, help="Pixels along each side of a slice.")] = 512,
     randomise: Annotated[bool, typer.Option(help="Domain randomisation, for training.")] = False,
     motion: Annotated[
@@ -30,25 +40,61 @@ def virtual(
         list[Path] | None, typer.Option(help="Real label map in TotalSegmentator numbering to warp; repeatable.")
     ] = None,
     anatomy_share: Annotated[float, typer.Option(min=0, max=1, help="Share of patients made from them.")] = 0.5,
+    lesion_contrast: Annotated[
+        float, typer.Option(min=0.2, max=2, help="Factor on lesions' contrast.", rich_help_panel=_DIFFICULTY)
+    ] = 1.0,
+    noise: Annotated[
+        float, typer.Option(min=0.2, max=3, help="Factor on the noise.", rich_help_panel=_DIFFICULTY)
+    ] = 1.0,
+    mimics: Annotated[
+        float, typer.Option(min=0, max=5, help="Factor on the number of mimics.", rich_help_panel=_DIFFICULTY)
+    ] = 1.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Write preview.png beside each patient.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Make virtual four-phase liver CT with exact truth.
+    """Make virtual four-phase liver CT with exact truth; patients that are there already are kept.
 
-    Example: livercascade virtual --cases 4 --seed 100 --motion breathing --out cohort
+    Example: livercascade virtual --cases 4 --seed 100 --motion breathing --out patients
+
+    Example: livercascade virtual --cohort diagnosis-test --workers 8 --out test
     """
     from livercascade.virtual.cohort import make_cohort
 
+    chosen = _cohort(cohort, seed, mix)
+    seeds = _seeds(chosen, cases, seed)
     settings = VirtualSettings(
-        mix=mix,
+        mix=chosen.mix if chosen else mix or CaseMix.DIAGNOSIS,
         matrix=matrix,
         randomise=randomise,
         motion=motion,
         anatomies=tuple(anatomy or ()),
         anatomy_share=anatomy_share,
+        lesion_contrast=lesion_contrast,
+        noise=noise,
+        mimics=mimics,
     )
-    made = make_cohort(range(seed, seed + cases), settings, out, workers=workers, preview=preview)
-    with told(), steps("virtual patients", cases, quiet=quiet) as advance:
+    made = make_cohort(seeds, settings, out, workers=workers, preview=preview)
+    with told(), steps("virtual patients", len(seeds), quiet=quiet) as advance:
         for _ in made:
             advance()
+
+
+def _cohort(name: str | None, seed: int | None, mix: CaseMix | None) -> Cohort | None:
+    if name is None:
+        return None
+    if seed is not None or mix is not None:
+        raise typer.BadParameter("a cohort has its own seeds and case mix: leave --seed and --mix out")
+    known = cohorts()
+    if name not in known:
+        raise typer.BadParameter(f"there is no cohort {name}; there are {', '.join(known)}", param_hint="--cohort")
+    return known[name]
+
+
+def _seeds(chosen: Cohort | None, cases: int | None, seed: int | None) -> range:
+    if chosen is None:
+        first = seed or 0
+        return range(first, first + (cases or 1))
+    if cases is not None and cases > len(chosen.seeds):
+        raise typer.BadParameter(f"{chosen.name} has {len(chosen.seeds)} patients", param_hint="--cases")
+    return chosen.seeds[:cases]

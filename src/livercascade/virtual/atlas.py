@@ -105,6 +105,8 @@ def make_atlas_anatomy(path: Path, habitus: Habitus, settings: VirtualSettings, 
         top=min(habitus.top, top - 3.0),
         bottom=max(habitus.bottom, -atlas.dome * float(scale[0]) + 3.0),
         ascites=False,
+        arms_down=False,
+        effusion=0.0,
     )
     canvas = blank_canvas(habitus, settings)
     _warp_into(canvas, atlas, scale, habitus.warp, rng)

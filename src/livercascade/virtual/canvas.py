@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from livercascade.data.grid import Shape
 from livercascade.data.lesion import Box
 from livercascade.virtual.fields import enlarge
+from livercascade.virtual.loops import fill_levels
 
 COARSE_MM = 4.0
 """Spacing of the coarse grid on which organ shapes are computed."""
@@ -33,6 +35,20 @@ class Canvas:
     def voxel_ml(self) -> float:
         """Volume of one fine voxel in ml."""
         return float((self.z[1] - self.z[0]) * (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])) / 1000.0
+
+    @property
+    def steps(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along z, y and x, mm."""
+        return (float(self.z[1] - self.z[0]), float(self.y[1] - self.y[0]), float(self.x[1] - self.x[0]))
+
+    def place(self, index: Sequence[int] | Int64[np.ndarray, " 3"]) -> tuple[float, float, float]:
+        """Position (z, y, x) in mm of a voxel."""
+        return (float(self.z[index[0]]), float(self.y[index[1]]), float(self.x[index[2]]))
+
+    def box_round(self, centre: tuple[float, float, float], reach: float) -> Box:
+        """Slices (z, y, x) of the voxels within ``reach`` mm of ``centre`` (z, y, x) along each axis; may be empty."""
+        z, y, x = centre
+        return self.box((z - reach, y - reach, x - reach), (z + reach, y + reach, x + reach))
 
     def box(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> Box:
         """Slices (z, y, x) of the voxels between two corners given in mm (z, y, x); may be empty."""
@@ -149,48 +165,30 @@ class Sculptor:
             layers: Pairs (level in mm, tissue), from the outside in.
             only: Tissues that may be overwritten; None means all.
         """
-        top = max(level for level, _ in layers)
-        hit = np.nonzero(distance <= top + COARSE_MM)
+        levels = np.array([level for level, _ in layers], dtype=np.float32)
+        hit = np.nonzero(distance <= levels.max() + COARSE_MM)
         if hit[0].size == 0:
             return
-        coarse = tuple(slice(max(int(h.min()) - 1, 0), int(h.max()) + 2) for h in hit)
-        fine, part = self._fine_box(coarse, distance)
-        view = self.canvas.tissue[fine]
-        free = None if only is None else np.isin(view, only)
-        for level, value in layers:
-            inside = part <= level
-            if free is not None:
-                inside &= free
-            view[inside] = value
+        coarse = [(max(int(h.min()) - 1, 0), int(h.max()) + 1) for h in hit]
+        free = np.ones(256, dtype=bool)
+        if only is not None:
+            free[:] = False
+            free[list(only)] = True
+        field = np.ascontiguousarray(distance, dtype=np.float32)
+        values = np.array([value for _, value in layers], dtype=np.uint8)
+        fill_levels(self.canvas.tissue, field, self._fine_bounds(coarse), levels, values, free)
 
     def enlarged(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "z y x"]:
         """``field`` on the fine grid."""
         a, b, c = self.canvas.tissue.shape
         return enlarge(field, (a, b, c))
 
-    def _fine_box(
-        self, coarse: tuple[slice, ...], distance: Float32[np.ndarray, "z y x"]
-    ) -> tuple[Box, Float32[np.ndarray, "a b c"]]:
-        # Each axis is enlarged by a small matrix over just the box: exact corner alignment, no full-size volume.
-        part = distance[coarse[0], coarse[1], coarse[2]]
-        boxes: list[slice] = []
+    def _fine_bounds(self, coarse: list[tuple[int, int]]) -> Int64[np.ndarray, "3 2"]:
+        """First and last fine index (exclusive) of a box given by its first and last coarse index."""
+        bounds = np.empty((3, 2), dtype=np.int64)
         for axis, (n_coarse, n_fine) in enumerate(zip(self.shape, self.canvas.tissue.shape, strict=True)):
             step = (n_coarse - 1) / (n_fine - 1)
             # The slack keeps rounding from losing the outermost voxel.
-            first = int(np.ceil(coarse[axis].start / step - 1e-6))
-            last = int(np.floor((min(coarse[axis].stop, n_coarse) - 1) / step + 1e-6))
-            boxes.append(slice(first, min(last, n_fine - 1) + 1))
-            at = np.arange(boxes[-1].start, boxes[-1].stop) * step - coarse[axis].start
-            part = _linear(part, axis, at)
-        return (boxes[0], boxes[1], boxes[2]), part
-
-
-def _linear(
-    values: Float32[np.ndarray, "a b c"], axis: int, at: Float64[np.ndarray, " n"]
-) -> Float32[np.ndarray, "d e f"]:
-    low = np.clip(np.floor(at).astype(int), 0, values.shape[axis] - 2)
-    weight = (at - low).astype(np.float32)
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
-    return first + (second - first) * weight.reshape(shape)
+            bounds[axis, 0] = int(np.ceil(coarse[axis][0] / step - 1e-6))
+            bounds[axis, 1] = min(int(np.floor(min(coarse[axis][1], n_coarse - 1) / step + 1e-6)) + 1, n_fine)
+        return bounds

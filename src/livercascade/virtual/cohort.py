@@ -26,6 +26,8 @@ from livercascade.virtual.settings import VirtualSettings
 
 RECORD = "virtual.json"
 """File beside the images that marks a patient as virtual and says how it was made."""
+GENERATOR = 2
+"""Raised when the same seed gives another patient; patients of an older generator are made again."""
 PREVIEW = "preview.png"
 """Picture of the patient for people, written when asked for."""
 
@@ -47,10 +49,11 @@ def is_virtual(folder: Path) -> bool:
 def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Path, *, preview: bool = False) -> Path:
     """Write phases, truth and record of one patient; a finished folder appears at once or not at all.
 
-    ``virtual.json`` holds ``virtual`` (true), ``version`` of the package, ``seed``, ``settings``, ``anatomy``,
-    ``patient_class``, ``grid`` (shape and spacing as z, y, x; origin as LPS x, y, z), ``lesions`` (type, sub-type, true
-    volume in ml, LPS centre in mm, HU per zone and phase), ``mimics``, ``bolus``, ``habitus`` and ``scanner``; for
-    phases that breathed, ``motion`` with the numbers of `Breath` and the displacement in the liver.
+    ``virtual.json`` holds ``virtual`` (true), ``version`` of the package, ``generator``, ``seed``, ``settings``,
+    ``anatomy``, ``patient_class``, ``grid`` (shape and spacing as z, y, x; origin as LPS x, y, z), ``lesions`` (type,
+    sub-type, true volume in ml, LPS centre in mm, segment, effects, HU per zone and phase), ``mimics``,
+    ``confounders``, ``bolus``, ``liver_hu``, ``habitus`` and ``scanner``; for phases that breathed, ``motion`` with the
+    numbers of `Breath` and the displacement in the liver.
 
     Returns:
         The patient's folder: ``nc|ap|vp|dp.nii.gz``, ``labels.nii.gz``, ``mimics.nii.gz``, ``virtual.json`` and,
@@ -123,7 +126,7 @@ def _finished(place: Path, settings: VirtualSettings, preview: bool) -> bool:
         made_with = VirtualSettings.model_validate(record.get("settings"))
     except ValidationError:
         return False
-    same = made_with == settings and record.get("version") == __version__
+    same = made_with == settings and (record.get("version"), record.get("generator")) == (__version__, GENERATOR)
     return same and (not preview or (place / PREVIEW).is_file())
 
 
@@ -140,6 +143,7 @@ def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, obj
     return {
         "virtual": True,
         "version": __version__,
+        "generator": GENERATOR,
         "seed": patient.seed,
         "settings": settings.model_dump(mode="json"),
         "anatomy": patient.anatomy,
@@ -147,7 +151,9 @@ def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, obj
         "grid": _grid_record(patient.grid),
         "lesions": [asdict(lesion) | {"label": int(lesion.label)} for lesion in patient.lesions],
         "mimics": [asdict(mimic) | {"family": mimic.family.name.lower()} for mimic in patient.mimics],
-        "bolus": {"arterial_timing": patient.physiology.timing, "iodine": round(patient.physiology.iodine, 3)},
+        "confounders": [asdict(one) | {"kind": one.kind.name.lower()} for one in patient.confounders],
+        "bolus": asdict(patient.physiology.bolus) | {"arterial_timing": patient.physiology.bolus.timing},
+        "liver_hu": [round(float(v), 1) for v in patient.physiology.liver],
         "habitus": asdict(patient.habitus),
         "scanner": asdict(patient.scanner),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.settings import CaseMix, VirtualSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class Habitus:
         cirrhotic: Nodular, heterogeneous liver, small right lobe.
         ascites: Free fluid round liver and spleen.
         fat_fraction: 0 normal, to 1 severe steatosis.
-        top, bottom: Ends of the scan, z in mm.
+        top, bottom: Ends of the scan, z in mm; from -270 down there is a pelvis, from -450 down thighs.
+        arms_down: Arms beside the trunk.
+        effusion: Share of the chest's depth that fluid behind the lungs fills, 0 for none.
         fov: Side of the reconstructed square.
         warp: Amplitude of the organic bending of all organs.
     """
@@ -45,11 +47,18 @@ class Habitus:
     bottom: float
     fov: float
     warp: float
+    arms_down: bool = False
+    effusion: float = 0.0
 
     @property
     def spine_y(self) -> float:
         """Position of the vertebral body's centre, y in mm."""
         return self.half_depth - 58.0 - 0.2 * self.fat_side
+
+    @property
+    def effective_cm(self) -> float:
+        """Diameter of the round trunk of the same area, cm."""
+        return 0.2 * float(np.sqrt(self.half_width * self.half_depth))
 
     @property
     def cavity(self) -> tuple[float, float]:
@@ -61,7 +70,7 @@ class Habitus:
 
 
 def draw_habitus(settings: VirtualSettings, cirrhotic: bool, rng: np.random.Generator) -> Habitus:
-    """Random build; `randomise` widens every range beyond the plausible (CLINICAL, section 2)."""
+    """Random build; `randomise` widens every range beyond the plausible (docs/virtual.md, anatomy)."""
     wide = 1.6 if settings.randomise else 1.0
     half_width = float(np.clip(rng.normal(168, 13 * wide), 135, 215))
     half_depth = half_width * float(np.clip(rng.normal(0.68, 0.05 * wide), 0.55, 0.85))
@@ -70,6 +79,10 @@ def draw_habitus(settings: VirtualSettings, cirrhotic: bool, rng: np.random.Gene
     fov = 2 * half_width + float(rng.uniform(10, 50))
     if settings.randomise and rng.random() < 0.15:
         fov *= float(rng.uniform(0.85, 0.95))
+    top, bottom = _reach(settings, rng)
+    arms_down = bool(rng.random() < 0.07)
+    if arms_down:
+        fov += float(rng.uniform(20, 90))
     return Habitus(
         half_width=half_width,
         half_depth=half_depth,
@@ -83,8 +96,20 @@ def draw_habitus(settings: VirtualSettings, cirrhotic: bool, rng: np.random.Gene
         cirrhotic=cirrhotic,
         ascites=bool(rng.random() < (0.25 if cirrhotic else 0.02)),
         fat_fraction=0.0 if cirrhotic or rng.random() > 0.3 else float(rng.uniform(0.2, 1.0)),
-        top=float(rng.uniform(20, 110 if settings.randomise else 60)),
-        bottom=-float(rng.uniform(190, 400 if settings.randomise else 260)),
+        top=top,
+        bottom=bottom,
         fov=fov,
         warp=float(rng.uniform(4, 9)) * (1.3 if settings.randomise else 1.0),
+        arms_down=arms_down,
+        effusion=float(rng.uniform(0.12, 0.5)) if rng.random() < (0.15 if cirrhotic else 0.06) else 0.0,
     )
+
+
+def _reach(settings: VirtualSettings, rng: np.random.Generator) -> tuple[float, float]:
+    """Ends of the scan: liver to below it in most, down to pelvis or thighs and up to mid-chest in a share."""
+    wide = settings.mix is CaseMix.TRAINING or settings.randomise
+    chest = rng.random() < (0.3 if wide else 0.1)
+    top = float(rng.uniform(60, 130) if chest else rng.uniform(20, 60))
+    depth = str(rng.choice(["liver", "pelvis", "thighs"], p=[0.70, 0.18, 0.12] if wide else [0.87, 0.09, 0.04]))
+    low, high = {"liver": (190.0, 265.0), "pelvis": (300.0, 430.0), "thighs": (450.0, 520.0)}[depth]
+    return top, -float(rng.uniform(low, high))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, tissue_labels
+from livercascade.virtual.tissue import FIRST_PART, LAST_PART, LIVER_TISSUES, SOFT_ORGANS, tissue_labels
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class Palette:
     Attributes:
         hu: Table ``[4, 256]`` shared with `Physiology`.
         labels: Label 0-13 per tissue value.
-        families: Family of mimic per tissue value, 0 for none.
+        families: Family of mimic or kind of confounder per tissue value, 0 for none.
         mottle: 1 for tissues that show the liver's own mottle: a lesion without it would give itself away.
         patchy_hu: SD of the unevenness inside a lesion at about 9 mm, per tissue value.
         used: Next value to give out.
@@ -58,4 +58,5 @@ class Palette:
 def _liver_mottle() -> Float32[np.ndarray, " 256"]:
     table = np.zeros(256, dtype=np.float32)
     table[list(LIVER_TISSUES)] = 1.0
+    table[list(SOFT_ORGANS)] = 0.5
     return table

@@ -1,4 +1,4 @@
-"""From the fine tissue map to four phases of CT: partial volume, sharpness, texture, noise (CLINICAL, section 4)."""
+"""From the fine tissue map to four phases of CT: partial volume, kernel, texture, noise (docs/virtual.md, scanner)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int16, Int32, UInt8
-from scipy import ndimage
 
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
+from livercascade.virtual.loops import slice_means, slice_modes
 from livercascade.virtual.motion import follow_slices, moved_canvas
 from livercascade.virtual.palette import Palette
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.streams import Streams, Subject
 from livercascade.virtual.tissue import Tissue
+
+Slices = Float32[np.ndarray, "z y x"]
+_REST = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,86 +29,125 @@ class Scanner:
     """One patient's scanner and session.
 
     Attributes:
-        noise_hu: SD of the noise per phase.
-        kernel_mm: Sigma of the in-plane noise correlation.
-        blur_mm: Sigma of the in-plane point spread.
+        noise_hu: SD of the noise per phase, in the middle of the trunk.
+        kernel_mm: Sigma of the in-plane kernel, which shapes image and noise alike; soft to sharp.
         texture_hu: SD of the liver's own mottle.
         shifts: Residual displacement per phase in fine slices and pixels (z, y, x); VP is at rest.
-        streak_hu: Strength of horizontal streaks through the shoulders or the spine.
+        streak_hu: Strength of horizontal streaks through the spine and, more, through arms beside the trunk.
     """
 
     noise_hu: tuple[float, float, float, float]
     kernel_mm: float
-    blur_mm: float
     texture_hu: float
     shifts: tuple[tuple[int, int, int], ...]
     streak_hu: float
 
 
-def draw_scanner(habitus: Habitus, settings: VirtualSettings, pixel_mm: float, rng: np.random.Generator) -> Scanner:
-    """Random scanner; noise grows with the size of the patient."""
-    size = float(np.clip(np.exp((0.18 * (habitus.half_width + habitus.half_depth) - 50.0) / 15.0), 0.8, 1.8))
-    base = rng.uniform(4, 20) if settings.randomise else rng.uniform(8, 12)
-    noise = tuple(float(base * size * f) for f in rng.uniform(0.9, 1.1, 4))
-    kernel = rng.uniform(0.3, 1.2) if settings.randomise else rng.uniform(0.5, 0.8)
-    texture = rng.uniform(3, 7) if habitus.cirrhotic else rng.uniform(1, 3)
-    shift = 3.0 if settings.randomise and rng.random() < 0.4 else 0.8
-    shifts = [
-        (0, 0, 0)
-        if phase is Phase.VP
-        else (
-            round(rng.normal(0, shift)),
-            round(rng.normal(0, shift / pixel_mm)),
-            round(rng.normal(0, 0.7 * shift / pixel_mm)),
-        )
-        for phase in PHASES
-    ]
-    return Scanner(
-        (noise[0], noise[1], noise[2], noise[3]),
-        float(kernel),
-        float(rng.uniform(0.45, 0.6)),
-        float(texture),
-        tuple(shifts),
-        float(rng.uniform(0, 3)),
-    )
+def draw_scanner(
+    habitus: Habitus, settings: VirtualSettings, spacing_mm: tuple[float, float], rng: np.random.Generator
+) -> Scanner:
+    """Random scanner; noise grows with the size of the patient and shrinks with the slices' thickness.
+
+    Args:
+        habitus: Size of the patient, state of the liver.
+        settings: Randomisation, factor on noise, motion.
+        spacing_mm: Thickness of a fine slice and side of a pixel.
+        rng: Source of the draw.
+    """
+    size = float(np.clip(np.exp((habitus.effective_cm - 28.0) / 15.0), 0.8, 1.8))
+    thickness = float(np.sqrt(5.0 / settings.slice_mm))
+    base = rng.uniform(4, 20) if settings.randomise else rng.uniform(8, 13)
+    noise = [float(base * size * thickness * settings.noise * f) for f in rng.uniform(0.9, 1.1, 4)]
+    kernel = rng.uniform(0.35, 1.1) if settings.randomise else rng.uniform(0.45, 0.75)
+    texture = rng.uniform(4, 8) if habitus.cirrhotic else rng.uniform(1, 3)
+    shifts = (_REST,) * 4
+    if settings.motion is PhaseMotion.RESIDUAL:
+        shifts = tuple(_REST if phase is Phase.VP else _residual(settings, spacing_mm, rng) for phase in PHASES)
+    streak = float(rng.uniform(0, 3)) + (float(rng.uniform(4, 10)) if habitus.arms_down else 0.0)
+    return Scanner((noise[0], noise[1], noise[2], noise[3]), float(kernel), float(texture), shifts, streak)
 
 
-def scan_phases(
+def _residual(
+    settings: VirtualSettings, spacing_mm: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int]:
+    """What a registration leaves over, about 1 to 3 mm; in one phase of twenty it has failed by more."""
+    far = rng.random() < (0.15 if settings.randomise else 0.05)
+    shift = 5.0 if far else 1.0
+    fine, pixel = spacing_mm
+    z, y, x = rng.normal(0, shift, 3) * (1.0, 0.7, 0.6)
+    return (round(float(z) / fine), round(float(y) / pixel), round(float(x) / pixel))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exposure:
+    """Four phases before noise, and what is needed to add it.
+
+    Attributes:
+        images: HU per phase, float.
+        misfit: Largest change that a displaced phase shows against one at rest, HU; None if none is far off.
+    """
+
+    images: dict[Phase, Slices]
+    misfit: Slices | None
+
+
+def expose_phases(
     canvas: Canvas,
     palette: Palette,
     scanner: Scanner,
     settings: VirtualSettings,
-    rng: np.random.Generator,
+    streams: Streams,
     *,
     sources: Mapping[Phase, Int32[np.ndarray, "fine y x"]] | None = None,
-) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
-    """HU of the four phases on the slices of the study, int16.
+) -> Exposure:
+    """Mean HU over each slice's thickness with the tissues' own mottle, before kernel and noise.
 
     Args:
         canvas: Fine tissue map of VP.
         palette: HU per phase and tissue, and which tissues are mottled.
-        scanner: Noise, sharpness, shifts.
+        scanner: Texture and shifts.
         settings: Slice thickness.
-        rng: Source of noise and mottle.
+        streams: Source of the mottle.
         sources: Per phase that moved, as `Motion.sources` gives them; tissue and its mottle follow them.
     """
-    pixel = float(canvas.x[1] - canvas.x[0])
-    texture = _texture(canvas, palette, scanner, settings, rng)
-    moire = _moire(canvas, settings, rng)
-    out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
+    texture = _texture(canvas, palette, scanner, settings, streams.of(Subject.TEXTURE))
+    moire = _moire(canvas, settings, streams.of(Subject.TEXTURE, 1))
+    images: dict[Phase, Slices] = {}
+    misfit: Slices | None = None
     for phase in PHASES:
         mottles = (texture, moire) if phase is Phase.AP else (texture,)
-        origin = (sources or {}).get(phase)
+        origin, table, shift = (sources or {}).get(phase), palette.hu[phase.index], scanner.shifts[phase.index]
         if origin is None:
-            image = _expose(canvas, palette.hu[phase.index], scanner.shifts[phase.index], settings.subslices)
+            image = averaged(canvas, table, settings.subslices, shift)
+            if _length_mm(canvas, shift) > 4.0:
+                change = np.abs(image - averaged(canvas, table, settings.subslices))
+                misfit = change if misfit is None else np.maximum(misfit, change)
         else:
-            image = _expose(moved_canvas(canvas, origin), palette.hu[phase.index], (0, 0, 0), settings.subslices)
+            image = averaged(moved_canvas(canvas, origin), table, settings.subslices)
             mottles = tuple(follow_slices(mottle, origin, settings.subslices) for mottle in mottles)
         for mottle in mottles:
             image += mottle
-        ndimage.gaussian_filter(image, (0, scanner.blur_mm / pixel, scanner.blur_mm / pixel), output=image)
-        image += _noise(image.shape, scanner, phase.index, pixel, rng)
-        out[phase] = np.clip(np.rint(image), -1024, 3071).astype(np.int16)
+        images[phase] = image
+    return Exposure(images, misfit)
+
+
+def develop(
+    images: dict[Phase, Slices], canvas: Canvas, scanner: Scanner, settings: VirtualSettings, streams: Streams
+) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
+    """The phases as the scanner gives them out: noise, kernel, whole HU."""
+    pixel = float(canvas.x[1] - canvas.x[0])
+    strength = _noise_map(canvas, settings.subslices)
+    out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
+    for phase in PHASES:
+        rng = streams.of(Subject.NOISE, phase.index)
+        image = images[phase]
+        white = rng.standard_normal(image.shape, dtype=np.float32)
+        white[1:] += 0.2 * white[:-1]
+        taps = _taps(scanner.kernel_mm / pixel)
+        # The kernel takes most of white noise away: what is left has to have the stated SD.
+        white *= strength * np.float32(scanner.noise_hu[phase.index] / (float((taps**2).sum()) * np.sqrt(1.04)))
+        image = _filtered(image + white, taps)
+        out[phase] = np.clip(np.rint(image, out=image), -1024, 3071).astype(np.int16)
     return out
 
 
@@ -118,80 +162,90 @@ def true_labels(
         subslices: Fine slices per slice.
         favoured: Values that win ties, lesions by default; between others the lowest wins.
     """
-    fine = table[canvas.tissue]
-    depth, height, width = fine.shape
-    fine = fine.reshape(depth // subslices, subslices, height, width)
-    best = fine[:, subslices // 2].copy()
-    mixed = np.nonzero((fine != best[:, None]).any(axis=1))
-    columns = fine[mixed[0], :, mixed[1], mixed[2]]
-    counts = np.stack([(columns == k).sum(axis=1) for k in range(int(table.max()) + 1)], axis=1).astype(np.float32)
-    for value in favoured:
-        # Half a vote wins ties; an absent value stays behind, as some other one has a whole vote.
-        counts[:, value : value + 1] += 0.5
-    best[mixed] = counts.argmax(axis=1).astype(np.uint8)
-    return best
-
-
-def _expose(
-    canvas: Canvas, hu: Float32[np.ndarray, " 256"], shift: tuple[int, int, int], subslices: int
-) -> Float32[np.ndarray, "z y x"]:
-    """Mean HU over each slice's thickness of the map displaced by ``shift``; what moves in repeats the border."""
     depth, height, width = canvas.tissue.shape
-    out = np.empty((depth // subslices, height, width), dtype=np.float32)
-    for k in range(len(out)):
-        rows = np.clip(np.arange(k * subslices, (k + 1) * subslices) - shift[0], 0, depth - 1)
-        out[k] = hu[canvas.tissue[rows]].mean(axis=0)
-    rows, columns = (np.clip(np.arange(n) - s, 0, n - 1) for n, s in zip((height, width), shift[1:], strict=True))
-    return out[:, rows[:, None], columns[None, :]]
-
-
-def _fraction(canvas: Canvas, tissues: tuple[int, ...], subslices: int) -> Float32[np.ndarray, "z y x"]:
-    table = np.zeros(256, dtype=np.float32)
-    table[list(tissues)] = 1.0
-    return _averaged(canvas, table, subslices)
-
-
-def _averaged(canvas: Canvas, table: Float32[np.ndarray, " 256"], subslices: int) -> Float32[np.ndarray, "z y x"]:
-    """Mean of a value per tissue over each slice's thickness."""
-    depth, height, width = canvas.tissue.shape
-    out = np.empty((depth // subslices, height, width), dtype=np.float32)
-    for k in range(len(out)):
-        out[k] = table[canvas.tissue[k * subslices : (k + 1) * subslices]].mean(axis=0)
+    out = np.empty((depth // subslices, height, width), dtype=np.uint8)
+    wins = np.zeros(256, dtype=bool)
+    wins[list(favoured)] = True
+    slice_modes(canvas.tissue, table, wins, subslices, out)
     return out
+
+
+def averaged(
+    canvas: Canvas, table: Float32[np.ndarray, " 256"], subslices: int, shift: tuple[int, int, int] = _REST
+) -> Slices:
+    """Mean of a value per tissue over each slice's thickness, of the map displaced by ``shift`` fine voxels."""
+    depth, height, width = canvas.tissue.shape
+    out = np.empty((depth // subslices, height, width), dtype=np.float32)
+    values = np.ascontiguousarray(table, dtype=np.float32)
+    slice_means(canvas.tissue, values, np.array(shift, dtype=np.int64), subslices, out)
+    return out
+
+
+def _length_mm(canvas: Canvas, shift: tuple[int, int, int]) -> float:
+    steps = canvas.steps
+    return float(np.sqrt(sum((n * step) ** 2 for n, step in zip(shift, steps, strict=True))))
+
+
+def _taps(sigma: float) -> Float32[np.ndarray, " n"]:
+    reach = max(1, int(np.ceil(3.0 * sigma)))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-3)) ** 2)
+    return (taps / taps.sum()).astype(np.float32)
+
+
+def _filtered(image: Slices, taps: Float32[np.ndarray, " n"]) -> Slices:
+    """In-plane convolution of every slice with ``taps`` along both axes; borders repeat."""
+    reach = len(taps) // 2
+    stack = torch.from_numpy(image)[:, None]
+    weights = torch.from_numpy(taps)
+    for shape, pad in (((1, 1, 1, -1), (reach, reach, 0, 0)), ((1, 1, -1, 1), (0, 0, reach, reach))):
+        padded = torch.nn.functional.pad(stack, pad, mode="replicate")
+        stack = torch.nn.functional.conv2d(padded, weights.view(shape))
+    return np.ascontiguousarray(stack[:, 0].numpy())
+
+
+def _noise_map(canvas: Canvas, subslices: int) -> Slices:
+    """Noise against that in the middle of the liver: more in the middle of the body and where it is wide."""
+    body = canvas.tissue[subslices // 2 :: subslices] != Tissue.AIR
+    area = body.sum(axis=(1, 2)) * float((canvas.y[1] - canvas.y[0]) * (canvas.x[1] - canvas.x[0]))
+    width = np.sqrt(np.maximum(area, 1.0))
+    usual = float(np.median(width))
+    per_slice = np.clip(np.exp((width - usual) / 150.0), 0.7, 1.6)
+    distance2 = (canvas.y[:, None] / (0.42 * usual)) ** 2 + (canvas.x[None, :] / (0.55 * usual)) ** 2
+    return (per_slice[:, None, None] * (0.8 + 0.25 * np.exp(-distance2))[None]).astype(np.float32)
 
 
 def _texture(
     canvas: Canvas, palette: Palette, scanner: Scanner, settings: VirtualSettings, rng: np.random.Generator
-) -> Float32[np.ndarray, "z y x"]:
+) -> Slices:
     """Mottle of the liver and its lesions at 3-10 mm, patchy lesions, slow unevenness, alike in all phases."""
-    liver = _averaged(canvas, palette.mottle, settings.subslices)
-    patchy = _averaged(canvas, palette.patchy_hu, settings.subslices)
+    liver = averaged(canvas, palette.mottle, settings.subslices)
+    patchy = averaged(canvas, palette.patchy_hu, settings.subslices)
     pixel = float(canvas.x[1] - canvas.x[0])
     a, b, c = liver.shape
     fine = coarse_noise((a, b, c), (1.0, 5.0 / pixel, 5.0 / pixel), rng)
     patches = coarse_noise((a, b, c), (1.8, 9.0 / pixel, 9.0 / pixel), rng)
     slow = coarse_noise((a, b, c), (8.0, 45.0 / pixel, 45.0 / pixel), rng)
-    streak = np.zeros((a, b, 1), dtype=np.float32)
-    streak[:, :, 0] = scanner.streak_hu * rng.standard_normal((a, b), dtype=np.float32)
-    mottle = liver * (scanner.texture_hu * fine + 2.5 * slow) + patchy * patches
-    return (mottle + streak * 0.5).astype(np.float32)
+    fine *= np.float32(scanner.texture_hu)
+    slow *= np.float32(2.5)
+    fine += slow
+    fine *= liver
+    patches *= patchy
+    fine += patches
+    streak = 0.5 * scanner.streak_hu * rng.standard_normal((a, b, 1), dtype=np.float32)
+    return (fine + streak).astype(np.float32)
 
 
-def _moire(canvas: Canvas, settings: VirtualSettings, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
+def _moire(canvas: Canvas, settings: VirtualSettings, rng: np.random.Generator) -> Slices:
     """Arciform enhancement of the spleen in the arterial phase."""
-    spleen = _fraction(canvas, (Tissue.SPLEEN,), settings.subslices)
+    table = np.zeros(256, dtype=np.float32)
+    table[Tissue.SPLEEN] = float(rng.uniform(5, 35))
+    spleen = averaged(canvas, table, settings.subslices)
     pixel = float(canvas.x[1] - canvas.x[0])
-    a, b, c = spleen.shape
-    phase = 4.0 * coarse_noise((a, b, c), (4.0, 25.0 / pixel, 25.0 / pixel), rng)
-    return (spleen * float(rng.uniform(5, 35)) * np.sin(phase)).astype(np.float32)
-
-
-def _noise(
-    shape: tuple[int, ...], scanner: Scanner, phase: int, pixel_mm: float, rng: np.random.Generator
-) -> Float32[np.ndarray, "z y x"]:
-    a, b, c = shape
-    white = rng.standard_normal((a, b, c), dtype=np.float32)
-    sigma = scanner.kernel_mm / pixel_mm
-    ndimage.gaussian_filter(white, (0, sigma, sigma), output=white, truncate=3.0)
-    white[1:] += 0.2 * white[:-1]
-    return white * np.float32(scanner.noise_hu[phase] / max(float(white[::4, ::4, ::4].std()), 1e-6))
+    b, c = spleen.shape[1:]
+    where = np.nonzero(spleen.any(axis=(1, 2)))[0]
+    if where.size:
+        # Only the slices that hold spleen are worth the noise.
+        rows = slice(int(where[0]), int(where[-1]) + 1)
+        arcs = coarse_noise((rows.stop - rows.start, b, c), (4.0, 25.0 / pixel, 25.0 / pixel), rng)
+        spleen[rows] *= np.sin(4.0 * arcs)
+    return spleen

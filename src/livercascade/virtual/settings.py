@@ -11,13 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 class CaseMix(Enum):
     """Which patients a cohort is made of.
 
-    ``DIAGNOSIS`` follows the paper's test set (79 % malignant); ``SCREENING`` is mostly healthy;
-    ``TRAINING`` balances the types and gives more, and smaller, lesions per patient.
+    ``DIAGNOSIS`` follows the paper's test set (79 % malignant); ``SCREENING`` is mostly healthy (3.5 % malignant,
+    22.5 % benign); ``TRAINING`` balances the types and gives more, and smaller, lesions per patient.
     """
 
     DIAGNOSIS = "diagnosis"
-    SCREENING = "screening"
+    SCREENING = "screening-population"
     TRAINING = "training"
+
+    @classmethod
+    def _missing_(cls, value: object) -> CaseMix | None:
+        """The name that the screening population had before."""
+        return cls.SCREENING if value == "screening" else None
 
 
 class PhaseMotion(Enum):
@@ -41,6 +46,11 @@ class VirtualSettings(BaseModel):
     matrix: int = Field(default=512, ge=64, le=1024, description="Pixels along each side of a slice.")
     slice_mm: float = Field(default=5.0, gt=0.5, le=10.0, description="Slice thickness and distance, mm.")
     subslices: int = Field(default=4, ge=1, le=10, description="Finer slices averaged into one slice.")
+    lesion_contrast: float = Field(
+        default=1.0, ge=0.2, le=2.0, description="Factor on lesions' contrast; less is harder."
+    )
+    noise: float = Field(default=1.0, ge=0.2, le=3.0, description="Factor on the noise; more is harder.")
+    mimics: float = Field(default=1.0, ge=0.0, le=5.0, description="Factor on the number of mimics; more is harder.")
     randomise: bool = Field(default=False, description="Domain randomisation: HU, noise, kernel, shape, field of view.")
     motion: PhaseMotion = Field(default=PhaseMotion.RESIDUAL, description="How NC, AP and DP lie against VP.")
     anatomies: tuple[Path, ...] = Field(default=(), description="Label maps in TotalSegmentator numbering to warp.")

@@ -53,9 +53,13 @@ class Tissue(IntEnum):
     SKIN = 34
     CARTILAGE = 35
     OESOPHAGUS = 36
+    LUNG_VESSEL = 37
+    PLEURAL_FLUID = 38
+    DISC = 39
+    AIRWAY = 40
 
 
-FIRST_PART = 40
+FIRST_PART = 48
 """First tissue value that is given out to parts of lesions and mimics."""
 LAST_PART = 255
 
@@ -83,5 +87,7 @@ def tissue_labels() -> UInt8[np.ndarray, " 256"]:
     return table
 
 
+SOFT_ORGANS = (Tissue.SPLEEN, Tissue.PANCREAS, Tissue.RENAL_CORTEX, Tissue.HEART, Tissue.MUSCLE)
+"""Tissues that show a mottle of their own, weaker than the liver's."""
 LIVER_TISSUES = (Tissue.LIVER, Tissue.PORTAL_BRANCH, Tissue.HEPATIC_VEIN, Tissue.HEPATIC_ARTERY)
 """Where a lesion or mimic may lie."""

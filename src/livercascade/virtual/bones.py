@@ -1,0 +1,69 @@
+"""Spine, ribs and breastbone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from livercascade.virtual.build import CREST_MM, Build
+from livercascade.virtual.tissue import Tissue
+
+
+def spine(b: Build) -> None:
+    """Vertebrae with arches, transverse and spinous processes, discs between them, the canal."""
+    y = b.h.spine_y
+    canvas = b.s.canvas
+    body_radius = b.rng.uniform(17, 21)
+    rho = np.sqrt((b.s.x / (body_radius * 1.22)) ** 2 + ((b.s.y - y) / body_radius) ** 2)
+    period, shift = b.rng.uniform(32, 38), b.rng.uniform(0, 35)
+    disc = np.abs(((b.s.z + shift) % period) - period / 2) < 4.0
+    column = np.maximum((rho - 1.0) * body_radius, CREST_MM - 30.0 - b.s.z).astype(np.float32)
+    b.s.fill(column, (0.0, Tissue.CORTICAL_BONE), (-1.4, Tissue.MARROW))
+    b.s.fill(np.where(disc, column, 50.0).astype(np.float32), (0.5, Tissue.DISC))
+    back = y + body_radius + 9.0
+    low = b.s.z < CREST_MM - 30.0
+    for side in (-1.0, 1.0):
+        arch = b.s.ellipsoid((0.0, back - 1.0, side * 14.0), (900.0, 7.0, 6.0))
+        gaps = np.where(disc | low, 50.0, arch).astype(np.float32)
+        b.s.fill(gaps, (0.0, Tissue.CORTICAL_BONE), (-2.0, Tissue.MARROW))
+    for side in (-1.0, 1.0):
+        wing = b.s.ellipsoid((0.0, back - 3.0, side * 30.0), (900.0, 4.0, 20.0))
+        middle = np.where(~low & (np.abs(((b.s.z + shift) % period) - period / 2) > 0.3 * period), wing, 50.0).astype(
+            np.float32
+        )
+        b.s.fill(middle, (0.0, Tissue.CORTICAL_BONE), (-1.4, Tissue.MARROW))
+    spinous = b.s.ellipsoid((0.0, back + 20.0, 0.0), (900.0, 15.0, 4.0))
+    b.s.fill(np.where(disc | low, 50.0, spinous).astype(np.float32), (0.0, Tissue.CORTICAL_BONE), (-1.8, Tissue.MARROW))
+    z = np.linspace(max(float(canvas.z[0]), CREST_MM - 60.0), float(canvas.z[-1]), 12)
+    canal = np.stack([z, np.full(12, back - 2.0), np.zeros(12)], axis=1)
+    canvas.tube(canal, np.full(12, 8.5), Tissue.SPINAL_CANAL)
+
+
+def ribs(b: Build) -> None:
+    """Ribs from the spine round the chest, the lower ones shorter."""
+    half_y, half_x = b.h.cavity
+    spacing = b.rng.uniform(24, 30)
+    angle = np.linspace(0.12, 0.82, 18) * np.pi
+    for number in range(-1, 12):
+        # Lower ribs are shorter: the front of the arch stays open below the costal margin.
+        count = 18 if number < 5 else max(6, 18 - 2 * (number - 4))
+        z0 = 130.0 - spacing * number
+        for side in (-1.0, 1.0):
+            theta = angle[:count]
+            x = side * (half_x + 5.0) * np.sin(theta) ** 0.9
+            y = (half_y + 5.0) * np.cos(theta) - 4.0
+            z = z0 - 70.0 * (theta - theta[0]) / np.pi + 3.0 * np.sin(6 * theta)
+            points = np.stack([z, y, x], axis=1)
+            if points[:, 0].max() < float(b.s.canvas.z[0]) - 10:
+                continue
+            b.s.canvas.tube(points, np.full(count, 5.0), Tissue.CORTICAL_BONE)
+            b.s.canvas.tube(points, np.full(count, 3.0), Tissue.MARROW)
+
+
+def breastbone(b: Build) -> None:
+    """Sternum in front, as far down as the xiphoid."""
+    half_y = b.h.cavity[0]
+    z = np.linspace(10.0, 160.0, 8)
+    for side in (-7.0, 0.0, 7.0):
+        points = np.stack([z, np.full(8, -half_y - 9.0 + 0.04 * (z - 10)), np.full(8, side)], axis=1)
+        b.s.canvas.tube(points, np.full(8, 5.5), Tissue.CORTICAL_BONE)
+        b.s.canvas.tube(points, np.full(8, 3.8), Tissue.MARROW)

@@ -1,0 +1,224 @@
+"""Painting of lesions into a patient's liver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from livercascade.data.labels import LesionType
+from livercascade.virtual.anatomy import liver_volume_ml
+from livercascade.virtual.lesions.benign import cyst, hem, other
+from livercascade.virtual.lesions.malignant import hcc, icc, meta
+from livercascade.virtual.lesions.pattern import Pattern, radius_mm
+from livercascade.virtual.lesions.place import Site
+from livercascade.virtual.lesions.plan import PlannedLesion
+from livercascade.virtual.lesions.shape import Field, Outline, cut, grow
+from livercascade.virtual.lesions.surroundings import Grown, retract, thrombose, widen_ducts
+from livercascade.virtual.mimics.family import Mimic
+from livercascade.virtual.mimics.perfusion import shunt
+from livercascade.virtual.physiology import Physiology
+from livercascade.virtual.scene import Scene
+from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+
+MOST_OF_LIVER = 0.55
+"""Share of a liver that lesions take at most."""
+_SPARE_VALUES = 70
+_LENS_TISSUES = (*LIVER_TISSUES, Tissue.FAT, Tissue.FLUID, Tissue.BOWEL_WALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLesion:
+    """A lesion as it was painted.
+
+    Attributes:
+        label: Type.
+        pattern: Sub-type.
+        volume_ml: True volume on the fine grid.
+        centre: LPS mm (x, y, z) of the centre it grew from.
+        segment: Couinaud segment of that centre.
+        site: ``subcapsular``, ``dome``, ``hilum``, ``lens``, ``near`` another lesion (satellite) or ``any``.
+        effects: What it did to its surroundings, for example ``dilated ducts``.
+        hu: HU in NC, AP, VP, DP by zone name.
+        shares: Share of the lesion's volume by zone name.
+    """
+
+    label: LesionType
+    pattern: str
+    volume_ml: float
+    centre: tuple[float, float, float]
+    segment: str = ""
+    site: str = "any"
+    effects: tuple[str, ...] = ()
+    hu: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    shares: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def mean_hu(self) -> Float32[np.ndarray, " 4"]:
+        """Mean over the lesion without noise, NC, AP, VP, DP."""
+        values = [np.asarray(self.hu[name], dtype=np.float32) * share for name, share in self.shares.items()]
+        return np.sum(values, axis=0).astype(np.float32) if values else np.zeros(4, dtype=np.float32)
+
+
+def draw_pattern(label: LesionType, volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
+    """Sub-type of a lesion with its curves before the patient's own factors."""
+    if label is LesionType.HEM:
+        return hem(volume_ml, physiology, rng)
+    makers = {
+        LesionType.HCC: hcc,
+        LesionType.ICC: icc,
+        LesionType.META: meta,
+        LesionType.OTHER: other,
+        LesionType.CYST: cyst,
+    }
+    return makers[label](volume_ml, rng)
+
+
+def zone_curves(
+    pattern: Pattern, physiology: Physiology, rng: np.random.Generator
+) -> tuple[dict[str, Float32[np.ndarray, " 4"]], float]:
+    """HU of each of a pattern's zones in this patient, and the SD of the lesion's own patches in HU."""
+    own = physiology.lesion_character(pattern.jitter, fluid=pattern.zones[0].fluid, rng=rng)
+    hu: dict[str, Float32[np.ndarray, " 4"]] = {}
+    for zone in pattern.zones:
+        pool = np.asarray(zone.curve, dtype=np.float32)
+        curve = pool if zone.pool else physiology.enhance_lesion(zone.curve)
+        hu[zone.name] = own.apply(curve, physiology.liver, plain=zone.fluid)
+    return hu, own.patchy_hu
+
+
+def paint_lesions(
+    scene: Scene, plan: Sequence[PlannedLesion], streams: Streams
+) -> tuple[list[PlacedLesion], list[Mimic]]:
+    """Paint the planned lesions, largest first; also the perfusion changes and ducts that belong to them."""
+    room = MOST_OF_LIVER * liver_volume_ml(scene.canvas)
+    painter = _Painter(scene)
+    palette = scene.palette
+    for number, lesion in enumerate(plan):
+        if palette.room < _SPARE_VALUES or room < 0.05:
+            break
+        volume = min(lesion.volume_ml, 0.8 * room)
+        painted = painter.paint(replace(lesion, volume_ml=volume), streams.of(Subject.LESIONS, number))
+        if painted is not None:
+            room -= painted.volume_ml
+    return painter.lesions, painter.mimics
+
+
+class _Painter:
+    """Paints lesions one after the other and keeps what has been painted."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.canvas, self.liver = scene, scene.canvas, scene.liver
+        self.palette, self.physiology = scene.palette, scene.physiology
+        self.lesions: list[PlacedLesion] = []
+        self.mimics: list[Mimic] = []
+
+    def paint(self, lesion: PlannedLesion, rng: np.random.Generator) -> PlacedLesion | None:
+        """Find a place and paint the lesion with what belongs to it; None when there is no room."""
+        pattern = draw_pattern(lesion.label, lesion.volume_ml, self.physiology, rng)
+        site = self.liver.choose(lesion.label, lesion.volume_ml, pattern, rng)
+        if site is None:
+            return None
+        effects: list[str] = []
+        if rng.random() < pattern.around.retraction and site.depth < radius_mm(lesion.volume_ml) + 8.0:
+            retract(self.canvas, site, lesion.volume_ml, rng)
+            effects.append("capsular retraction")
+        grown = self._one(lesion, pattern, site, rng)
+        if grown is None:
+            return None
+        grown_ml = grown.volume_ml
+        grown_ml += self._surround(lesion, pattern, grown, effects, rng)
+        placed = self._record(lesion, pattern, site, grown, grown_ml, effects)
+        if pattern.around.satellites and rng.random() < pattern.around.satellites:
+            self._satellites(lesion, pattern, grown, rng)
+        return placed
+
+    def _surround(
+        self, lesion: PlannedLesion, pattern: Pattern, grown: Grown, effects: list[str], rng: np.random.Generator
+    ) -> float:
+        """What the lesion does round itself; the volume in ml by which it grew into veins."""
+        around, more = pattern.around, 0.0
+        if rng.random() < around.thrombus:
+            more = thrombose(self.scene, grown, int(lesion.label), rng)
+            if more > 0:
+                effects.append("portal tumour thrombus")
+        if rng.random() < around.ducts:
+            ducts = widen_ducts(self.scene, grown, rng)
+            if ducts is not None:
+                self.mimics.append(ducts)
+                effects.append("dilated ducts")
+        if rng.random() < around.perfusion:
+            changed = shunt(self.scene, rng, at=grown.site.centre, radius=grown.radius)
+            if changed is not None:
+                self.mimics.append(changed)
+                effects.append("perfusion change")
+        return more
+
+    def _satellites(self, lesion: PlannedLesion, pattern: Pattern, parent: Grown, rng: np.random.Generator) -> None:
+        for _ in range(int(rng.integers(1, 4))):
+            site = self.liver.near(parent.site.centre, parent.radius + 8.0, parent.radius + 28.0, rng)
+            if site is None:
+                return
+            small = PlannedLesion(lesion.label, float(rng.uniform(0.08, 0.45)))
+            grown = self._one(small, pattern, site, rng)
+            if grown is not None:
+                self._record(small, pattern, site, grown, grown.volume_ml, ["satellite"])
+
+    def _one(self, lesion: PlannedLesion, pattern: Pattern, site: Site, rng: np.random.Generator) -> Grown | None:
+        outline = Outline(pattern.ripple, pattern.fray_mm, pattern.lobes, site.outward if pattern.lens else None)
+        allowed = _LENS_TISSUES if pattern.lens else LIVER_TISSUES
+        body = grow(self.canvas, site.centre, lesion.volume_ml, outline, allowed, rng)
+        if body is None or not (body[1] > 0).any():
+            return None
+        box, depth = body
+        inside = depth > 0
+        curves, patchy = zone_curves(pattern, self.physiology, rng)
+        values: dict[str, int] = {}
+        for zone in pattern.zones:
+            mask = cut(zone, depth, inside, self.canvas, rng)
+            if mask.any():
+                values[zone.name] = self.palette.add(
+                    curves[zone.name],
+                    int(lesion.label),
+                    pattern.family,
+                    solid=not zone.fluid,
+                    patchy_hu=0.0 if zone.fluid else patchy,
+                )
+                self.canvas.write(box, mask, values[zone.name])
+        hu = {name: curves[name] for name in values}
+        shares = _shares(self.canvas.tissue[box][inside], values)
+        volume = float(np.count_nonzero(inside)) * self.canvas.voxel_ml
+        return Grown(site, box, inside, volume, radius_mm(volume), hu, shares)
+
+    def _record(
+        self,
+        lesion: PlannedLesion,
+        pattern: Pattern,
+        site: Site,
+        grown: Grown,
+        volume_ml: float,
+        effects: list[str],
+    ) -> PlacedLesion:
+        z, y, x = site.centre
+        placed = PlacedLesion(
+            lesion.label,
+            pattern.name,
+            volume_ml,
+            (x, y, z),
+            site.segment,
+            site.kind,
+            tuple(effects),
+            {name: [round(float(v), 1) for v in curve] for name, curve in grown.hu.items()},
+            grown.shares,
+        )
+        self.lesions.append(placed)
+        self.liver.taken.append((site.centre, grown.radius))
+        return placed
+
+
+def _shares(tissue: Field | np.ndarray, values: dict[str, int]) -> dict[str, float]:
+    counts = np.bincount(tissue, minlength=256)
+    return {name: round(float(counts[value]) / max(tissue.size, 1), 4) for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""Things that look like lesions and are none, by family."""
