@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -182,7 +183,7 @@ def out_of_fold(
     label: Label = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict every training case with the network that did not see it; resumable.
+    """Predict every training case with the network that did not see it; killed or stopped, it goes on where it was.
 
     Example: livercascade train out-of-fold --run runs/whole --workers 2
     """
@@ -199,9 +200,12 @@ def out_of_fold(
             raise UsageError("WRONG_USE", "Nothing to predict with.", "Give --run, or --model, --data and --out.")
         how = How(factor=factor, overlap=overlap, device=device)
         waiting, names_done = predict_jobs(jobs, makers, out, how, workers=workers)
-        with progress_steps("unseen cases", waiting, quiet=quiet) as advance:
+        stop = StopFlag(with_parent=False)
+        with progress_steps("unseen cases", waiting, quiet=quiet) as advance, contextlib.closing(names_done):
             for _ in names_done:
                 advance()
+                if stop():
+                    raise typer.Exit(STOPPED)
         Console(quiet=quiet, soft_wrap=True).print(f"{len(jobs)} label maps at f = {factor:g}: {out}")
 
 

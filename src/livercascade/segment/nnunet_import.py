@@ -100,8 +100,10 @@ def find_checkpoints(folder: Path) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     for fold in range(FOLDS):
-        there = [folder / f"fold_{fold}" / name for name in _CHECKPOINTS]
-        found |= {fold: path for path in reversed(there) if path.is_file()}
+        paths = [folder / f"fold_{fold}" / name for name in _CHECKPOINTS]
+        there = [path for path in paths if path.is_file()]
+        if there:
+            found[fold] = there[0]
     if not found:
         raise ModelError(
             "MODEL_MISSING",
@@ -155,13 +157,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: It is no checkpoint, or holds something that only code could build (``NNUNET_UNSAFE``).
     """
-    scalar = getattr(np, "_core", np).multiarray.scalar  # numpy 2 and 1 pickle numbers by this function
-    rebuild = getattr(np, "_core", np).multiarray._reconstruct  # pyright: ignore[reportPrivateUsage]
-    allowed = [*_HARMLESS]
-    for function, modules in ((scalar, "scalar"), (rebuild, "_reconstruct")):
-        allowed += [(function, f"numpy.{core}.multiarray.{modules}") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(_allowed()):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         weights = content["network_weights"]
     except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
@@ -172,6 +169,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             stage="segment",
         ) from error
     return {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
+
+
+def _allowed() -> list[Any]:
+    """Numpy's plain numbers and arrays, under the names that numpy 1 and 2 pickle them by."""
+    core: Any = getattr(np, "_core", None) or np.core  # pyright: ignore[reportDeprecated]
+    makers = ((core.multiarray.scalar, "scalar"), (core.multiarray._reconstruct, "_reconstruct"))
+    named = [(maker, f"numpy.{place}.multiarray.{name}") for maker, name in makers for place in ("core", "_core")]
+    return [*_HARMLESS, *named]
 
 
 def fitted_weights(described: TrainedFolder, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

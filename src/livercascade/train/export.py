@@ -12,7 +12,7 @@ from livercascade.segment.ensemble import write_ensemble_page
 from livercascade.segment.network import copy_model, load_card, save_model
 from livercascade.train.best import Weights
 from livercascade.train.learner import read_checkpoint
-from livercascade.train.loop import read_lines, read_log
+from livercascade.train.log import read_lines, read_log
 from livercascade.train.request import TrainRequest, read_request
 from livercascade.train.run_folder import RunFolder
 

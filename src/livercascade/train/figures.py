@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,13 @@ from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
+from livercascade.train.log import read_lines
 from livercascade.train.run_folder import RunFolder
 
 TRUTH, FOUND, HIGH = "#2ca02c", "#d62728", "#ff9f1c"
-_WINDOW = (2.0, 98.0)
 _BLUE, _RED, _GREEN, _GREY = "#1f5fa8", "#d62728", "#2ca02c", "#8a8a8a"
 
 
@@ -70,7 +70,7 @@ def draw_views(folder: RunFolder, step: int, views: Sequence[View]) -> None:
 
 def draw_curves(folder: RunFolder) -> None:
     """Writes ``figures/curves.png`` from the log; steps done again after a stop count once."""
-    lines = [json.loads(line) for line in folder.log.read_text().splitlines()] if folder.log.is_file() else []
+    lines = read_lines(folder)
     folder.figures.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes: Any = figure.subplots(2, 2, sharex=True)
@@ -87,6 +87,7 @@ def draw_curves(folder: RunFolder) -> None:
     axes[1][1].set_ylim(bottom=0)
     for axis in axes[1]:
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     figure.savefig(folder.figures / "curves.png", dpi=110)
 
 
@@ -112,9 +113,17 @@ def _mark_best(axis: Axes, lines: list[dict[str, float]]) -> None:
 
 
 def _show(axis: Axes, view: View) -> None:
-    low, high = np.percentile(view.image, _WINDOW)
-    axis.imshow(view.image, cmap="gray", vmin=float(low), vmax=float(max(high, low + 1e-6)), aspect=view.aspect)
+    low, high = _window(view)
+    axis.imshow(view.image, cmap="gray", vmin=low, vmax=high, aspect=view.aspect)
     axis.set_axis_off()
+
+
+def _window(view: View) -> tuple[float, float]:
+    """Grey range round the labelled organs, in which lesions stand out; of the whole slice where there is none."""
+    inside = view.image[view.truth > 0]
+    low, middle, high = np.percentile(inside if inside.size else view.image, (5, 50, 95))
+    reach = max(float(high - low), 1e-6)
+    return float(middle - 1.6 * reach), float(middle + 1.2 * reach)
 
 
 def _contour(axis: Axes, labels: Integer[np.ndarray, "y x"], colour: str, style: str, width: float) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from livercascade.data.errors import ModelError
 from livercascade.train.curves import Curves
 from livercascade.train.figures import View, draw_curves, draw_views
 from livercascade.train.learner import Batch, Learner, learning_rate, random_state
+from livercascade.train.log import append
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.score import SCORE
 from livercascade.train.settings import TrainSettings
@@ -115,20 +115,6 @@ def _finished(learner: Learner, settings: TrainSettings) -> bool:
     return learner.step >= settings.steps or learner.standing.exhausted(settings.patience)
 
 
-def read_lines(folder: RunFolder) -> list[dict[str, float]]:
-    """Lines of the log; steps done again after a stop appear twice."""
-    return [json.loads(line) for line in folder.log.read_text().splitlines()] if folder.log.is_file() else []
-
-
-def read_log(folder: RunFolder, last_step: int | None = None) -> dict[str, float]:
-    """Newest value of every quantity in the log, up to a step if one is given."""
-    latest: dict[str, float] = {}
-    for line in read_lines(folder):
-        if last_step is None or line["step"] <= last_step:
-            latest |= {key: float(value) for key, value in line.items()}
-    return latest
-
-
 def _validate(learner: Learner, session: Session) -> None:
     """Examines the network, keeps it if it is the best so far, and shows how it goes."""
     settings, folder = session.settings, session.folder
@@ -147,9 +133,8 @@ def _validate(learner: Learner, session: Session) -> None:
     draw_views(folder, learner.step, found.views)
 
 
-def _log(session: Session, step: int, values: dict[str, Any]) -> None:
-    with session.folder.log.open("a") as stream:
-        stream.write(json.dumps({"step": step} | values) + "\n")
+def _log(session: Session, step: int, values: Mapping[str, float | None]) -> None:
+    append(session.folder, step, values)
     if session.curves is not None:
         session.curves.write(step, values)
 

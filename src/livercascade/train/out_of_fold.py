@@ -8,7 +8,7 @@ the training of UNet^patch takes nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -129,7 +129,7 @@ def jobs_of_model(model: Path, data: Path, names: DatasetNames) -> tuple[list[Jo
 
 def predict_jobs(
     jobs: Sequence[Job], makers: dict[str, Maker], out: Path, how: How, *, workers: int
-) -> tuple[int, Iterator[str]]:
+) -> tuple[int, Generator[str]]:
     """Writes ``<case>.nii.gz`` and the record; what is there from the same networks and settings is kept.
 
     Returns:
@@ -208,7 +208,7 @@ def _is_kept(job: Job, out: Path, before: dict[str, Prediction]) -> bool:
     return noted is not None and noted.model_sha256 == job.sha256 and path.is_file() and _sha256(path) == noted.sha256
 
 
-def _run(waiting: Sequence[Job], record: OutOfFoldRecord, out: Path, workers: int) -> Iterator[str]:
+def _run(waiting: Sequence[Job], record: OutOfFoldRecord, out: Path, workers: int) -> Generator[str]:
     _write(out, record)
     if not waiting:
         return

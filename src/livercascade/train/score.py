@@ -84,13 +84,14 @@ class Tally:
         """
         dice = {f"dice_{name}": _ratio(2 * c, p + t) for name, (c, p, t) in self.overlaps.items()}
         patients = max(self.patients, 1)
+        typed = {"type_accuracy": self.low.typed / self.low.found} if self.low.found else {}
         return {
             SCORE: (self.low.f_found + self.low.f_typed + dice.get("dice_lesion", 0.0)) / 3,
             "recall": self.low.recall,
             "false_per_patient": self.low.false / patients,
             "recall_f4": self.high.recall,
             "false_per_patient_f4": self.high.false / patients,
-            "type_accuracy": _ratio(self.low.typed, self.low.found),
+            **typed,
             **dice,
         }
 
@@ -113,5 +114,5 @@ def _lesion(labels: UInt8[np.ndarray, "z y x"]) -> Any:
     return (labels >= FIRST_LESION) & (labels <= LAST_LESION)
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: float | int, whole: float | int) -> float:
     return float(part / whole) if whole > 0 else 1.0

@@ -153,7 +153,7 @@ class TrainSettings(_Record):
     seed: NonNegativeInt = 0
     fold: int | Literal["all"] = 0
     phases: tuple[Phase, ...] = PHASES
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     validate_every: PositiveInt = 1000
     score_smoothing: float = Field(default=0.3, ge=0, lt=1)
     patience: PositiveInt | None = None
