@@ -53,12 +53,12 @@ def test_members_run_one_after_the_other_and_only_one_output_is_kept() -> None:
     class Member(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             alive.append(sum(one() is not None for one in made))
-            result = x.new_ones(1, 3)
+            result = x.new_ones(1, 3, 1, 1, 1)
             made.append(weakref.ref(result))
             return result
 
     with torch.no_grad():
-        Ensemble([Member() for _ in range(5)])(torch.zeros(1))
+        Ensemble([Member() for _ in range(5)])(torch.zeros(1, 1, 1, 1, 1))
     assert len(alive) == 5 and max(alive) <= 2
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.segment.card import ModelKind
@@ -28,6 +28,7 @@ from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
 SPACING = (5.0, 5.0, 5.0)
 
 
+@settings(deadline=None)
 @given(scores=st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) -> None:
     standing = Standing()
@@ -37,6 +38,7 @@ def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) ->
     assert standing.stale == len(scores) - 1 - int(np.argmax(scores))
 
 
+@settings(deadline=None)
 @given(scores=st.lists(st.floats(0, 1), min_size=2, max_size=12), smoothing=st.floats(0, 0.9))
 def test_smoothing_is_a_running_mean(scores: list[float], smoothing: float) -> None:
     standing, mean = Standing(), scores[0]

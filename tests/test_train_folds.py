@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.data.errors import InputError, UsageError
@@ -19,6 +19,7 @@ from training_cases import write_case
 COHORTS = st.dictionaries(st.text("abc0123", min_size=1, max_size=4), st.sampled_from("pqrstuvwxyz"), max_size=30)
 
 
+@settings(deadline=None)
 @given(patients=COHORTS)
 def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: dict[str, str]) -> None:
     folds = assign_folds(patients)
@@ -30,6 +31,7 @@ def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: d
     assert not sizes or max(sizes.values()) - min(sizes[f] for f in range(5)) <= 1
 
 
+@settings(deadline=None)
 @given(patients=COHORTS, more=COHORTS)
 def test_known_cases_stay_where_they_are(patients: dict[str, str], more: dict[str, str]) -> None:
     known = assign_folds(patients)

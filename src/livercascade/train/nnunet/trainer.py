@@ -24,12 +24,13 @@ from livercascade.train.learner import Batch, Learner, seed_everything, set_rand
 from livercascade.train.loop import Reporter, Session, fit
 from livercascade.train.nnunet.augment import augmentation
 from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, Plan, quiet
-from livercascade.train.nnunet.examine import HeldOut, WholeExaminer, held_out_patients
+from livercascade.train.nnunet.held_out import held_out_patients
 from livercascade.train.nnunet.network import build_for_training, build_loss
 from livercascade.train.phase_dropout import drop_phases, seen_phases
 from livercascade.train.request import TrainRequest
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
+from livercascade.train.whole_examine import HeldOut, WholeExaminer
 
 
 def train(

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from livercascade.data.grid import Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.data.lesion import Box
-from livercascade.detect.liver import liver_with_content
-from livercascade.detect.seg2det import bounding_box
 from livercascade.segment.card import Size
-from livercascade.segment.phase_input import phase_input
 from livercascade.train.figures import View
-from livercascade.train.folds import by_hash
 from livercascade.train.learner import Learner
 from livercascade.train.loop import Examination
 from livercascade.train.score import Tally
 
 HIGH_FACTOR = 4.0
-_AROUND_MM = 15.0
 _OVERLAP = 0.25
 _VIEWS = 3
 
@@ -99,39 +92,6 @@ class WholeExaminer:
         return View(f"{patient.name}, slice {z}", image, patient.labels[z], low[z], high[z], aspect)
 
 
-def held_out_patients(
-    arrays: nnUNetDatasetBlosc2,
-    present: Mapping[str, Bool[np.ndarray, " phase"]],
-    count: int,
-    patch_size: Size,
-    spacing: Triple,
-) -> tuple[HeldOut, ...]:
-    """Up to ``count`` patients of prepared cases, the same for the same names; those without liver are passed over.
-
-    Args:
-        arrays: Prepared held-out cases.
-        present: Phases the network may see of each.
-        count: How many.
-        patch_size: Of the network's windows; smaller livers are given so much of their surroundings, or zeros.
-        spacing: (z, y, x) in mm.
-    """
-    found: list[HeldOut] = []
-    for name in sorted(arrays.identifiers, key=by_hash):
-        loaded: Any = arrays.load_case(name)
-        data, seg = loaded[0], loaded[1]
-        labels = np.maximum(np.asarray(seg[0]), 0).astype(np.uint8)
-        box = bounding_box(liver_with_content(labels))
-        if box is not None:
-            box = _wider(box, labels.shape, patch_size, spacing)
-            image = phase_input(
-                torch.from_numpy(np.asarray(data[(slice(None), *box)])), torch.from_numpy(present[name])
-            )
-            found.append(_padded(name, image, labels[box], present[name], patch_size))
-        if len(found) == count:
-            break
-    return tuple(found)
-
-
 def windows(shape: Sequence[int], size: Size) -> Iterator[Box]:
     """Evenly spread windows that cover an image of at least their size, neighbours sharing a quarter or more."""
     starts: list[list[int]] = []
@@ -141,31 +101,6 @@ def windows(shape: Sequence[int], size: Size) -> Iterator[Box]:
     for corner in product(*starts):
         z, y, x = (slice(a, a + n) for a, n in zip(corner, size, strict=True))
         yield z, y, x
-
-
-def _wider(box: Box, shape: Sequence[int], size: Size, spacing: Triple) -> Box:
-    sides: list[slice] = []
-    for side, have, want, mm in zip(box, shape, size, spacing, strict=True):
-        grow = max(math.ceil(_AROUND_MM / mm), math.ceil((want - (side.stop - side.start)) / 2))
-        sides.append(slice(max(side.start - grow, 0), min(side.stop + grow, have)))
-    return sides[0], sides[1], sides[2]
-
-
-def _padded(
-    name: str,
-    image: Float32[torch.Tensor, "channel z y x"],
-    labels: UInt8[np.ndarray, "z y x"],
-    present: Bool[np.ndarray, " phase"],
-    size: Size,
-) -> HeldOut:
-    """Images smaller than a window are filled up as in training: phases with 0, flags go on."""
-    missing = [max(want - have, 0) for have, want in zip(labels.shape, size, strict=True)]
-    around = (0, missing[2], 0, missing[1], 0, missing[0])
-    phases = torch.nn.functional.pad(image[: len(present)], around)
-    flags = torch.from_numpy(present).to(image.dtype)[:, None, None, None].expand(phases.shape)
-    filled = np.pad(labels, [(0, n) for n in missing])
-    shown = 2 if present[2] else int(np.flatnonzero(present)[0])
-    return HeldOut(name, torch.cat((phases, flags)), filled, shown)
 
 
 def _tent(size: Size) -> Float32[torch.Tensor, "z y x"]:
