@@ -88,8 +88,8 @@ def test_faint_lesions_are_found_at_f_4_only() -> None:
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[PatchCase, ...]:
     home = tmp_path_factory.mktemp("data")
-    for seed in range(2):
-        write_case(home / "data" / f"c{seed}", (14, 96, 96), seed)
+    for seed, lesions in enumerate((3, 3, 0)):
+        write_case(home / "data" / f"c{seed}", (14, 96, 96), seed, lesions=lesions)
     return prepare_cases(RunFolder(home), find_cases(home / "data"), None, PatchSettings(), Silent())
 
 

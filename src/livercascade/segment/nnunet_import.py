@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ModelError: It is no checkpoint, or holds something that only code could build (``NNUNET_UNSAFE``).
     """
     try:
+        # Older forms of the file than torch's zip archive hold bare pickles.
+        if not zipfile.is_zipfile(path):
+            raise pickle.UnpicklingError("it is not an archive of torch.save")
         with torch.serialization.safe_globals(_allowed()):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         weights = content["network_weights"]

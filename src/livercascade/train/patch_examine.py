@@ -11,7 +11,7 @@ from jaxtyping import Integer
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Phase
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import Patch, Scheme, is_lesion
+from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme, is_lesion
 from livercascade.reclassify.shuffle import shuffle
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.segment.phase_input import normalise, phase_input
@@ -78,7 +78,7 @@ class PatchExaminer:
         typed = [_typed(q, a) for q, a in pairs if q.lesion is not None]
         clean = [not _kept(q, a) for q, a in pairs if q.lesion is None]
         shares = [float(np.mean(values)) for values in (kept, typed, clean) if values]
-        scores = {SCORE: float(np.mean(shares))}
+        scores = {SCORE: float(np.mean(shares)) if shares else 0.0}
         if kept:
             scores |= {"recall": float(np.mean(kept)), "type_accuracy": float(np.mean(typed))}
         if clean:
@@ -135,7 +135,8 @@ def _question(
 def _kept(question: Question, labels: Integer[np.ndarray, "z y x"]) -> bool:
     """True if the network sees the lesion, or, where there is none, one of its own making."""
     seen = is_lesion(labels.astype(np.uint8))
-    where = seen & question.patch.lesion if question.patch.lesion.any() else seen & ~is_lesion(question.patch.labels)
+    wanted = question.patch.lesion
+    where = seen & (wanted if wanted.any() else question.patch.labels == PATCH_LIVER)
     return bool(np.count_nonzero(where) * question.voxel_ml >= question.asked_ml)
 
 
