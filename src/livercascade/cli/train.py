@@ -17,16 +17,18 @@ from livercascade.cli.progress import steps as progress_steps
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
-from livercascade.segment.ensemble import FOLDS
+from livercascade.segment.ensemble import FOLDS, load_model_network
 from livercascade.train.best import Weights
 from livercascade.train.child import STOPPED, StopFlag, child_environment, run_child
 from livercascade.train.named_settings import Preset, Setting, describe, preset_text, read_settings
 from livercascade.train.request import (
     TrainRequest,
+    find_training_cases,
     is_finished,
     note_finished,
     of_fold,
     read_request,
+    start_of,
     write_request,
 )
 from livercascade.train.run_folder import RunFolder
@@ -200,8 +202,11 @@ def out_of_fold(
             raise UsageError("WRONG_USE", "Nothing to predict with.", "Give --run, or --model, --data and --out.")
         how = How(factor=factor, overlap=overlap, device=device)
         waiting, names_done = predict_jobs(jobs, makers, out, how, workers=workers)
-        stop = StopFlag(with_parent=False)
-        with progress_steps("unseen cases", waiting, quiet=quiet) as advance, contextlib.closing(names_done):
+        with (
+            contextlib.closing(StopFlag(with_parent=False)) as stop,
+            contextlib.closing(names_done),
+            progress_steps("unseen cases", waiting, quiet=quiet) as advance,
+        ):
             for _ in names_done:
                 advance()
                 if stop():
@@ -300,8 +305,7 @@ def _run(folder: RunFolder, request: TrainRequest, weights: Weights, *, export_o
 
     if not export_only:
         _check(request)
-        write_request(folder, request)
-        _train_folds(folder, request, quiet=quiet) if request.folds else _start(folder, request, quiet=quiet)
+        _train_all(folder, request, quiet=quiet)
     folds = request.folds or (read_request(folder).folds if folder.request.is_file() else ())
     place = export_folds(folder, range(FOLDS), weights) if folds else export(folder, weights)
     Console(quiet=quiet, soft_wrap=True).print(f"model: {place}")
@@ -309,9 +313,7 @@ def _run(folder: RunFolder, request: TrainRequest, weights: Weights, *, export_o
 
 def _check(request: TrainRequest) -> None:
     """Refuses what cannot work before anything starts."""
-    from livercascade.segment.ensemble import load_model_network
     from livercascade.train.out_of_fold import check_hard_cases
-    from livercascade.train.request import find_training_cases
 
     cases = find_training_cases(request)
     if request.start_from is not None:
@@ -320,18 +322,29 @@ def _check(request: TrainRequest) -> None:
         check_hard_cases(request.hard, [case.name for case in cases])
 
 
+def _train_all(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
+    if request.folds:
+        write_request(folder, request)
+        _train_folds(folder, request, quiet=quiet)
+        return
+    one = request.model_copy(update={"start_from": start_of(request)})
+    write_request(folder, one)
+    _start(folder, one, quiet=quiet)
+
+
 def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
     """One fold after the other; those that are done are passed over."""
-    stop, console = StopFlag(with_parent=False), Console(quiet=quiet, soft_wrap=True)
-    for fold in request.folds:
-        one, asked = folder.fold(fold), of_fold(request, folder, fold)
-        if is_finished(one, asked):
-            console.print(f"fold {fold} is done")
-            continue
-        if stop():
-            raise typer.Exit(STOPPED)
-        write_request(one, asked)
-        _start(one, asked, quiet=quiet)
+    console = Console(quiet=quiet, soft_wrap=True)
+    with contextlib.closing(StopFlag(with_parent=False)) as stop:
+        for fold in request.folds:
+            one, asked = folder.fold(fold), of_fold(request, folder, fold)
+            if is_finished(one, asked):
+                console.print(f"fold {fold} is done")
+                continue
+            if stop():
+                raise typer.Exit(STOPPED)
+            write_request(one, asked)
+            _start(one, asked, quiet=quiet)
 
 
 def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:

@@ -58,12 +58,16 @@ class StopFlag:
     def __init__(self, *, with_parent: bool = True) -> None:
         self._asked = False
         self._parent = os.getppid() if with_parent else None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def __call__(self) -> bool:
         """True if the training should save and stop."""
         return self._asked or (self._parent is not None and os.getppid() != self._parent)
+
+    def close(self) -> None:
+        """Gives the signals back to whom they belonged to."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
         self._asked = number > 0

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.segment.card import ModelKind
+from livercascade.segment.ensemble import member_folders
 from livercascade.train.cases import TrainingCase, find_cases
 from livercascade.train.phase_dropout import seen_phases
 from livercascade.train.run_folder import RunFolder
@@ -88,16 +89,30 @@ def read_request(folder: RunFolder) -> TrainRequest:
 
 
 def of_fold(request: TrainRequest, folder: RunFolder, fold: int) -> TrainRequest:
-    """Request of one fold of a training over folds.
-
-    From an ensemble each fold starts with its own member, which has not seen the held-out patients either.
-    """
-    start = request.start_from
-    if start is not None and (start / f"fold_{fold}").is_dir():
-        start = start / f"fold_{fold}"
+    """Request of one fold of a training over folds."""
     settings = request.settings.model_copy(update={"fold": fold})
-    changes = {"settings": settings, "start_from": start, "folds": (), "prepared": folder.root}
-    return request.model_copy(update=changes)
+    one = request.model_copy(update={"settings": settings, "folds": (), "prepared": folder.root})
+    return one.model_copy(update={"start_from": start_of(one)})
+
+
+def start_of(request: TrainRequest) -> Path | None:
+    """Model folder that an ordinary training starts from.
+
+    Of an ensemble it is the member of the same fold, which has not seen the held-out patients either.
+
+    Raises:
+        UsageError: The ensemble has no such member (``START_ENSEMBLE``).
+    """
+    start, fold = request.start_from, request.settings.fold
+    if start is None or member_folders(start) == (start,):
+        return start
+    if (start / f"fold_{fold}") not in member_folders(start):
+        raise UsageError(
+            "START_ENSEMBLE",
+            f"{start} is an ensemble without a network of fold {fold}.",
+            "Give one of its folders fold_0 to fold_4 that saw none of the patients held out now.",
+        )
+    return start / f"fold_{fold}"
 
 
 def is_finished(folder: RunFolder, request: TrainRequest) -> bool:
