@@ -57,11 +57,12 @@ def draw_views(folder: RunFolder, step: int, views: Sequence[View]) -> None:
         if view.high is not None:
             _contour(axes[1][column], view.high, HIGH, "dotted", 1.2)
         _contour(axes[1][column], view.found, FOUND, "dashed", 1.2)
+    both = any(view.high is not None for view in views)
     lines = [
         Line2D([], [], color=TRUTH, label="true lesion"),
-        Line2D([], [], color=FOUND, ls="--", label="found, f = 1"),
+        Line2D([], [], color=FOUND, ls="--", label="found, f = 1" if both else "found"),
     ]
-    if any(view.high is not None for view in views):
+    if both:
         lines.append(Line2D([], [], color=HIGH, ls=":", label="found, f = 4"))
     figure.legend(handles=lines, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.suptitle(f"Held-out patients at step {step:,}", fontsize=11)

@@ -95,7 +95,8 @@ def build_questions(
 ) -> tuple[Question, ...]:
     """Up to ``count`` fixed patches: true lesions of half a millilitre or more, and as many without a lesion.
 
-    The latter are false findings of UNet^whole where there are predictions, else liver without lesions.
+    The latter are false findings of UNet^whole where there are predictions, else liver without lesions, in livers full
+    of them with the lesions replaced.
     """
     fill = [entry.lower for entry in scheme]
     ordered = sorted(cases, key=lambda case: by_hash(case.name))
@@ -123,7 +124,11 @@ def _question(
     rng: np.random.Generator,
 ) -> Question | None:
     how = Scheme.ORIGINAL_NEGATIVE if lesion is None else Scheme.ORIGINAL_POSITIVE
-    patch = shuffle(lesion, case.volume(fill, predicted=lesion is not None and not true), how, rng)
+    volume = case.volume(fill, predicted=lesion is not None and not true)
+    patch = shuffle(lesion, volume, how, rng)
+    if patch is None and lesion is None and case.lesions:
+        # A liver full of lesions has no patch without one until they are replaced by liver.
+        patch = shuffle(case.lesions[0], volume, Scheme.SHUFFLED_NEGATIVE, rng)
     if patch is None:
         return None
     image = normalise(torch.from_numpy(patch.image), scheme)
