@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from livercascade.data.labels import PHASES
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.train.cases import find_cases
+from livercascade.train.curves import Curves
 from livercascade.train.figures import View, draw_curves, draw_views
 from livercascade.train.learner import Learner
 from livercascade.train.log import append, read_log
@@ -135,3 +136,18 @@ def test_pictures_are_drawn_from_views_and_log(tmp_path: Path) -> None:
     draw_views(folder, 10, [view, View("empty", np.zeros((9, 9)), np.zeros((9, 9), int), np.zeros((9, 9), int))])
     draw_views(folder, 20, [])
     assert sorted(p.name for p in folder.figures.iterdir()) == ["curves.png", "patients_000010.png"]
+
+
+def test_curves_can_be_read_by_tensorboard(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    curves = Curves.open(tmp_path, 0)
+    assert curves is not None
+    curves.write(5, {"loss": 0.5, "val_recall": 0.25, "val_smoothed": None})
+    curves.close()
+    again = Curves.open(tmp_path, 4)
+    assert again is not None
+    again.write(5, {"loss": 0.75})
+    again.close()
+    read = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    assert sorted(read.Tags()["scalars"]) == ["training/loss", "validation/recall"]
+    assert [(event.step, event.value) for event in read.Scalars("training/loss")] == [(5, 0.75)]

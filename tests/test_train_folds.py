@@ -76,3 +76,12 @@ def test_a_fold_that_leaves_nothing_is_refused_and_all_holds_nothing_out(tmp_pat
     with pytest.raises(UsageError, match="TOO_FEW_PATIENTS"):
         split_cases(folder, find_cases(tmp_path / "data"), 0)
     assert split_cases(folder, find_cases(tmp_path / "data"), "all") == (["only"], ["only"])
+
+
+def test_a_run_begun_before_there_were_noted_folds_keeps_its_split(tmp_path: Path) -> None:
+    for number in range(4):
+        write_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
+    folder = RunFolder(tmp_path)
+    folder.split.write_text('{"train": ["c1", "c2"], "validation": ["c0"]}')
+    assert split_cases(folder, find_cases(tmp_path / "data"), 0) == (["c1", "c2"], ["c0"])
+    assert not folder.folds.exists()

@@ -284,6 +284,16 @@ def test_a_run_folder_takes_the_same_network_only(tmp_path: Path) -> None:
         write_request(folder, TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings()))
 
 
+def test_requests_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    request = TrainRequest(kind=ModelKind.WHOLE, data=tmp_path, settings=tiny_settings())
+    write_request(folder, request)
+    folder.request.write_text(
+        folder.request.read_text().replace('"settings": {', '"settings": {"validation_batches": 8,')
+    )
+    assert read_request(folder) == request
+
+
 def test_requests_of_both_kinds_survive_the_file(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     request = TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings(steps=3), hard=tmp_path)

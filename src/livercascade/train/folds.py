@@ -47,6 +47,10 @@ def split_cases(folder: RunFolder, cases: Sequence[TrainingCase], fold: int | st
         UsageError: Nothing is left to train on or to validate (``TOO_FEW_PATIENTS``).
     """
     names = sorted(case.name for case in cases)
+    if folder.split.is_file() and not folder.folds.is_file():
+        # A run of version 0.2 or before goes on with the folds it began with.
+        noted = json.loads(folder.split.read_text())
+        return [n for n in names if n in noted["train"]], [n for n in names if n in noted["validation"]]
     folds = _noted_folds(folder, cases)
     parts = names, names
     if fold != "all":

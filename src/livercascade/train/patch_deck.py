@@ -1,4 +1,4 @@
-"""The order in which lesions and schemes are trained: about 20 patches of each in every round (paper, Sec. III-B)."""
+"""The order in which lesions and schemes are trained: about 20 patches of each in every round (paper, Sec. IV-B1)."""
 
 from __future__ import annotations
 

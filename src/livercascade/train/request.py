@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,10 @@ def read_request(folder: RunFolder) -> TrainRequest:
     """
     if not folder.request.is_file():
         raise UsageError("NO_RUN", f"{folder.root} is not a training run.", "Give the --out of an earlier run.")
-    return TrainRequest.model_validate_json(folder.request.read_text())
+    content = json.loads(folder.request.read_text())
+    # Runs of version 0.2 and before noted how many random batches they validated on.
+    content["settings"].pop("validation_batches", None)
+    return TrainRequest.model_validate(content)
 
 
 def of_fold(request: TrainRequest, folder: RunFolder, fold: int) -> TrainRequest:
