@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from livercascade.data.errors import InputError, ModelError
-from livercascade.data.labels import Phase
+from livercascade.data.labels import PHASES, Phase
 from livercascade.segment.card import ModelCard, ModelKind, Provenance
 from livercascade.segment.engine import Engine
 from livercascade.segment.ensemble import (
@@ -23,6 +23,7 @@ from livercascade.segment.ensemble import (
 )
 from livercascade.segment.model import Model
 from livercascade.segment.network import build_network, load_card, load_network, save_model
+from livercascade.segment.phase_input import phase_input
 from tiny_model import tiny_card
 
 
@@ -43,6 +44,13 @@ def test_an_ensemble_gives_the_mean_of_its_members_logits(tmp_path: Path, folds:
         torch.testing.assert_close(load_model_network(tmp_path)(x), torch.stack(each).mean(0))
         model = Model.load(tmp_path, ModelKind.WHOLE, Engine("cpu", bf16=False))
         torch.testing.assert_close(model.engine.run(model.network, x), torch.stack(each).mean(0))
+        torch.testing.assert_close(model.run(x), torch.stack(each).mean(0))
+        phases = (Phase.NC, Phase.VP)
+        seen = phase_input(x[:, :4], [phase in phases for phase in PHASES])
+        found = torch.from_numpy(model.on_phases(phases)(x[:, :4].numpy()))
+        torch.testing.assert_close(
+            found, torch.stack([load_network(p)(seen) for p in member_folders(tmp_path)]).mean(0)
+        )
     assert [p.name for p in member_folders(tmp_path)] == [f"fold_{fold}" for fold in folds]
 
 

@@ -15,7 +15,7 @@ from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.segment.card import ModelCard, ModelKind
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import load_model_card, load_model_network
+from livercascade.segment.ensemble import Ensemble, load_model_card, load_model_network
 from livercascade.segment.phase_input import phase_input
 
 
@@ -53,6 +53,14 @@ class Model:
         network = load_model_network(folder).to(engine.device)
         return cls(card, network, engine)
 
+    def run(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
+        """Logits of network inputs; of an ensemble the mean, one member after the other through the engine."""
+        members = list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
+        total = self.engine.run(members[0], batch)
+        for member in members[1:]:
+            total = total + self.engine.run(member, batch)
+        return total / len(members) if len(members) > 1 else total
+
     def require(self, phases: Collection[Phase]) -> None:
         """Checks that the phases a network cannot do without are there.
 
@@ -86,6 +94,6 @@ class Model:
 
         def run(patches: Float32[np.ndarray, "n 4 z y x"]) -> Float[np.ndarray, "n k z y x"]:
             batch = phase_input(torch.from_numpy(patches), present)
-            return self.engine.run(self.network, batch).numpy()
+            return self.run(batch).numpy()
 
         return run
