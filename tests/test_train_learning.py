@@ -16,8 +16,15 @@ from livercascade.data.errors import ModelError, UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import build_network
 from livercascade.train.fast_norm import ChannelsLastInstanceNorm, use_fast_norm
-from livercascade.train.learner import Batch, Learner, learning_rate, random_state, seed_everything, set_random_state
-from livercascade.train.loop import Session, fit
+from livercascade.train.learner import (
+    Batch,
+    choose_device,
+    learning_rate,
+    random_state,
+    seed_everything,
+    set_random_state,
+)
+from livercascade.train.loop import Examination, Session, fit
 from livercascade.train.loss import (
     ANY_LESION,
     LIVER_WITH_CONTENT,
@@ -26,11 +33,13 @@ from livercascade.train.loss import (
     downsampled,
     type_entropy,
 )
+from livercascade.train.named_settings import Preset, Setting, read_settings
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.request import TrainRequest, read_request, write_request
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import PatchSettings, PhaseDropout, Schedule, WholeSettings, read_settings
+from livercascade.train.settings import PatchSettings, PhaseDropout, Schedule, WholeSettings
 from tiny_model import tiny_card
+from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
 
 
 def literal_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -148,22 +157,6 @@ def test_fast_norm_changes_neither_names_nor_outputs_of_a_network() -> None:
     assert not any(isinstance(m, nn.InstanceNorm3d) for m in network.modules())
 
 
-def tiny_settings(**changes: object) -> WholeSettings:
-    return WholeSettings.model_validate({"steps": 20, "warmup_steps": 2, "patch_size": (4, 8, 8)} | changes)
-
-
-def tiny_learner(run: WholeSettings) -> Learner:
-    torch.manual_seed(1)
-    card = tiny_card(classes=tuple("abcdefgh"))
-    network = build_network(card, deep_supervision=True)
-    return Learner(network, DeepSupervision(GroupedLoss()), card.architecture.strides, run)
-
-
-def tiny_batch(rng: np.random.Generator) -> Batch:
-    data = torch.from_numpy(rng.normal(size=(2, 8, 4, 8, 8)).astype(np.float32))
-    return Batch(data, (data[:, :1] > 0).to(torch.int16) * 7)
-
-
 def test_a_restored_learner_goes_on_exactly(tmp_path: Path) -> None:
     run = tiny_settings()
     rng, learner = seed_everything(0), tiny_learner(run)
@@ -187,15 +180,9 @@ def test_learning_lowers_the_loss_and_the_mean_follows() -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_training_and_spares_the_checkpoint(tmp_path: Path) -> None:
-    class Silent:
-        def stage(self, text: str) -> None: ...
-        def prepared(self, done: int, total: int) -> None: ...
-        def stepped(self, step: int, total: int, loss: float, seconds: float) -> None: ...
-        def validated(self, step: int, scores: dict[str, float]) -> None: ...
-
     run, rng = tiny_settings(), np.random.default_rng(0)
     bad = Batch(torch.full((1, 8, 4, 8, 8), torch.nan), torch.zeros(1, 1, 4, 8, 8, dtype=torch.int16))
-    session = Session(run, RunFolder(tmp_path), rng, lambda: [], Silent(), lambda: False)
+    session = Session(run, RunFolder(tmp_path), rng, lambda _: Examination({"score": 0.0}), Silent(), lambda: False)
     with pytest.raises(ModelError, match="DIVERGED"):
         fit(tiny_learner(run), iter([bad]), session)
     assert not list(tmp_path.iterdir())
@@ -248,6 +235,42 @@ def test_the_command_line_outweighs_the_file(tmp_path: Path) -> None:
     assert (found.steps, found.seed, found.phase_dropout.nc_only, found.threads) == (9, 3, 0.5, 1)
 
 
+def test_a_file_outweighs_the_preset_and_tables_are_merged(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("steps = 7\n[phase_dropout]\nnc_only = 0.3\n")
+    preset = read_settings(WholeSettings, None, {}, preset=Preset.DESK)
+    found = read_settings(WholeSettings, tmp_path / "s.toml", {"seed": 4}, preset=Preset.DESK)
+    dropout = preset.phase_dropout.model_copy(update={"nc_only": 0.3})
+    assert found == preset.model_copy(update={"steps": 7, "seed": 4, "phase_dropout": dropout})
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+@pytest.mark.parametrize("kind", [WholeSettings, PatchSettings])
+def test_every_preset_is_valid_for_every_setting(preset: Preset, kind: type[WholeSettings | PatchSettings]) -> None:
+    for setting in Setting:
+        found = read_settings(kind, None, {}, preset=preset, setting=setting)
+        assert len(found.phases) == (1 if setting is Setting.SCREENING else 4)
+        assert (found.phase_dropout.all_phases == 1.0) == (setting is not Setting.ANY)
+    assert found.patience is None or preset is Preset.DESK
+
+
+def test_the_full_preset_is_nnunets_training() -> None:
+    full = read_settings(WholeSettings, None, {}, preset=Preset.FULL)
+    assert (full.steps, full.batch_size, full.learning_rate, full.weight_decay) == (1000 * 250, 2, 1e-2, 3e-5)
+    assert (full.optimiser.value, full.loss.value, full.planner.value, full.augmentation.recipe.value) == (
+        "sgd",
+        "nnunet",
+        "nnunet",
+        "nnunet",
+    )
+
+
+def test_only_a_device_that_is_there_is_taken() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(UsageError, match="NO_DEVICE"):
+        choose_device("cuda:63")
+
+
 def test_a_run_folder_takes_the_same_network_only(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     first = TrainRequest(kind=ModelKind.WHOLE, data=tmp_path, settings=tiny_settings())
@@ -259,6 +282,16 @@ def test_a_run_folder_takes_the_same_network_only(tmp_path: Path) -> None:
         write_request(folder, first.model_copy(update={"settings": tiny_settings(base_features=5)}))
     with pytest.raises(UsageError, match="RUN_TAKEN"):
         write_request(folder, TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings()))
+
+
+def test_requests_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    request = TrainRequest(kind=ModelKind.WHOLE, data=tmp_path, settings=tiny_settings())
+    write_request(folder, request)
+    folder.request.write_text(
+        folder.request.read_text().replace('"settings": {', '"settings": {"validation_batches": 8,')
+    )
+    assert read_request(folder) == request
 
 
 def test_requests_of_both_kinds_survive_the_file(tmp_path: Path) -> None:

@@ -20,17 +20,11 @@ from livercascade.train.patch_cases import PatchCase, prepare_cases
 from livercascade.train.patch_samples import PatchSampler, PatchStream
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import Augmentation, PatchSettings, SchemeShares
+from tiny_training import Silent
 from training_cases import LPS, write, write_case
 
 SHAPE = (14, 96, 96)
 SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0) for _ in PHASES)
-
-
-class Silent:
-    def stage(self, text: str) -> None: ...
-    def prepared(self, done: int, total: int) -> None: ...
-    def stepped(self, step: int, total: int, loss: float, seconds: float) -> None: ...
-    def validated(self, step: int, scores: dict[str, float]) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +107,13 @@ def test_unusable_cases_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_cache_keeps_lesion_volumes_and_is_used_again(
-    data: Path, cases: tuple[PatchCase, ...], tmp_path: Path
+    data: Path, hard: Path, cases: tuple[PatchCase, ...], tmp_path: Path
 ) -> None:
     arrays = read_arrays(find_cases(data)[0])
     truth = np.count_nonzero(is_lesion(arrays.labels)) * np.prod(arrays.spacing) / 1000
     assert sum(lesion.volume_ml for lesion in cases[0].lesions) == pytest.approx(truth, rel=0.1)
     before = (cases[0].home / "hu.npy").stat().st_mtime_ns
-    prepare_cases(RunFolder(cases[0].home.parents[1]), find_cases(data), None, PatchSettings(), Silent())
+    prepare_cases(RunFolder(cases[0].home.parents[1]), find_cases(data), hard, PatchSettings(), Silent())
     assert (cases[0].home / "hu.npy").stat().st_mtime_ns == before
 
 

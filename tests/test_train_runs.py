@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ import torch
 from typer.testing import CliRunner
 
 from livercascade.cli.train import app
+from livercascade.data.labels import Phase
 from livercascade.segment.network import load_card, load_network
 from livercascade.train.child import STOPPED, child_environment, run_child
 from livercascade.train.learner import read_checkpoint
+from livercascade.train.patch_cases import DONE
 from livercascade.train.run_folder import RunFolder
 from training_cases import write_case
 
@@ -50,33 +53,63 @@ def command(*arguments: str | Path) -> list[str]:
 def stop_after(steps: int, folder: RunFolder, arguments: list[str]) -> int:
     """Starts a training, sends SIGTERM once its log has reached a step, and returns its exit code."""
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
-        for _ in range(1200):
+        for _ in range(6000):
             if folder.log.is_file() and json.loads(folder.log.read_text().splitlines()[-1])["step"] >= steps:
                 break
             if process.poll() is not None:
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        return process.wait(60)
+        return process.wait(240)
 
 
-def test_unet_whole_is_trained_stopped_continued_and_exported(tmp_path: Path) -> None:
-    for seed in range(3):
-        write_case(
-            tmp_path / "data" / f"case{seed}", (12, 48, 48), seed, phases="nc vp" if seed == 1 else "nc ap vp dp"
-        )
+def test_folds_are_trained_stopped_continued_and_give_hard_cases(tmp_path: Path) -> None:
+    for seed in range(5):
+        phases = "nc vp" if seed == 1 else "nc ap vp dp"
+        write_case(tmp_path / "data" / f"case{seed}", (12, 48, 48), seed, phases=phases)
     (tmp_path / "s.toml").write_text(WHOLE)
     folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
     call = ["whole", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
-    assert stop_after(5, folder, command(*call, "--steps", "2000")) == STOPPED
-    reached = int(read_checkpoint(folder.checkpoint)["step"])
-    assert 5 <= reached < 2000
+    call += ["--fold", "0,1", "--device", "cpu"]
+    assert stop_after(5, folder.fold(0), command(*call, "--steps", "2000")) == STOPPED
+    reached = int(read_checkpoint(folder.fold(0).checkpoint)["step"])
+    assert 5 <= reached < 2000 and not folder.fold(1).root.exists()
     prepared = {p.name: p.stat().st_mtime_ns for p in folder.nnunet.rglob("*.b2nd")}
-    assert len(prepared) == 6
-    assert train(*call, "--steps", reached + 5, "--quiet") == 0
-    assert {p.name: p.stat().st_mtime_ns for p in folder.nnunet.rglob("*.b2nd")} == prepared
+    assert len(prepared) == 10
+    assert train(*call, "--steps", reached + 5, "--export", "newest", "--quiet") == 0
+    assert {p.name: p.stat().st_mtime_ns for p in folder.root.rglob("*.b2nd")} == prepared
     assert dict(os.environ) == before
-    _exported_network_is_the_averaged_one(folder, reached + 5, classes=14)
+    for fold in (0, 1):
+        _exported_network_is_the_averaged_one(folder.fold(fold), reached + 5, classes=14)
+        assert load_card(folder.model / f"fold_{fold}") == load_card(folder.fold(fold).model)
+        assert (folder.fold(fold).figures / "curves.png").stat().st_size > 10_000
+        assert list(folder.fold(fold).figures.glob("patients_*.png"))
+    _done_folds_are_passed_over(folder, call, reached + 5)
+    _unseen_cases_are_predicted_and_train_the_patch_network(folder, tmp_path)
+
+
+def _done_folds_are_passed_over(folder: RunFolder, call: list[str | Path], steps: int) -> None:
+    logs = [folder.fold(fold).log.read_text() for fold in (0, 1)]
+    assert train(*call, "--steps", steps, "--quiet") == 0
+    assert [folder.fold(fold).log.read_text() for fold in (0, 1)] == logs
+    assert load_card(folder.model / "fold_0").training.chosen.startswith("best of")
+
+
+def _unseen_cases_are_predicted_and_train_the_patch_network(folder: RunFolder, home: Path) -> None:
+    assert train("out-of-fold", "--run", folder.root, "--quiet") == 0
+    held_out = [json.loads(folder.fold(fold).split.read_text())["validation"] for fold in (0, 1)]
+    expected = sorted(f"{name}.nii.gz" for names in held_out for name in names)
+    assert sorted(p.name for p in folder.out_of_fold.glob("*.nii.gz")) == expected
+    (home / "p.toml").write_text(COMMON + "patches_per_lesion = 2\nvalidation_patches = 2\n")
+    run = RunFolder(home / "patch")
+    call = ["patch", "--data", home / "data", "--hard", folder.out_of_fold, "--out", run.root, "--quiet"]
+    assert train(*call, "--settings", home / "p.toml", "--steps", "2", "--fold", "1") == 0
+    assert json.loads(run.split.read_text())["validation"] == held_out[1]
+    for name in held_out[0]:
+        digest = hashlib.sha256((folder.out_of_fold / f"{name}.nii.gz").read_bytes()).hexdigest()
+        assert (run.patch_cases / name / DONE).read_text() == digest
+    (folder.out_of_fold / "record.json").unlink()
+    assert train(*call, "--settings", home / "p.toml", "--fold", "1") == 1
 
 
 def test_unet_patch_is_trained_and_exported_again_on_request(tmp_path: Path) -> None:
@@ -85,11 +118,12 @@ def test_unet_patch_is_trained_and_exported_again_on_request(tmp_path: Path) -> 
     (tmp_path / "s.toml").write_text(COMMON)
     folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
     call = ["patch", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
-    assert train(*call, "--steps", "5", "--quiet") == 0
+    assert train(*call, "--steps", "5", "--for", "screening", "--quiet") == 0
     assert dict(os.environ) == before
+    assert load_card(folder.model).needs == (Phase.NC,)
     _exported_network_is_the_averaged_one(folder, 5, classes=8)
     first = load_card(folder.model)
-    assert train(*call, "--export-only", "--quiet") == 0
+    assert train(*call, "--for", "screening", "--export-only", "--quiet") == 0
     assert load_card(folder.model) == first
     _goes_on_from(folder.model, tmp_path)
 
@@ -155,6 +189,9 @@ def test_a_stop_is_passed_on_to_the_child(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-@pytest.mark.parametrize("arguments", [["whole", "--fold", "9"], ["patch", "--steps", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["whole", "--fold", "9"], ["patch", "--steps", "0"], ["whole", "--fold", "0,7"], ["patch", "--device", "tpu"]],
+)
 def test_impossible_settings_are_wrong_use(tmp_path: Path, arguments: list[str]) -> None:
     assert train(*arguments, "--data", tmp_path, "--out", tmp_path / "run") == 2

@@ -101,9 +101,11 @@ def find(
         progress: Called with (step in words, done, in all).
 
     Raises:
-        InputError: ``NO_LIVER``.
+        InputError: ``NO_LIVER``, or a network needs a phase that is absent (``PHASE_NEEDED``).
     """
     tell = progress or _silent
+    whole.require(scan.phases)
+    patch.require(scan.phases)
     check_trunk(scan)
     sensitivity = segment(
         scan,

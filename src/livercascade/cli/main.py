@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from livercascade import __version__
-from livercascade.cli import train
+from livercascade.cli import models, train
 from livercascade.cli.align import align
 from livercascade.cli.check import check
 from livercascade.cli.convert import convert
@@ -30,6 +30,7 @@ app.command("virtual")(virtual)
 app.command("evaluate")(evaluate_command)
 app.command("align")(align)
 app.add_typer(train.app, name="train")
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> bool:

@@ -1,36 +1,80 @@
-"""Commands ``livercascade train whole`` and ``livercascade train patch``."""
+"""Commands ``livercascade train whole``, ``patch``, ``out-of-fold`` and ``presets``."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from livercascade.cli.errors import told
+from livercascade.cli.progress import steps as progress_steps
+from livercascade.cli.train_reporter import ConsoleReporter
+from livercascade.data.dataset_names import DatasetNames
+from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
+from livercascade.segment.ensemble import FOLDS, load_model_network
+from livercascade.train.best import Weights
 from livercascade.train.child import STOPPED, StopFlag, child_environment, run_child
-from livercascade.train.request import TrainRequest, read_request, write_request
+from livercascade.train.named_settings import Preset, Setting, describe, preset_text, read_settings
+from livercascade.train.request import (
+    TrainRequest,
+    find_training_cases,
+    is_finished,
+    note_finished,
+    of_fold,
+    read_request,
+    start_of,
+    write_request,
+)
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import PatchSettings, WholeSettings, read_settings
+from livercascade.train.settings import PatchSettings, WholeSettings
 
 app = typer.Typer(help="Train UNet^whole and UNet^patch on folders of cases.", no_args_is_help=True)
 
-Data = Annotated[Path, typer.Option(help="Folder of cases: <case>/{nc,ap,vp,dp,labels}.nii.gz.")]
+Data = Annotated[
+    Path, typer.Option(help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz, or an nnU-Net v2 data set folder.")
+]
 Out = Annotated[Path, typer.Option(help="Run folder; the same one again continues the run.")]
-Settings = Annotated[Path | None, typer.Option(help="TOML file; what it leaves out keeps its default.")]
+PresetName = Annotated[Preset | None, typer.Option("--preset", help="Named settings, see 'train presets'.")]
+Settings = Annotated[
+    Path | None, typer.Option(help="TOML file; what it leaves out keeps the preset's value, or the default.")
+]
+For = Annotated[
+    Setting,
+    typer.Option(
+        "--for", help="One model for any subset of phases, for diagnosis (all four), or screening (NC alone)."
+    ),
+]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random work.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of the training process.")]
 Workers = Annotated[int | None, typer.Option(help="Extra processes that make samples; 0 makes them between steps.")]
 Processes = Annotated[int | None, typer.Option(help="Processes that prepare the data.")]
-Fold = Annotated[str | None, typer.Option(help="Fold kept for validation, 0 to 4, or 'all'.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Patience = Annotated[int | None, typer.Option(help="End after so many validations without a better score.")]
+Fold = Annotated[
+    str | None,
+    typer.Option(
+        help="Fold held out for validation, 0 to 4; 'each' trains the five one after the other to an ensemble, '0,2' "
+        "some of them; 'all' holds nothing out."
+    ),
+]
 StartFrom = Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")]
-ExportOnly = Annotated[bool, typer.Option("--export-only", help="Only export the newest checkpoint to OUT/model.")]
+Channel = Annotated[
+    list[str] | None, typer.Option(help="nnU-Net data set: phase of a channel, for example 0=VP; repeatable.")
+]
+Label = Annotated[
+    list[str] | None, typer.Option(help="nnU-Net data set: meaning of a label, for example tumor=HCC; repeatable.")
+]
+Export = Annotated[
+    Weights, typer.Option("--export", help="Weights that OUT/model gets: best on the held-out fold, or newest.")
+]
+ExportOnly = Annotated[bool, typer.Option("--export-only", help="Only export to OUT/model, also while a run goes on.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
@@ -38,158 +82,220 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 def whole(
     data: Data,
     out: Out,
+    preset: PresetName = None,
     settings: Settings = None,
+    setting: For = Setting.ANY,
+    fold: Fold = None,
     steps: Steps = None,
+    patience: Patience = None,
     seed: Seed = None,
     threads: Threads = None,
     workers: Workers = None,
     processes: Processes = None,
-    fold: Fold = None,
+    device: Device = None,
     start_from: StartFrom = None,
+    channel: Channel = None,
+    label: Label = None,
+    export: Export = Weights.BEST,
     export_only: ExportOnly = False,
     quiet: Quiet = False,
 ) -> None:
     """Train UNet^whole: 14 classes on whole scans, any subset of phases.
 
-    Example: livercascade train whole --data cases --out runs/whole --threads 2
+    Example: livercascade train whole --data cases --out runs/whole --preset desk --fold each
     """
-    given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
+    given = _given(steps, patience, seed, threads, workers, processes, device)
     with told():
-        chosen = read_settings(WholeSettings, settings, given | {"fold": _fold(fold)})
+        folds, one = _folds(fold)
+        chosen = read_settings(WholeSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
         request = TrainRequest(
             kind=ModelKind.WHOLE,
             data=data.resolve(),
             settings=chosen,
             start_from=_resolved(start_from),
+            names=DatasetNames.parse(channel or (), label or ()),
+            folds=folds,
             command=_command(),
         )
-        _run(RunFolder(out.resolve()), request, export_only=export_only, quiet=quiet)
+        _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
 
 
 @app.command()
 def patch(
     data: Data,
     out: Out,
+    preset: PresetName = None,
     settings: Settings = None,
-    hard: Annotated[Path | None, typer.Option(help="<case>.nii.gz label maps predicted by UNet^whole.")] = None,
+    setting: For = Setting.ANY,
+    hard: Annotated[
+        Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
+    ] = None,
+    unchecked_hard: Annotated[
+        bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
+    ] = False,
+    fold: Fold = None,
     steps: Steps = None,
+    patience: Patience = None,
     seed: Seed = None,
     threads: Threads = None,
     workers: Workers = None,
     processes: Processes = None,
-    fold: Fold = None,
+    device: Device = None,
     start_from: StartFrom = None,
+    channel: Channel = None,
+    label: Label = None,
+    export: Export = Weights.BEST,
     export_only: ExportOnly = False,
     quiet: Quiet = False,
 ) -> None:
     """Train UNet^patch: 8 classes on lesion-shuffled patches of liver.
 
-    Example: livercascade train patch --data cases --hard predicted --out runs/patch --threads 2
+    Example: livercascade train patch --data cases --hard runs/whole/out_of_fold --out runs/patch --fold each
     """
-    given = {"steps": steps, "seed": seed, "threads": threads, "workers": workers, "processes": processes}
+    given = _given(steps, patience, seed, threads, workers, processes, device)
     with told():
-        chosen = read_settings(PatchSettings, settings, given | {"fold": _fold(fold)})
+        folds, one = _folds(fold)
+        chosen = read_settings(PatchSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
         request = TrainRequest(
             kind=ModelKind.PATCH,
             data=data.resolve(),
             settings=chosen,
             hard=_resolved(hard),
+            unchecked_hard=unchecked_hard,
             start_from=_resolved(start_from),
+            names=DatasetNames.parse(channel or (), label or ()),
+            folds=folds,
             command=_command(),
         )
-        _run(RunFolder(out.resolve()), request, export_only=export_only, quiet=quiet)
+        _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
+
+
+@app.command("out-of-fold")
+def out_of_fold(
+    run: Annotated[Path | None, typer.Option(help="Run of UNet^whole; OUT is then RUN/out_of_fold.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Instead: a model that saw none of the cases in DATA.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Cases to predict with --model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the label maps; those already there are kept.")] = None,
+    factor: Annotated[float, typer.Option(help="Sensitivity factor f.")] = 4.0,
+    overlap: Annotated[float, typer.Option(help="Overlap of neighbouring windows.")] = 0.25,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
+    export: Export = Weights.BEST,
+    channel: Channel = None,
+    label: Label = None,
+    quiet: Quiet = False,
+) -> None:
+    """Predict every training case with the network that did not see it; killed or stopped, it goes on where it was.
+
+    Example: livercascade train out-of-fold --run runs/whole --workers 2
+    """
+    from livercascade.train.out_of_fold import How, jobs_of_model, jobs_of_run, predict_jobs
+
+    with told():
+        if run is not None:
+            jobs, makers = jobs_of_run(RunFolder(run.resolve()), export)
+            out = out or RunFolder(run.resolve()).out_of_fold
+        elif model is not None and data is not None and out is not None:
+            names = DatasetNames.parse(channel or (), label or ())
+            jobs, makers = jobs_of_model(model.resolve(), data.resolve(), names)
+        else:
+            raise UsageError("WRONG_USE", "Nothing to predict with.", "Give --run, or --model, --data and --out.")
+        how = How(factor=factor, overlap=overlap, device=device)
+        waiting, names_done = predict_jobs(jobs, makers, out, how, workers=workers)
+        with (
+            contextlib.closing(StopFlag(with_parent=False)) as stop,
+            contextlib.closing(names_done),
+            progress_steps("unseen cases", waiting, quiet=quiet) as advance,
+        ):
+            for _ in names_done:
+                advance()
+                if stop():
+                    raise typer.Exit(STOPPED)
+        Console(quiet=quiet, soft_wrap=True).print(f"{len(jobs)} label maps at f = {factor:g}: {out}")
+
+
+@app.command()
+def presets(
+    name: Annotated[Preset | None, typer.Argument(help="Preset to print as TOML.")] = None,
+    network: Annotated[ModelKind, typer.Option(help="Of which network.")] = ModelKind.WHOLE,
+) -> None:
+    """List the presets, or print one as a TOML file to start from.
+
+    Example: livercascade train presets desk --network patch > mine.toml
+    """
+    if name is not None:
+        typer.echo(preset_text(name, WholeSettings if network is ModelKind.WHOLE else PatchSettings), nl=False)
+        return
+    for preset in Preset:
+        typer.echo(f"{preset.value}\n  " + describe(preset).replace("\n", "\n  "))
 
 
 @app.command(hidden=True)
 def work(out: Path, quiet: Quiet = False) -> None:
     """Carry out the request noted in a run folder, in this process."""
-    folder, stop = RunFolder(out), StopFlag()
+    stop = StopFlag()
     with told():
-        request = read_request(folder)
-        reporter = ConsoleReporter(request.settings.log_every, quiet=quiet)
-        with reporter:
+        request = read_request(RunFolder(out))
+        folder = RunFolder(out, request.prepared)
+        with ConsoleReporter(request.settings.log_every, quiet=quiet) as reporter:
             complete = _train(folder, request, reporter, stop)
+        if complete:
+            note_finished(folder, request)
     raise typer.Exit(0 if complete else STOPPED)
 
 
-class ConsoleReporter:
-    """Progress bar with loss and time left on a terminal, one line every so many steps elsewhere."""
+def _run(folder: RunFolder, request: TrainRequest, weights: Weights, *, export_only: bool, quiet: bool) -> None:
+    from livercascade.train.export import export, export_folds
 
-    def __init__(self, every: int, *, quiet: bool) -> None:
-        self._console = Console(quiet=quiet, highlight=False, file=sys.stdout)
-        self._every = every
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> ConsoleReporter:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def stage(self, text: str) -> None:
-        """Starts a bar of its own."""
-        self._task = self._bar.add_task(text, total=None, note="")
-        self._line(text)
-
-    def prepared(self, done: int, total: int) -> None:
-        """Moves the bar."""
-        self._move(done, total, "cases")
-        if done % 10 == 0 or done == total:
-            self._line(f"prepared {done}/{total} cases")
-
-    def stepped(self, step: int, total: int, loss: float, seconds: float) -> None:
-        """Moves the bar, or prints a line."""
-        self._move(step, total, f"loss {loss:.3f}, {seconds:.2f} s a step")
-        if step % self._every == 0 or step == total:
-            left = seconds * (total - step) / 60
-            self._line(f"step {step}/{total} loss {loss:.4f} {seconds:.3f} s a step, {left:.0f} min left")
-
-    def validated(self, step: int, scores: dict[str, float]) -> None:
-        """Prints the scores."""
-        text = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        self._console.print(f"step {step} Dice: {text}", soft_wrap=True)
-
-    def _move(self, done: int, total: int, note: str) -> None:
-        if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, note=note)
-
-    def _line(self, text: str) -> None:
-        if not self._console.is_terminal:
-            self._console.print(text, soft_wrap=True)
-
-
-def _run(folder: RunFolder, request: TrainRequest, *, export_only: bool, quiet: bool) -> None:
     if not export_only:
-        _start(folder, request, quiet=quiet)
-        return
-    from livercascade.train.export import export
+        _check(request)
+        _train_all(folder, request, quiet=quiet)
+    folds = request.folds or (read_request(folder).folds if folder.request.is_file() else ())
+    place = export_folds(folder, range(FOLDS), weights) if folds else export(folder, weights)
+    Console(quiet=quiet, soft_wrap=True).print(f"model: {place}")
 
-    place = export(folder)
-    Console(quiet=quiet).print(f"model: {place}")
+
+def _check(request: TrainRequest) -> None:
+    """Refuses what cannot work before anything starts."""
+    from livercascade.train.out_of_fold import check_hard_cases
+
+    cases = find_training_cases(request)
+    if request.start_from is not None:
+        load_model_network(request.start_from)
+    if request.hard is not None and not request.unchecked_hard:
+        check_hard_cases(request.hard, [case.name for case in cases])
+
+
+def _train_all(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
+    if request.folds:
+        write_request(folder, request)
+        _train_folds(folder, request, quiet=quiet)
+        return
+    one = request.model_copy(update={"start_from": start_of(request)})
+    write_request(folder, one)
+    _start(folder, one, quiet=quiet)
+
+
+def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
+    """One fold after the other; those that are done are passed over."""
+    console = Console(quiet=quiet, soft_wrap=True)
+    with contextlib.closing(StopFlag(with_parent=False)) as stop:
+        for fold in request.folds:
+            one, asked = folder.fold(fold), of_fold(request, folder, fold)
+            if is_finished(one, asked):
+                console.print(f"fold {fold} is done")
+                continue
+            if stop():
+                raise typer.Exit(STOPPED)
+            write_request(one, asked)
+            _start(one, asked, quiet=quiet)
 
 
 def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
-    from livercascade.segment.network import load_network
-    from livercascade.train.cases import find_cases
-
-    find_cases(request.data)
-    if request.start_from is not None:
-        load_network(request.start_from)
-    write_request(folder, request)
     command = [sys.executable, "-m", "livercascade.cli.train", "work", str(folder.root)]
     code = run_child([*command, "--quiet"] if quiet else command, child_environment(folder, request.settings.threads))
-    if code == 0:
-        Console(quiet=quiet).print(f"model: {folder.model}")
-    raise typer.Exit(code if code in (0, STOPPED) else 1)
+    if code != 0:
+        raise typer.Exit(code if code == STOPPED else 1)
 
 
 def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, stop: StopFlag) -> bool:
@@ -207,8 +313,36 @@ def _resolved(path: Path | None) -> Path | None:
     return None if path is None else path.resolve()
 
 
-def _fold(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
+def _given(
+    steps: int | None,
+    patience: int | None,
+    seed: int | None,
+    threads: int | None,
+    workers: int | None,
+    processes: int | None,
+    device: str | None,
+) -> dict[str, Any]:
+    return {
+        "steps": steps,
+        "patience": patience,
+        "seed": seed,
+        "threads": threads,
+        "workers": workers,
+        "processes": processes,
+        "device": device,
+    }
+
+
+def _folds(text: str | None) -> tuple[tuple[int, ...], int | str | None]:
+    """Folds of a training over folds, or none and what ``fold`` of an ordinary one is."""
+    if text == "each":
+        return tuple(range(FOLDS)), None
+    if text is not None and "," in text:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not parts or not all(part.isdigit() and int(part) < FOLDS for part in parts):
+            raise UsageError("BAD_SETTINGS", f"--fold {text} names no folds.", "Give 0 to 4, '0,2', 'each' or 'all'.")
+        return tuple(sorted({int(part) for part in parts})), None
+    return (), int(text) if text is not None and text.isdigit() else text
 
 
 def _command() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -107,6 +107,9 @@ class Provenance(_Record):
         log_summary: Last values of the training log, for example ``{"loss": 0.31}``.
         settings: All settings of the run.
         started_from: Name, version, steps and SHA-256 of the model that the training started from; empty if none.
+        chosen: Which weights of the run these are, in words; empty where it was not noted.
+        scores: What they reached on held-out patients, as `livercascade.train.score` defines it; empty if not measured.
+        fold: Fifth of the patients that the network did not see, 0 to 4; None if it saw all, or it is not known.
     """
 
     command: str = ""
@@ -117,6 +120,9 @@ class Provenance(_Record):
     log_summary: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     started_from: str = ""
+    chosen: str = ""
+    scores: dict[str, float] = Field(default_factory=dict)
+    fold: int | None = Field(default=None, ge=0, le=4)
 
 
 class ModelCard(_Record):
@@ -128,7 +134,8 @@ class ModelCard(_Record):
         spacing_mm: Voxel spacing (z, y, x) of the network's grid.
         patch_size: Voxels (z, y, x) of one window.
         normalisation: One entry per phase, in the order of ``phases``.
-        sha256: Hash of ``weights.safetensors``; empty until the model is saved.
+        needs: Phases without which the network cannot work; none for one trained on every subset.
+        sha256: Hash of ``weights.safetensors``, of an ensemble that of all its members' hashes; empty until saved.
     """
 
     name: str
@@ -142,6 +149,7 @@ class ModelCard(_Record):
     architecture: Architecture
     presence_flags: bool = True
     resampling: Resampling = Resampling.LINEAR
+    needs: tuple[Phase, ...] = ()
     training: Provenance = Provenance()
     sha256: str = ""
 
@@ -159,26 +167,56 @@ class ModelCard(_Record):
         return len(self.phases) * (2 if self.presence_flags else 1)
 
 
-def card_markdown(card: ModelCard) -> str:
-    """The card as a page for people."""
+def card_markdown(card: ModelCard, members: Sequence[ModelCard] = ()) -> str:
+    """The card as a page for people.
+
+    Args:
+        card: Of a network, or of an ensemble.
+        members: Cards of the networks of an ensemble.
+    """
+    page = f"# {card.name}\n\nResearch software, not a medical device.\n\n| | |\n|---|---|\n{_rows(card)}\n"
+    if not members:
+        return page
+    head = "| fold | weights | steps | held-out scores | SHA-256 |\n|---|---|---|---|---|"
+    return f"{page}\n## Networks\n\nTheir logits are averaged.\n\n{head}\n" + "".join(map(_member_row, members))
+
+
+def _member_row(card: ModelCard) -> str:
+    made = card.training
+    fold = "-" if made.fold is None else made.fold
+    return f"| {fold} | {made.chosen or '-'} | {made.steps} | {_listed(made.scores)} | `{card.sha256[:12]}` |\n"
+
+
+def _listed(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in values.items()) or "-"
+
+
+def _rows(card: ModelCard) -> str:
     made = card.training
     rows = {
         "Kind": f"UNet^{card.kind.value}, version {card.version}",
-        "Input": f"phases {', '.join(p.value for p in card.phases)}; any subset"
-        + (", absent ones zero and flagged" if card.presence_flags else ""),
+        "Input": _input(card),
         "Output": ", ".join(f"{i} {name}" for i, name in enumerate(card.classes)),
         "Grid": f"{_times(card.spacing_mm)} mm, {card.resampling.value} resampling",
         "Window": f"{_times(card.patch_size)} voxels",
         "Network": f"{card.architecture.network.value}, features {list(card.architecture.features_per_stage)}",
         "Trained on": f"{made.trained_on} ({made.cases} cases)",
         "Steps, seed": f"{made.steps}, {made.seed}",
+        "Weights": made.chosen or "newest",
+        "Held-out scores": _listed(made.scores),
         "Started from": made.started_from or "random weights",
         "Command": f"`{made.command}`",
-        "Log": ", ".join(f"{key} {value:.4g}" for key, value in made.log_summary.items()) or "-",
+        "Log": _listed(made.log_summary),
         "SHA-256": f"`{card.sha256}`",
     }
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    return f"# {card.name}\n\nResearch software, not a medical device.\n\n| | |\n|---|---|\n{table}\n"
+    return "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+
+
+def _input(card: ModelCard) -> str:
+    text = f"phases {', '.join(p.value for p in card.phases)}; any subset"
+    if card.needs:
+        text = f"phases {', '.join(p.value for p in card.needs)}; others are ignored"
+    return text + (", absent ones zero and flagged" if card.presence_flags and not card.needs else "")
 
 
 def _times(values: Sequence[float | int]) -> str:

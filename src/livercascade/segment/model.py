@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Float32
 from torch import nn
 
-from livercascade.data.errors import ModelError
+from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.segment.card import ModelCard, ModelKind
 from livercascade.segment.engine import Engine
-from livercascade.segment.network import load_card, load_network
+from livercascade.segment.ensemble import Ensemble, load_model_card, load_model_network
 from livercascade.segment.phase_input import phase_input
 
 
@@ -25,7 +25,7 @@ class Model:
 
     Attributes:
         card: What it expects and what it was trained on.
-        network: The network on the engine's device.
+        network: The network, or the ensemble of several, on the engine's device.
         engine: Where it runs.
     """
 
@@ -35,12 +35,12 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, kind: ModelKind, engine: Engine | None = None) -> Model:
-        """Model of a folder written by ``livercascade train``.
+        """Model of a folder written by ``livercascade train``; a folder of folds becomes their ensemble.
 
         Raises:
-            ModelError: ``MODEL_MISSING``, ``MODEL_HASH`` or ``MODEL_MISMATCH``.
+            ModelError: ``MODEL_MISSING``, ``MODEL_HASH``, ``MODEL_MISMATCH`` or ``ENSEMBLE_MIXED``.
         """
-        card = load_card(folder)
+        card = load_model_card(folder)
         if card.kind is not kind or card.phases != PHASES:
             found = f"UNet^{card.kind.value} for {', '.join(p.value for p in card.phases)}"
             raise ModelError(
@@ -50,8 +50,31 @@ class Model:
                 stage="segment",
             )
         engine = engine or Engine.choose()
-        network = load_network(folder).to(engine.device)
+        network = load_model_network(folder).to(engine.device)
         return cls(card, network, engine)
+
+    def run(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
+        """Logits of network inputs; of an ensemble the mean, one member after the other through the engine."""
+        members = list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
+        total = self.engine.run(members[0], batch)
+        for member in members[1:]:
+            total = total + self.engine.run(member, batch)
+        return total / len(members) if len(members) > 1 else total
+
+    def require(self, phases: Collection[Phase]) -> None:
+        """Checks that the phases a network cannot do without are there.
+
+        Raises:
+            InputError: One is absent (``PHASE_NEEDED``).
+        """
+        absent = [phase.value for phase in self.card.needs if phase not in phases]
+        if absent:
+            raise InputError(
+                "PHASE_NEEDED",
+                f"{self.card.name} needs {', '.join(absent)}, which the study does not have.",
+                "Give that phase, or use a model trained on any subset of phases.",
+                stage="segment",
+            )
 
     def normalise(self, phase: Phase, hu: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
         """HU of one phase clipped and z-scored by the card."""
@@ -71,6 +94,6 @@ class Model:
 
         def run(patches: Float32[np.ndarray, "n 4 z y x"]) -> Float[np.ndarray, "n k z y x"]:
             batch = phase_input(torch.from_numpy(patches), present)
-            return self.engine.run(self.network, batch).numpy()
+            return self.run(batch).numpy()
 
         return run

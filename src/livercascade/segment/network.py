@@ -1,4 +1,4 @@
-"""Model folders: ``model.json`` (card), ``weights.safetensors`` (float16) and ``MODEL_CARD.md``."""
+"""Model folders: ``model.json`` (card), ``weights.safetensors`` and ``MODEL_CARD.md``."""
 
 from __future__ import annotations
 
@@ -52,13 +52,16 @@ def build_network(card: ModelCard, *, deep_supervision: bool = False) -> nn.Modu
     )
 
 
-def save_model(folder: Path, card: ModelCard, state_dict: Mapping[str, torch.Tensor]) -> ModelCard:
+def save_model(
+    folder: Path, card: ModelCard, state_dict: Mapping[str, torch.Tensor], *, dtype: torch.dtype = torch.float16
+) -> ModelCard:
     """Writes a model folder beside its place, then moves it there; returns the card with the weights' hash.
 
     Args:
         folder: Model folder; an older one there is replaced.
         card: Describes the network; its hash is set here.
-        state_dict: Weights of `build_network`; stored as float16.
+        state_dict: Weights of `build_network`.
+        dtype: Precision they are stored in.
 
     Raises:
         ModelError: Weights do not fit the card (``MODEL_MISMATCH``).
@@ -68,8 +71,8 @@ def save_model(folder: Path, card: ModelCard, state_dict: Mapping[str, torch.Ten
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    half = {name: value.detach().half().contiguous() for name, value in network.named_parameters()}
-    save_file(half, aside / WEIGHTS_FILE)
+    stored = {name: value.detach().to(dtype).contiguous() for name, value in network.named_parameters()}
+    save_file(stored, aside / WEIGHTS_FILE)
     # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
     (aside / WEIGHTS_FILE).chmod(0o644)
     card = card.model_copy(update={"sha256": _sha256(aside / WEIGHTS_FILE)})
@@ -77,6 +80,14 @@ def save_model(folder: Path, card: ModelCard, state_dict: Mapping[str, torch.Ten
     (aside / PAGE_FILE).write_text(card_markdown(card))
     _replace(aside, folder)
     return card
+
+
+def copy_model(source: Path, folder: Path) -> None:
+    """Copies a model folder beside ``folder``, then moves it there; an older one there is replaced."""
+    aside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(source, aside)
+    _replace(aside, folder)
 
 
 def load_card(folder: Path) -> ModelCard:

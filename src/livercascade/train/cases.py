@@ -1,9 +1,10 @@
-"""Folders of training cases: ``DIR/<case>/{nc,ap,vp,dp}.nii.gz`` and ``DIR/<case>/labels.nii.gz`` on one grid."""
+"""Training cases: ``DIR/<case>/{nc,ap,vp,dp}.nii.gz`` and ``labels.nii.gz`` on one grid, or an nnU-Net data set."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
+from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Triple
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
+from livercascade.train.nnunet_dataset import is_nnunet_dataset, nnunet_files
 
 LABELS_FILE = "labels.nii.gz"
+PATIENTS_FILE = "patients.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,16 @@ class TrainingCase:
     Attributes:
         name: Name of its folder.
         phases: File of each phase that is there.
-        labels: Label map 0-13.
+        labels: Label map, 0-13 unless ``values`` translate it.
+        patient: Name of the patient; cases of one patient stay in one fold.
+        values: What each value of the label map means, 0-13, where it is not one of ours.
     """
 
     name: str
     phases: Mapping[Phase, Path]
     labels: Path
+    patient: str
+    values: Mapping[int, int] | None = None
 
     @property
     def present(self) -> Bool[np.ndarray, " phase"]:
@@ -60,20 +68,37 @@ class TrainingArrays:
     spacing: Triple
 
 
-def find_cases(folder: Path) -> tuple[TrainingCase, ...]:
-    """Cases of a data set folder, by name; folders without a label map are not cases.
+def find_cases(folder: Path, names: DatasetNames | None = None) -> tuple[TrainingCase, ...]:
+    """Cases of a data set folder, by name: of our own layout, or of nnU-Net's (a folder with ``dataset.json``).
+
+    In our layout folders without a label map are not cases. A table ``patients.csv`` with the columns ``case`` and
+    ``patient`` says which cases belong to one patient; without it each case is a patient.
+
+    Args:
+        folder: The data set.
+        names: What channels and labels of an nnU-Net data set mean, where their names do not say it.
 
     Raises:
-        InputError: No case there (``EMPTY_FOLDER``), or one without any phase (``NO_PHASE``).
+        InputError: No case there (``EMPTY_FOLDER``), one without any phase (``NO_PHASE``), a table that cannot be used
+            (``BAD_PATIENTS``), or as `nnunet_dataset.nnunet_files`.
     """
-    homes = sorted(p.parent for p in folder.glob(f"*/{LABELS_FILE}")) if folder.is_dir() else []
-    if not homes:
+    if is_nnunet_dataset(folder):
+        found = nnunet_files(folder, names or DatasetNames())
+        made = [
+            TrainingCase(name, files.phases, files.labels, name, found.values) for name, files in found.cases.items()
+        ]
+    else:
+        homes = sorted(p.parent for p in folder.glob(f"*/{LABELS_FILE}")) if folder.is_dir() else []
+        made = [_case(home) for home in homes]
+    if not made:
         raise InputError(
             "EMPTY_FOLDER",
             f"{folder} holds no training case.",
-            f"Give a folder with <case>/vp.nii.gz and <case>/{LABELS_FILE}, for example from 'livercascade virtual'.",
+            f"Give a folder with <case>/vp.nii.gz and <case>/{LABELS_FILE}, for example from 'livercascade virtual', "
+            "or an nnU-Net data set.",
         )
-    return tuple(_case(home) for home in homes)
+    patients = _patients(folder)
+    return tuple(replace(case, patient=patients.get(case.name, case.name)) for case in made)
 
 
 def read_arrays(case: TrainingCase) -> TrainingArrays:
@@ -82,9 +107,8 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
     Raises:
         InputError: Files differ in shape (``GRID_MISMATCH``) or labels leave 0-13 (``BAD_LABELS``).
     """
-    labels, spacing = read_oriented(case.labels)
-    if labels.min() < 0 or labels.max() >= NUM_CLASSES:
-        raise InputError("BAD_LABELS", f"{case.labels} holds {int(labels.max())}.", "Labels are 0 to 13.")
+    stored, spacing = read_oriented(case.labels)
+    labels = translate(stored, case)
     volumes = {path: read_oriented(path)[0] for path in set(case.channels)}
     for path, volume in volumes.items():
         if volume.shape != labels.shape:
@@ -92,7 +116,24 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
                 "GRID_MISMATCH", f"{path} is {volume.shape}, its labels {labels.shape}.", "Resample them to one grid."
             )
     hu = np.stack([np.clip(volumes[path], -32768, 32767).astype(np.int16) for path in case.channels])
-    return TrainingArrays(hu, labels.astype(np.uint8), spacing)
+    return TrainingArrays(hu, labels, spacing)
+
+
+def translate(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "z y x"]:
+    """A label map as stored in our labels 0-13; nnU-Net's "ignore" is not known here.
+
+    Raises:
+        InputError: It holds a value without a meaning (``BAD_LABELS``).
+    """
+    values = case.values or {value: value for value in range(NUM_CLASSES)}
+    odd = [value for value in np.unique(stored).tolist() if value not in values]
+    if odd:
+        raise InputError(
+            "BAD_LABELS", f"{case.labels} holds {odd[0]:g}.", f"Labels are {min(values)} to {max(values)}."
+        )
+    table = np.zeros(max(values) + 1, dtype=np.uint8)
+    table[list(values)] = list(values.values())
+    return table[stored.astype(np.int64)]
 
 
 def read_oriented(path: Path) -> tuple[np.ndarray, Triple]:
@@ -118,4 +159,17 @@ def _case(home: Path) -> TrainingCase:
     there = {phase: path.resolve() for phase, path in files.items() if path.is_file()}
     if not there:
         raise InputError("NO_PHASE", f"{home} has a label map but no phase.", "Add one of nc, ap, vp, dp.nii.gz.")
-    return TrainingCase(home.name, there, (home / LABELS_FILE).resolve())
+    return TrainingCase(home.name, there, (home / LABELS_FILE).resolve(), home.name)
+
+
+def _patients(folder: Path) -> dict[str, str]:
+    path = folder / PATIENTS_FILE
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows or not {"case", "patient"} <= rows[0].keys() or not all(row["patient"] for row in rows):
+        raise InputError(
+            "BAD_PATIENTS", f"{path} does not name a patient for each case.", "Give the columns case and patient."
+        )
+    return {row["case"]: row["patient"] for row in rows}

@@ -49,17 +49,25 @@ def run_child(arguments: Sequence[str], environment: dict[str, str]) -> int:
 
 
 class StopFlag:
-    """True once this process was told to end, or its parent has gone."""
+    """True once this process was told to end, or its parent has gone.
 
-    def __init__(self) -> None:
+    Args:
+        with_parent: False goes on without the parent, as a command does whose shell was closed.
+    """
+
+    def __init__(self, *, with_parent: bool = True) -> None:
         self._asked = False
-        self._parent = os.getppid()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        self._parent = os.getppid() if with_parent else None
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def __call__(self) -> bool:
         """True if the training should save and stop."""
-        return self._asked or os.getppid() != self._parent
+        return self._asked or (self._parent is not None and os.getppid() != self._parent)
+
+    def close(self) -> None:
+        """Gives the signals back to whom they belonged to."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
         self._asked = number > 0

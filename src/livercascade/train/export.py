@@ -1,20 +1,23 @@
-"""Model folder from the newest checkpoint of a run: averaged weights, card, provenance."""
+"""Model folder from the best or newest weights of a run, or of its folds: averaged weights, card, provenance."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelCard, Provenance
-from livercascade.segment.network import load_card, save_model
+from livercascade.segment.ensemble import write_ensemble_page
+from livercascade.segment.network import copy_model, load_card, save_model
+from livercascade.train.best import Weights
 from livercascade.train.learner import read_checkpoint
-from livercascade.train.loop import read_log
+from livercascade.train.log import read_lines, read_log
 from livercascade.train.request import TrainRequest, read_request
 from livercascade.train.run_folder import RunFolder
 
 
-def export(folder: RunFolder) -> Path:
+def export(folder: RunFolder, weights: Weights = Weights.BEST) -> Path:
     """Writes ``RUN/model``; may be called while the training goes on.
 
     Raises:
@@ -23,24 +26,51 @@ def export(folder: RunFolder) -> Path:
     if not folder.checkpoint.is_file():
         raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
     request = read_request(folder)
-    state = read_checkpoint(folder.checkpoint)
+    best = weights is Weights.BEST and folder.best.is_file() and request.settings.fold != "all"
+    state = read_checkpoint(folder.best if best else folder.checkpoint)
+    chosen = _best_words(folder) if best else "newest"
     card = ModelCard.model_validate_json(folder.card.read_text())
-    made = _provenance(folder, request, int(state["step"]))
+    made = _provenance(folder, request, int(state["step"])).model_copy(
+        update={"chosen": chosen, "scores": dict(state.get("scores", {}))}
+    )
     save_model(folder.model, card.model_copy(update={"training": made}), state["average"])
     return folder.model
 
 
+def export_folds(folder: RunFolder, folds: Sequence[int], weights: Weights = Weights.BEST) -> Path:
+    """Writes the ensemble ``RUN/model`` of the folds that have a checkpoint.
+
+    Raises:
+        UsageError: None has one (``NO_CHECKPOINT``).
+    """
+    ready = [fold for fold in folds if folder.fold(fold).checkpoint.is_file()]
+    if not ready:
+        raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
+    for fold in ready:
+        made, place = export(folder.fold(fold), weights), folder.model / f"fold_{fold}"
+        copy_model(made, place)
+    write_ensemble_page(folder.model)
+    return folder.model
+
+
+def _best_words(folder: RunFolder) -> str:
+    validations = sum("val_score" in line for line in read_lines(folder))
+    return f"best of {validations} validations by the running mean of the held-out score"
+
+
 def _provenance(folder: RunFolder, request: TrainRequest, steps: int) -> Provenance:
     cases = len(json.loads(folder.split.read_text())["train"])
+    fold = request.settings.fold
     return Provenance(
         command=request.command,
         seed=request.settings.seed,
         cases=cases,
         steps=steps,
         trained_on=request.settings.trained_on,
-        log_summary=read_log(folder),
+        log_summary=read_log(folder, steps),
         settings=request.settings.model_dump(mode="json"),
         started_from=_named(request.start_from),
+        fold=fold if isinstance(fold, int) else None,
     )
 
 

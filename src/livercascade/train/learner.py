@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import nn
 
+from livercascade.data.errors import UsageError
+from livercascade.train.best import Standing
 from livercascade.train.loss import downsampled
 from livercascade.train.settings import Optimiser, Schedule, TrainSettings
 
@@ -42,12 +44,13 @@ class Learner:
     def __init__(
         self, network: nn.Module, loss: Loss, strides: Sequence[tuple[int, int, int]], settings: TrainSettings
     ) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = choose_device(settings.device)
         layout = torch.channels_last_3d if settings.channels_last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = build_optimiser(self.network, settings)
         self.step = 0
+        self.standing = Standing()
         self._loss, self._strides, self._settings, self._layout = loss, strides, settings, layout
 
     def learn(self, batch: Batch) -> float:
@@ -67,9 +70,14 @@ class Learner:
     @torch.no_grad()
     def predict(self, data: Float[torch.Tensor, "batch channel z y x"]) -> Integer[torch.Tensor, "batch z y x"]:
         """Labels by the averaged weights."""
+        return self.logits(data).argmax(1)
+
+    @torch.no_grad()
+    def logits(self, data: Float[torch.Tensor, "batch channel z y x"]) -> Float[torch.Tensor, "batch class_ z y x"]:
+        """Logits of the averaged weights, float32 on the processor."""
         with self._mixed():
-            output = self.average(data.to(self.device))
-        return (output[0] if isinstance(output, list) else output).argmax(1)
+            output = self.average(data.to(self.device, memory_format=self._layout))
+        return (output[0] if isinstance(output, list) else output).float().cpu()
 
     def save(self, path: Path, random_state: dict[str, Any]) -> None:
         """Writes everything needed to continue beside ``path``, then moves it there."""
@@ -78,19 +86,21 @@ class Learner:
             "network": _unique(self.network),
             "average": _unique(self.average),
             "optimiser": self.optimiser.state_dict(),
+            "standing": self.standing.record(),
             "random": random_state,
         }
-        aside = path.with_name(path.name + ".part")
-        with aside.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
+        _write(path, state)
+
+    def save_average(self, path: Path, scores: dict[str, float]) -> None:
+        """Writes the averaged weights alone, with what they reached."""
+        _write(path, {"step": self.step, "average": _unique(self.average), "scores": scores})
 
     def restore(self, path: Path) -> dict[str, Any]:
         """Continues from a checkpoint; returns the random state saved with it."""
         state = read_checkpoint(path)
         self.step = int(state["step"])
+        # Checkpoints of version 0.2 and before have no standing.
+        self.standing = Standing(**state.get("standing", {}))
         _load(self.network, state["network"])
         _load(self.average, state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -116,6 +126,20 @@ class Learner:
         decay = min(self._settings.ema_decay, (1 + self.step) / (10 + self.step))
         for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Device to train on: ``auto`` takes a GPU if there is one.
+
+    Raises:
+        UsageError: The device is not there (``NO_DEVICE``).
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError("NO_DEVICE", f"There is no {wanted} here.", "Use --device cpu, or auto.")
+    return device
 
 
 def build_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
@@ -167,6 +191,15 @@ def seed_everything(seed: int) -> np.random.Generator:
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
     return np.random.default_rng(seed)
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    aside = path.with_name(path.name + ".part")
+    with aside.open("wb") as stream:
+        torch.save(state, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
 
 
 def _unique(network: nn.Module) -> dict[str, torch.Tensor]:

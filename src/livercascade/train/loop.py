@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from livercascade.data.errors import ModelError
-from livercascade.data.labels import FIRST_LESION, LAST_LESION
+from livercascade.train.curves import Curves
+from livercascade.train.figures import View, draw_curves, draw_views
 from livercascade.train.learner import Batch, Learner, learning_rate, random_state
-from livercascade.train.loss import LIVER_WITH_CONTENT
+from livercascade.train.log import append
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.score import SCORE
 from livercascade.train.settings import TrainSettings
 
 
@@ -36,9 +37,22 @@ class Reporter(Protocol):
         """One step was taken; ``loss`` is a running mean, ``seconds`` the running mean time of a step."""
         ...
 
-    def validated(self, step: int, scores: dict[str, float]) -> None:
-        """Validation scores at a step."""
+    def validated(self, step: int, scores: dict[str, float], *, best_step: int) -> None:
+        """Validation scores at a step, and the step of the best weights so far."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a network in training made of held-out patients.
+
+    Attributes:
+        scores: By name; `SCORE` is the one that ranks, higher is better.
+        views: A few pictures.
+    """
+
+    scores: dict[str, float]
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +63,32 @@ class Session:
         settings: Of the training.
         folder: Where checkpoint and log go.
         rng: Generator behind the batches; its state goes into the checkpoint.
-        validation: Gives the same few batches each time.
+        examine: Examines the network on the same few held-out patients each time.
         stop: True when the training should save and end.
+        curves: Writes the log for TensorBoard too; None where TensorBoard is not installed.
     """
 
     settings: TrainSettings
     folder: RunFolder
     rng: np.random.Generator
-    validation: Callable[[], Iterable[Batch]]
+    examine: Callable[[Learner], Examination]
     reporter: Reporter
     stop: Callable[[], bool]
+    curves: Curves | None = None
 
 
 def fit(learner: Learner, batches: Iterator[Batch], session: Session) -> bool:
-    """Trains to the last step, or until asked to stop; True when it reached the end.
+    """Trains to the last step, until patience is exhausted, or until asked to stop; False only for the last.
+
+    Every ``validate_every`` steps and after the last one the network is examined on held-out patients, and the best
+    so far is kept beside the newest checkpoint.
 
     Raises:
         ModelError: The loss is no longer a number (``DIVERGED``); the last checkpoint stays as it was.
     """
     settings, clock = session.settings, _Clock()
     saved = time.monotonic()
-    while learner.step < settings.steps and not session.stop():
+    while not _finished(learner, settings) and not session.stop():
         began = time.monotonic()
         batch = next(batches)
         waited = time.monotonic() - began
@@ -82,51 +101,42 @@ def fit(learner: Learner, batches: Iterator[Batch], session: Session) -> bool:
         session.reporter.stepped(learner.step, settings.steps, clock.loss, clock.seconds)
         if learner.step % settings.log_every == 0:
             _log(session, learner.step, clock.values() | {"lr": learning_rate(settings, learner.step)})
-        if learner.step % settings.validate_every == 0:
+        if learner.step % settings.validate_every == 0 or learner.step == settings.steps:
             _validate(learner, session)
+            saved = time.monotonic()
         if time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
             learner.save(session.folder.checkpoint, random_state(session.rng))
             saved = time.monotonic()
     learner.save(session.folder.checkpoint, random_state(session.rng))
-    return learner.step >= settings.steps
+    return _finished(learner, settings)
 
 
-def pseudo_dice(learner: Learner, batches: Iterable[Batch]) -> dict[str, float]:
-    """Dice of some label groups over all voxels of ``batches`` together; groups without truth are left out."""
-    groups = {"liver": LIVER_WITH_CONTENT, "lesion": tuple(range(FIRST_LESION, LAST_LESION + 1))}
-    counts: dict[str, np.ndarray] = {}
-    for batch in batches:
-        found, truth = learner.predict(batch.data).cpu(), batch.target[:, 0]
-        typed = {f"class_{c}": (c,) for c in truth.unique().tolist() if c > 0}
-        for name, members in (groups | typed).items():
-            counts[name] = counts.get(name, np.zeros(3)) + _overlap(found, truth, members)
-    return {name: float(2 * o / (f + t)) for name, (o, f, t) in sorted(counts.items()) if t > 0}
-
-
-def read_log(folder: RunFolder) -> dict[str, float]:
-    """Newest value of every quantity in the log."""
-    latest: dict[str, float] = {}
-    if folder.log.is_file():
-        for line in folder.log.read_text().splitlines():
-            latest |= {key: float(value) for key, value in json.loads(line).items()}
-    return latest
-
-
-def _overlap(found: torch.Tensor, truth: torch.Tensor, members: tuple[int, ...]) -> np.ndarray:
-    wanted = torch.tensor(members)
-    f, t = torch.isin(found, wanted), torch.isin(truth, wanted)
-    return np.array([int((f & t).sum()), int(f.sum()), int(t.sum())], dtype=float)
+def _finished(learner: Learner, settings: TrainSettings) -> bool:
+    return learner.step >= settings.steps or learner.standing.exhausted(settings.patience)
 
 
 def _validate(learner: Learner, session: Session) -> None:
-    scores = pseudo_dice(learner, session.validation())
-    session.reporter.validated(learner.step, scores)
-    _log(session, learner.step, {f"dice_{name}": value for name, value in scores.items()})
+    """Examines the network, keeps it if it is the best so far, and shows how it goes."""
+    settings, folder = session.settings, session.folder
+    began = time.monotonic()
+    with torch.random.fork_rng():
+        found = session.examine(learner)
+    learner.standing = learner.standing.after(learner.step, found.scores[SCORE], smoothing=settings.score_smoothing)
+    if learner.standing.stale == 0:
+        learner.save_average(folder.best, found.scores)
+    learner.save(folder.checkpoint, random_state(session.rng))
+    values = {f"val_{name}": value for name, value in found.scores.items()}
+    smoothed = {"val_smoothed": learner.standing.smoothed, "val_seconds": time.monotonic() - began}
+    _log(session, learner.step, values | smoothed)
+    session.reporter.validated(learner.step, found.scores, best_step=learner.standing.best_step)
+    draw_curves(folder)
+    draw_views(folder, learner.step, found.views)
 
 
-def _log(session: Session, step: int, values: dict[str, Any]) -> None:
-    with session.folder.log.open("a") as stream:
-        stream.write(json.dumps({"step": step} | values) + "\n")
+def _log(session: Session, step: int, values: Mapping[str, float | None]) -> None:
+    append(session.folder, step, values)
+    if session.curves is not None:
+        session.curves.write(step, values)
 
 
 class _Clock:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,15 +12,19 @@ from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.reclassify.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
 from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
 from livercascade.segment.network import start_weights
-from livercascade.train.augment import build_augmentation
-from livercascade.train.cases import find_cases
+from livercascade.train.curves import Curves
 from livercascade.train.export import export
+from livercascade.train.folds import split_cases
 from livercascade.train.learner import Learner, seed_everything, set_random_state
 from livercascade.train.loop import Reporter, Session, fit
-from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture, split_cases
+from livercascade.train.nnunet.augment import augmentation
+from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture
 from livercascade.train.patch_cases import PatchCase, prepare_cases
+from livercascade.train.patch_deck import build_deck, steps_of
+from livercascade.train.patch_examine import PatchExaminer, build_questions
 from livercascade.train.patch_samples import PatchSampler, endless
-from livercascade.train.request import TrainRequest
+from livercascade.train.phase_dropout import needed_phases
+from livercascade.train.request import TrainRequest, find_training_cases, fold_title
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import PatchSettings
 
@@ -38,9 +42,9 @@ def train_patch(
     """
     settings = _settings(request)
     torch.set_num_threads(settings.threads)
-    cases = prepare_cases(folder, find_cases(request.data), request.hard, settings, reporter)
+    cases = prepare_cases(folder, find_training_cases(request), request.hard, settings, reporter)
     card = _card(folder, cases, settings)
-    reporter.stage("training UNet^patch")
+    reporter.stage(f"training UNet^patch{fold_title(settings.fold)}")
     complete = _fit(folder, cases, card, request, reporter, stop)
     export(folder)
     return complete
@@ -62,31 +66,36 @@ def _fit(
 ) -> bool:
     settings = _settings(request)
     rng = seed_everything(settings.seed)
-    network = build_for_training(
-        card.architecture, card.input_channels, len(card.classes), deep_supervision=settings.deep_supervision
-    )
-    if request.start_from is not None:
-        start_weights(network, request.start_from)
-    loss = build_loss(settings, card.architecture.n_stages - 1)
-    learner = Learner(network, loss, card.architecture.strides, settings)
-    train_cases, held_out = _split(folder, cases, settings)
-    quiet = settings.model_copy(update={"hard_share": 0.0, "predicted_liver_share": 0.0, "shuffling": False})
-    judge = PatchSampler(held_out, quiet, card.normalisation, dropout=False)
+    train_cases, held_out = _split(folder, cases, request)
+    deck = build_deck(train_cases, settings)
+    settings = settings.model_copy(update={"steps": steps_of(settings, deck)})
+    learner = _learner(card, settings, request.start_from)
     fixed = np.random.default_rng(settings.seed)
-    batches = [judge.batch(fixed) for _ in range(settings.validation_batches)]
+    questions = build_questions(held_out, settings.validation_patches, settings.phases, card.normalisation, fixed)
     if folder.checkpoint.is_file():
         set_random_state(learner.restore(folder.checkpoint), rng)
-    augment = build_augmentation(settings.augmentation, settings.patch_size)
-    sampler = PatchSampler(train_cases, settings, card.normalisation, augment)
-    session = Session(settings, folder, rng, lambda: batches, reporter, stop)
+    augment, _ = augmentation(settings.augmentation, settings.patch_size)
+    sampler = PatchSampler(train_cases, settings, card.normalisation, augment, deck=deck)
+    examine = PatchExaminer(questions, settings.batch_size)
+    curves = Curves.open(folder.tensorboard, learner.step)
+    session = Session(settings, folder, rng, examine, reporter, stop, curves)
     return fit(learner, endless(sampler, rng, learner.step), session)
 
 
+def _learner(card: ModelCard, settings: PatchSettings, start: Path | None) -> Learner:
+    network = build_for_training(
+        card.architecture, card.input_channels, len(card.classes), deep_supervision=settings.deep_supervision
+    )
+    if start is not None:
+        start_weights(network, start)
+    return Learner(network, build_loss(settings, card.architecture.n_stages - 1), card.architecture.strides, settings)
+
+
 def _split(
-    folder: RunFolder, cases: Sequence[PatchCase], settings: PatchSettings
+    folder: RunFolder, cases: Sequence[PatchCase], request: TrainRequest
 ) -> tuple[list[PatchCase], list[PatchCase]]:
-    names, others = split_cases([case.name for case in cases], settings.fold)
-    folder.split.write_text(json.dumps({"train": names, "validation": others}, indent=1))
+    """Cases to train on and held out; the folds are those of the whole data set, cases without liver included."""
+    names, others = split_cases(folder, find_training_cases(request), request.settings.fold)
     return [c for c in cases if c.name in set(names)], [c for c in cases if c.name in set(others)]
 
 
@@ -99,6 +108,7 @@ def _card(folder: RunFolder, cases: Sequence[PatchCase], settings: PatchSettings
         kind=ModelKind.PATCH,
         version=settings.version,
         phases=PHASES,
+        needs=needed_phases(settings.phases),
         classes=("outside", *(lesion.title for lesion in LESION_TYPES), "liver"),
         spacing_mm=settings.spacing_mm,
         patch_size=settings.patch_size,

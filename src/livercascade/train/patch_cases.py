@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ from livercascade.train.loop import Reporter
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import PatchSettings
 
+DONE = "done"
+"""File that ends the cache of a case: hash of the prediction it was made with, empty without one."""
 MIN_LESION_ML = 0.05
 """Truth and detections below this are too small to be moved sensibly."""
 
@@ -85,7 +89,7 @@ def prepare_cases(
     settings: PatchSettings,
     reporter: Reporter,
 ) -> tuple[PatchCase, ...]:
-    """Caches every case that is not cached yet; cases without liver are left out.
+    """Caches every case that is not cached yet, or was with another prediction; cases without liver are left out.
 
     Raises:
         InputError: No case has a liver (``NO_LIVER``), or a file cannot be used.
@@ -93,10 +97,13 @@ def prepare_cases(
     reporter.stage("preparing liver boxes")
     found: list[PatchCase] = []
     for done, case in enumerate(cases, start=1):
-        home = folder.root / "patch_cases" / case.name
+        home = folder.patch_cases / case.name
         prediction = None if hard is None else _file(hard / f"{case.name}.nii.gz")
-        if not (home / "done").is_file():
+        made_from = "" if prediction is None else hashlib.sha256(prediction.read_bytes()).hexdigest()
+        if not (home / DONE).is_file() or (home / DONE).read_text() != made_from:
+            shutil.rmtree(home, ignore_errors=True)
             _cache(case, prediction, home, settings)
+            (home / DONE).write_text(made_from)
         if (home / "labels.npy").is_file():
             found.append(_open(case, home, settings.spacing_mm))
         reporter.prepared(done, len(cases))
@@ -125,7 +132,6 @@ def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: Pa
         if guess is not None:
             np.save(home / "predicted.npy", resample_nearest(_truth_in_guess(arrays.labels, guess), grid, box))
             np.save(home / "guess.npy", resample_nearest(guess, grid, box))
-    (home / "done").touch()
 
 
 def _prediction(path: Path, labels: UInt8[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"] | None:

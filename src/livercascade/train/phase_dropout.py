@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 from jaxtyping import Bool
 
@@ -18,6 +20,20 @@ def drop_phases(
     """
     kept = present & _wanted(settings, rng)
     return kept if kept.any() else present
+
+
+def seen_phases(present: Bool[np.ndarray, " phase"], allowed: Collection[Phase]) -> Bool[np.ndarray, " phase"]:
+    """Phases of a case that a network trained for ``allowed`` phases may see.
+
+    >>> seen_phases(np.array([True, False, True, True]), [Phase.NC, Phase.AP]).tolist()
+    [True, False, False, False]
+    """
+    return present & np.array([phase in allowed for phase in PHASES])
+
+
+def needed_phases(allowed: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Phases that a model cannot do without: the one phase of a model trained on one, else none."""
+    return tuple(allowed) if len(allowed) == 1 else ()
 
 
 def _wanted(settings: PhaseDropout, rng: np.random.Generator) -> Bool[np.ndarray, " phase"]:

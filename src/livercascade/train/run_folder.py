@@ -10,16 +10,34 @@ from pathlib import Path
 class RunFolder:
     """One training run; the same folder given again continues it.
 
+    A training over folds is a run with one run inside it per fold, ``fold_0 ... fold_4``; its prepared data serve all.
+
     Attributes:
         root: The folder.
+        prepared: Run whose prepared data this one uses; None for its own.
     """
 
     root: Path
+    prepared: Path | None = None
+
+    def fold(self, number: int) -> RunFolder:
+        """Run of one fold of a training over folds."""
+        return RunFolder(self.root / f"fold_{number}", self.root)
+
+    @property
+    def data(self) -> Path:
+        """Run that holds the prepared data."""
+        return self.root if self.prepared is None else self.prepared
 
     @property
     def request(self) -> Path:
         """What was asked for: data, settings and command line."""
         return self.root / "request.json"
+
+    @property
+    def finished(self) -> Path:
+        """The request that the run has fulfilled."""
+        return self.root / "finished.json"
 
     @property
     def card(self) -> Path:
@@ -32,13 +50,28 @@ class RunFolder:
         return self.root / "checkpoint.pt"
 
     @property
+    def best(self) -> Path:
+        """Weights with the best score on the held-out fold so far."""
+        return self.root / "best.pt"
+
+    @property
     def log(self) -> Path:
         """One JSON object per log line."""
         return self.root / "log.jsonl"
 
     @property
+    def tensorboard(self) -> Path:
+        """The log once more, for TensorBoard."""
+        return self.root / "tensorboard"
+
+    @property
+    def figures(self) -> Path:
+        """Curves, and validation patients at each validation."""
+        return self.root / "figures"
+
+    @property
     def model(self) -> Path:
-        """Exported model folder."""
+        """Exported model folder; of a training over folds an ensemble."""
         return self.root / "model"
 
     @property
@@ -47,11 +80,26 @@ class RunFolder:
         return self.root / "split.json"
 
     @property
+    def out_of_fold(self) -> Path:
+        """Label maps of cases by networks that did not see them."""
+        return self.root / "out_of_fold"
+
+    @property
     def chatter(self) -> Path:
         """What nnU-Net prints."""
         return self.root / "nnunet.log"
 
     @property
+    def folds(self) -> Path:
+        """Fold of every case."""
+        return self.data / "folds.json"
+
+    @property
     def nnunet(self) -> Path:
         """nnU-Net's own folders."""
-        return self.root / "nnunet"
+        return self.data / "nnunet"
+
+    @property
+    def patch_cases(self) -> Path:
+        """Liver boxes of the cases."""
+        return self.data / "patch_cases"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from enum import Enum
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -15,16 +13,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
-from livercascade.data.errors import UsageError
+from livercascade.data.labels import PHASES, Phase
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.card import NetworkClass, Size, Spacing
 
 Share = float
-SettingsT = TypeVar("SettingsT", bound="TrainSettings")
 
 
 class _Record(BaseModel):
@@ -52,6 +48,20 @@ class LossKind(Enum):
     GROUPED = "grouped"
 
 
+class Planner(Enum):
+    """``settings`` takes spacing, patch size and width from these settings; ``nnunet`` plans them by data and GPU."""
+
+    SETTINGS = "settings"
+    NNUNET = "nnunet"
+
+
+class AugmentationRecipe(Enum):
+    """``light``: our own few disturbances by the shares below; ``nnunet``: nnU-Net's, mirroring included."""
+
+    LIGHT = "light"
+    NNUNET = "nnunet"
+
+
 class PhaseDropout(_Record):
     """Shares of training samples by what is left of their phases; the rest gets a random non-empty subset."""
 
@@ -67,13 +77,15 @@ class PhaseDropout(_Record):
 
 
 class Augmentation(_Record):
-    """Chance of each disturbance per sample; left and right, or head and feet, are never swapped.
+    """Chance of each disturbance per sample; in the light recipe left and right, head and feet are never swapped.
 
     Attributes:
+        recipe: Whose disturbances; the other values are for the light recipe.
         rotation_degrees: Largest rotation in the axial plane.
         scale: Range of zoom factors.
     """
 
+    recipe: AugmentationRecipe = AugmentationRecipe.LIGHT
     spatial: Share = Field(default=0.2, ge=0, le=1)
     rotation_degrees: NonNegativeFloat = 15.0
     scale: tuple[PositiveFloat, PositiveFloat] = (0.85, 1.18)
@@ -98,7 +110,12 @@ class TrainSettings(_Record):
         bf16: Mixed precision in bfloat16; None uses it on a GPU only, since many CPUs train no faster with it.
         threads: Threads of the training process.
         workers: Extra processes that make batches; 0 makes them between the steps.
-        fold: Fifth of the cases kept for validation, or ``all`` to train on every case.
+        fold: Fifth of the patients kept for validation, or ``all`` to train on every one; then no score tells which
+            weights are best, and the newest are exported.
+        phases: What the network may see; the others are hidden from it, as in a model for screening (NC alone).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        score_smoothing: Share of the earlier validations in the running mean of the score that picks the best weights.
+        patience: Validations in a row without a better one after which the training ends; None never ends early.
         checkpoint_minutes: Time between checkpoints; 0 writes one after every step.
     """
 
@@ -135,8 +152,11 @@ class TrainSettings(_Record):
     processes: PositiveInt = 1
     seed: NonNegativeInt = 0
     fold: int | Literal["all"] = 0
+    phases: tuple[Phase, ...] = PHASES
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     validate_every: PositiveInt = 1000
-    validation_batches: PositiveInt = 8
+    score_smoothing: float = Field(default=0.3, ge=0, lt=1)
+    patience: PositiveInt | None = None
     checkpoint_minutes: NonNegativeFloat = 5.0
     log_every: PositiveInt = 50
 
@@ -144,6 +164,8 @@ class TrainSettings(_Record):
     def _fold(self) -> TrainSettings:
         if isinstance(self.fold, int) and not 0 <= self.fold < 5:
             raise ValueError(f"fold is 0 to 4 or 'all', not {self.fold}")
+        if not self.phases:
+            raise ValueError("phases is empty")
         return self
 
 
@@ -152,14 +174,18 @@ class WholeSettings(TrainSettings):
 
     Attributes:
         organ_share: Share of samples centred on an organ or vessel; what is left of 1 lies anywhere.
+        planner: Who decides spacing, patch size, batch size and network; nnU-Net's planner ignores ours.
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
+        validation_patients: Held-out patients that are examined at each validation, whole liver each.
     """
 
     name: str = "whole"
     spacing_mm: Spacing = (5.0, 2.0, 2.0)
     patch_size: Size = (24, 112, 112)
     organ_share: Share = Field(default=0.2, ge=0, le=1)
+    planner: Planner = Planner.SETTINGS
     fingerprint_cases: PositiveInt = 60
+    validation_patients: PositiveInt = 6
 
     @model_validator(mode="after")
     def _shares(self) -> WholeSettings:
@@ -187,6 +213,10 @@ class PatchSettings(TrainSettings):
             negative ones taken from its false findings.
         predicted_liver_share: Share of patches cut from the predicted liver region, where there is one.
         liver_margin_mm: Width kept round the liver in the cache.
+        patches_per_lesion: Patches of each lesion and scheme (times the scheme's weight) in a round; every round is
+            gone through before the next (the paper: about 20). None draws cases evenly instead, without rounds.
+        rounds: Length of the training in rounds, in place of ``steps``.
+        validation_patches: Fixed patches of held-out cases that are examined at each validation.
     """
 
     name: str = "patch"
@@ -197,6 +227,9 @@ class PatchSettings(TrainSettings):
     hard_share: Share = Field(default=0.3, ge=0, le=1)
     predicted_liver_share: Share = Field(default=0.5, ge=0, le=1)
     liver_margin_mm: NonNegativeFloat = 10.0
+    patches_per_lesion: PositiveInt | None = None
+    rounds: PositiveFloat | None = None
+    validation_patches: PositiveInt = 48
 
     @model_validator(mode="after")
     def _patch(self) -> PatchSettings:
@@ -208,23 +241,6 @@ class PatchSettings(TrainSettings):
             used += schemes.shuffled_positive + schemes.shuffled_negative
         if used <= 0:
             raise ValueError("no scheme has a weight above 0")
+        if self.rounds is not None and self.patches_per_lesion is None:
+            raise ValueError("rounds needs patches_per_lesion")
         return self
-
-
-def read_settings(kind: type[SettingsT], path: Path | None, overrides: dict[str, Any]) -> SettingsT:
-    """Settings of a TOML file (or none) with ``overrides`` on top; overrides that are None do not count.
-
-    Raises:
-        UsageError: The file is absent or holds something unknown or impossible (``BAD_SETTINGS``).
-    """
-    try:
-        values = {} if path is None else tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError("BAD_SETTINGS", f"{path} cannot be read: {error}.", "Give a TOML file.") from error
-    values |= {key: value for key, value in overrides.items() if value is not None}
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UsageError("BAD_SETTINGS", f"{where}: {first['msg']}.", "See 'livercascade train --help'.") from error

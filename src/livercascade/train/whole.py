@@ -7,14 +7,13 @@ from collections.abc import Callable
 import torch
 
 from livercascade.data.labels import NUM_CLASSES, PHASES, label_name
-from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
-from livercascade.train.cases import find_cases
+from livercascade.segment.card import ModelCard, ModelKind
 from livercascade.train.export import export
 from livercascade.train.loop import Reporter
-from livercascade.train.nnunet.data import prepare
-from livercascade.train.nnunet.network import plan_architecture
+from livercascade.train.nnunet.data import Plan, prepare
 from livercascade.train.nnunet.trainer import train
-from livercascade.train.request import TrainRequest
+from livercascade.train.phase_dropout import needed_phases
+from livercascade.train.request import TrainRequest, find_training_cases, fold_title
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
 
@@ -31,24 +30,25 @@ def train_whole(
     if not isinstance(settings, WholeSettings):
         raise TypeError("settings of another training")
     torch.set_num_threads(settings.threads)
-    cases = find_cases(request.data)
-    card = _card(settings, prepare(folder, cases, settings, reporter))
-    folder.card.write_text(card.model_dump_json(indent=1))
-    reporter.stage("training UNet^whole")
-    complete = train(folder, cases, request, reporter, stop)
+    cases = find_training_cases(request)
+    plan = prepare(folder, cases, settings, reporter)
+    folder.card.write_text(_card(settings, plan).model_dump_json(indent=1))
+    reporter.stage(f"training UNet^whole{fold_title(settings.fold)}")
+    complete = train(folder, cases, plan, request, reporter, stop)
     export(folder)
     return complete
 
 
-def _card(settings: WholeSettings, normalisation: tuple[PhaseNormalisation, ...]) -> ModelCard:
+def _card(settings: WholeSettings, plan: Plan) -> ModelCard:
     return ModelCard(
         name=settings.name,
         kind=ModelKind.WHOLE,
         version=settings.version,
         phases=PHASES,
+        needs=needed_phases(settings.phases),
         classes=tuple(label_name(i) for i in range(NUM_CLASSES)),
-        spacing_mm=settings.spacing_mm,
-        patch_size=settings.patch_size,
-        normalisation=normalisation,
-        architecture=plan_architecture(settings),
+        spacing_mm=plan.spacing_mm,
+        patch_size=plan.patch_size,
+        normalisation=plan.normalisation,
+        architecture=plan.architecture,
     )

@@ -20,13 +20,14 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from livercascade.data.errors import UsageError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
-from livercascade.segment.card import PhaseNormalisation
-from livercascade.train.cases import TrainingCase, is_lps, lps
+from livercascade.segment.card import Architecture, PhaseNormalisation, Size, Spacing
+from livercascade.train.cases import TrainingCase, is_lps, lps, translate
 from livercascade.train.loop import Reporter
-from livercascade.train.nnunet.network import plan_architecture, plan_entry
+from livercascade.train.nnunet.network import plan_architecture, plan_entry, read_entry
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import WholeSettings
+from livercascade.train.settings import Planner, WholeSettings
 
 DATASET = "Dataset001_livercascade"
 CONFIGURATION = "3d_fullres"
@@ -61,13 +62,43 @@ class NnUNetFolders:
         return self.preprocessed / f"{PLANS}.json"
 
 
-def prepare(
-    folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: Reporter
-) -> tuple[PhaseNormalisation, ...]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What nnU-Net's plans file says about a network and its input.
+
+    Attributes:
+        spacing_mm: (z, y, x).
+        patch_size: (z, y, x) in voxels.
+        batch_size: Patches a step.
+        architecture: The network.
+        normalisation: Intensities of each phase by nnU-Net's fingerprint.
+    """
+
+    spacing_mm: Spacing
+    patch_size: Size
+    batch_size: int
+    architecture: Architecture
+    normalisation: tuple[PhaseNormalisation, ...]
+
+
+def read_plan(places: NnUNetFolders) -> Plan:
+    """Plan of the prepared data."""
+    plans = json.loads(places.plans.read_text())
+    chosen = plans["configurations"][CONFIGURATION]
+    return Plan(
+        spacing_mm=tuple(chosen["spacing"]),
+        patch_size=tuple(chosen["patch_size"]),
+        batch_size=int(chosen["batch_size"]),
+        architecture=read_entry(chosen["architecture"]),
+        normalisation=_intensity_scheme(plans["foreground_intensity_properties_per_channel"]),
+    )
+
+
+def prepare(folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: Reporter) -> Plan:
     """Makes raw data set, fingerprint, plan and preprocessed cases; what is already there is not made again.
 
-    Returns:
-        Intensities of each phase by nnU-Net's fingerprint.
+    Raises:
+        UsageError: The data were prepared for other settings (``PREPARED_OTHERWISE``).
     """
     places = NnUNetFolders(folder.nnunet)
     _write_raw(places, cases)
@@ -75,11 +106,23 @@ def prepare(
         reporter.stage("nnU-Net: fingerprint and plan")
         with quiet(folder):
             _fingerprint(settings)
-            _Planner.of(settings).plan_experiment()
+            _planner(settings).plan_experiment()
     reporter.stage("nnU-Net: preprocessing")
     _preprocess(folder, places, cases, settings, reporter)
-    plans = json.loads(places.plans.read_text())
-    return _intensity_scheme(plans["foreground_intensity_properties_per_channel"])
+    plan = read_plan(places)
+    _check_plan(places, plan, settings)
+    return plan
+
+
+def _check_plan(places: NnUNetFolders, plan: Plan, settings: WholeSettings) -> None:
+    """Data of an earlier plan would train a network of other settings than the run notes."""
+    wanted = (settings.spacing_mm, settings.patch_size, plan_architecture(settings))
+    if settings.planner is Planner.SETTINGS and (plan.spacing_mm, plan.patch_size, plan.architecture) != wanted:
+        raise UsageError(
+            "PREPARED_OTHERWISE",
+            f"{places.home} was prepared for a patch of {plan.patch_size} at {plan.spacing_mm} mm.",
+            "Give a new --out, or the settings it was started with.",
+        )
 
 
 @contextlib.contextmanager
@@ -102,23 +145,35 @@ def _intensity_scheme(properties: dict[str, Any]) -> tuple[PhaseNormalisation, .
     )
 
 
-class _Planner(ExperimentPlanner):
-    """nnU-Net's planner held to a spacing, a patch size and linear resampling."""
+def _planner(settings: WholeSettings) -> ExperimentPlanner:
+    planner: Any = _HeldPlanner.of(settings)
+    if settings.planner is Planner.NNUNET:
+        planner = _LinearPlanner(DATASET, plans_name=PLANS, suppress_transpose=True)
+        planner.settings = settings
+    # One resolution is enough; looking for a second one takes minutes.
+    planner.lowres_creation_threshold = 0
+    return planner
+
+
+class _LinearPlanner(ExperimentPlanner):
+    """nnU-Net's planner with linear resampling, as it is at inference."""
 
     settings: WholeSettings
-
-    @classmethod
-    def of(cls, settings: WholeSettings) -> _Planner:
-        planner = cls(DATASET, plans_name=PLANS, overwrite_target_spacing=settings.spacing_mm, suppress_transpose=True)
-        planner.settings = settings
-        # One resolution is enough; looking for a second one takes minutes.
-        planner.lowres_creation_threshold = 0
-        return planner
 
     def determine_resampling(self, *_: Any, **__: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
         common = {"num_threads": self.settings.threads, "force_separate_z": False}
         function = resample_torch_fornnunet
         return function, {"is_seg": False, **common}, function, {"is_seg": True, **common}
+
+
+class _HeldPlanner(_LinearPlanner):
+    """The same held to a spacing, a patch size and a network."""
+
+    @classmethod
+    def of(cls, settings: WholeSettings) -> _HeldPlanner:
+        planner = cls(DATASET, plans_name=PLANS, overwrite_target_spacing=settings.spacing_mm, suppress_transpose=True)
+        planner.settings = settings
+        return planner
 
     def get_plans_for_configuration(self, spacing: Any, median_shape: Any, *rest: Any, **named: Any) -> dict[str, Any]:
         if len(spacing) == 2:
@@ -160,7 +215,7 @@ def _write_raw(places: NnUNetFolders, cases: Sequence[TrainingCase]) -> None:
     files = {
         case.name: {
             "images": [str(_readable(path, turned / case.name)) for path in case.channels],
-            "label": str(_readable(case.labels, turned / case.name)),
+            "label": str(_readable(case.labels, turned / case.name, case)),
         }
         for case in cases
     }
@@ -175,14 +230,18 @@ def _write_raw(places: NnUNetFolders, cases: Sequence[TrainingCase]) -> None:
     (places.raw / "dataset.json").write_text(json.dumps(content, indent=1))
 
 
-def _readable(path: Path, turned: Path) -> Path:
-    """The file itself, or a copy of it turned to LPS: nnU-Net takes axes as they lie."""
-    if is_lps(path):
+def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -> Path:
+    """The file itself, or a copy turned to LPS (nnU-Net takes axes as they lie) or with our label values."""
+    translated = labels_of is not None and labels_of.values is not None
+    if is_lps(path) and not translated:
         return path
     copy = turned / path.name
     if not copy.is_file():
         turned.mkdir(parents=True, exist_ok=True)
-        nib.save(lps(nib.load(path)), copy)
+        image: Any = lps(nib.load(path))
+        if labels_of is not None:
+            image = nib.Nifti1Image(translate(np.asanyarray(image.dataobj), labels_of), image.affine)
+        nib.save(image, copy)
     return copy
 
 

@@ -1,4 +1,4 @@
-"""nnU-Net's choices for a training: network topology, random start, loss, and folds."""
+"""nnU-Net's choices for a training: network topology, random start, and loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
-from nnunetv2.utilities.crossval_split import generate_crossval_split
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
 
@@ -37,6 +36,13 @@ def plan_architecture(settings: TrainSettings) -> Architecture:
         n_conv_per_stage=blocks if plain else None,
         n_blocks_per_stage=None if plain else blocks,
         n_conv_per_stage_decoder=(settings.decoder_blocks_per_stage,) * (stages - 1),
+    )
+
+
+def read_entry(entry: dict[str, Any]) -> Architecture:
+    """Architecture of an entry of nnU-Net's plans file."""
+    return Architecture.model_validate(
+        {"network": entry["network_class_name"].rpartition(".")[2]} | entry["arch_kwargs"]
     )
 
 
@@ -80,16 +86,6 @@ def build_loss(settings: TrainSettings, outputs: int) -> Callable[[Any, Any], to
     weights = np.array([0.5**i for i in range(outputs)])
     weights[-1] = 0 if outputs > 1 else 1
     return DeepSupervisionWrapper(loss, weights / weights.sum())
-
-
-def split_cases(names: Sequence[str], fold: int | str) -> tuple[list[str], list[str]]:
-    """Training and validation cases of one of nnU-Net's folds; ``all`` trains and validates on every case."""
-    ordered = sorted(names)
-    if fold == "all" or len(ordered) < 2:
-        return ordered, ordered
-    splits = generate_crossval_split(ordered, n_splits=min(5, len(ordered)))
-    split = splits[int(fold) % len(splits)]
-    return [str(name) for name in split["train"]], [str(name) for name in split["val"]]
 
 
 def _size(values: Sequence[int]) -> Size:

@@ -15,24 +15,28 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from livercascade.data.labels import NUM_CLASSES, PHASES
-from livercascade.segment.card import Size
 from livercascade.segment.network import start_weights
 from livercascade.segment.phase_input import phase_input
-from livercascade.train.augment import build_augmentation, margin
 from livercascade.train.cases import TrainingCase
+from livercascade.train.curves import Curves
+from livercascade.train.folds import split_cases
 from livercascade.train.learner import Batch, Learner, seed_everything, set_random_state
 from livercascade.train.loop import Reporter, Session, fit
-from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, quiet
-from livercascade.train.nnunet.network import build_for_training, build_loss, plan_architecture, split_cases
-from livercascade.train.phase_dropout import drop_phases
+from livercascade.train.nnunet.augment import augmentation
+from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, Plan, quiet
+from livercascade.train.nnunet.held_out import held_out_patients
+from livercascade.train.nnunet.network import build_for_training, build_loss
+from livercascade.train.phase_dropout import drop_phases, seen_phases
 from livercascade.train.request import TrainRequest
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
+from livercascade.train.whole_examine import HeldOut, WholeExaminer
 
 
 def train(
     folder: RunFolder,
     cases: Sequence[TrainingCase],
+    plan: Plan,
     request: TrainRequest,
     reporter: Reporter,
     stop: Callable[[], bool],
@@ -47,7 +51,9 @@ def train(
     with quiet(folder):
         trainer = PhaseTrainer(plans, CONFIGURATION, 0, dataset, torch.device("cpu"))
     trainer.settings, trainer.folder, trainer.reporter, trainer.stop = settings, folder, reporter, stop
-    trainer.present, trainer.start_from = {case.name: case.present for case in cases}, request.start_from
+    trainer.plan, trainer.split = plan, split_cases(folder, cases, settings.fold)
+    trainer.seen = {case.name: seen_phases(case.present, settings.phases) for case in cases}
+    trainer.start_from = request.start_from
     trainer.run_training()
     return trainer.complete
 
@@ -59,14 +65,16 @@ class PhaseTrainer(nnUNetTrainer):
     folder: RunFolder
     reporter: Reporter
     stop: Callable[[], bool]
-    present: dict[str, np.ndarray]
+    plan: Plan
+    split: tuple[list[str], list[str]]
+    seen: dict[str, np.ndarray]
     start_from: Path | None
     complete: bool = False
 
     def run_training(self) -> None:
         """Trains to the last step, then ``complete`` is true, or until asked to stop."""
         rng = seed_everything(self.settings.seed)
-        architecture = plan_architecture(self.settings)
+        architecture = self.plan.architecture
         self.network = build_for_training(
             architecture, 2 * len(PHASES), NUM_CLASSES, deep_supervision=self.settings.deep_supervision
         )
@@ -74,49 +82,45 @@ class PhaseTrainer(nnUNetTrainer):
             start_weights(self.network, self.start_from)
         learner = Learner(self.network, self._build_loss(), architecture.strides, self.settings)
         self.optimizer = learner.optimiser
-        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
-        held_out = [self._batch(next(self.dataloader_val)) for _ in range(self.settings.validation_batches)]
+        self.dataloader_train, _ = self.get_dataloaders()
+        examine = WholeExaminer(self._held_out(), self.plan.patch_size, self.plan.spacing_mm)
         if self.folder.checkpoint.is_file():
             set_random_state(learner.restore(self.folder.checkpoint), rng)
-        session = Session(self.settings, self.folder, rng, lambda: held_out, self.reporter, self.stop)
+        curves = Curves.open(self.folder.tensorboard, learner.step)
+        session = Session(self.settings, self.folder, rng, examine, self.reporter, self.stop, curves)
         self.complete = fit(learner, self._batches(rng), session)
 
-    def do_split(self) -> tuple[list[str], list[str]]:
-        """Training and validation cases, also written to the run's folder."""
-        train_names, held_out = split_cases(sorted(self.present), self.settings.fold)
-        self.folder.split.write_text(json.dumps({"train": train_names, "validation": held_out}, indent=1))
-        return train_names, held_out
-
     def get_dataloaders(self) -> Any:
-        """Endless training samples, augmented, and validation samples as they are."""
-        train_names, held_out = self.do_split()
-        settings, patch = self.settings, self.settings.patch_size
-        wide = margin(settings.augmentation, patch)
-        loader = self._loader(train_names, wide, build_augmentation(settings.augmentation, patch))
+        """Endless training samples, augmented; patients are examined whole, so there are no validation samples."""
+        settings = self.settings
+        transforms, size = augmentation(settings.augmentation, self.plan.patch_size)
+        dataset = self._dataset(self.split[0])
+        loader: Any = SampleLoader(
+            dataset, self.plan.batch_size, size, self.plan.patch_size, self.label_manager, transforms=transforms
+        )
+        loader.lesion_share, loader.organ_share = settings.lesion_share, settings.organ_share
         if settings.workers > 0:
             seeds = [settings.seed * 1000 + i for i in range(settings.workers)]
             loader = NonDetMultiThreadedAugmenter(loader, None, settings.workers, 4 * settings.workers, seeds)
-        return loader, self._loader(held_out, patch, None)
+        return loader, None
 
-    def _loader(self, names: list[str], size: Size, transforms: Any) -> Any:
-        dataset = nnUNetDatasetBlosc2(str(NnUNetFolders(self.folder.nnunet).arrays), list(names))
-        loader = SampleLoader(
-            dataset, self.settings.batch_size, size, self.settings.patch_size, self.label_manager, transforms=transforms
-        )
-        loader.lesion_share, loader.organ_share = self.settings.lesion_share, self.settings.organ_share
-        return loader
+    def _dataset(self, names: list[str]) -> nnUNetDatasetBlosc2:
+        return nnUNetDatasetBlosc2(str(NnUNetFolders(self.folder.nnunet).arrays), list(names))
+
+    def _held_out(self) -> tuple[HeldOut, ...]:
+        count = self.settings.validation_patients
+        plan = self.plan
+        return held_out_patients(self._dataset(self.split[1]), self.seen, count, plan.patch_size, plan.spacing_mm)
 
     def _build_loss(self) -> Any:
-        return build_loss(self.settings, plan_architecture(self.settings).n_stages - 1)
+        return build_loss(self.settings, self.plan.architecture.n_stages - 1)
 
     def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         for raw in self.dataloader_train:
             yield self._batch(raw, rng)
 
-    def _batch(self, raw: dict[str, Any], rng: np.random.Generator | None = None) -> Batch:
-        there = [self.present[str(name)] for name in raw["keys"]]
-        if rng is not None:
-            there = [drop_phases(present, self.settings.phase_dropout, rng) for present in there]
+    def _batch(self, raw: dict[str, Any], rng: np.random.Generator) -> Batch:
+        there = [drop_phases(self.seen[str(name)], self.settings.phase_dropout, rng) for name in raw["keys"]]
         flags = torch.from_numpy(np.stack(there))
         return Batch(phase_input(raw["data"], flags), raw["target"].clamp_min(0))
 

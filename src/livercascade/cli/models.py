@@ -1,0 +1,56 @@
+"""Commands ``livercascade models show`` and ``livercascade models import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from livercascade.cli.errors import told
+from livercascade.data.dataset_names import DatasetNames
+from livercascade.segment.card import card_markdown
+from livercascade.segment.ensemble import load_model_card, load_model_network, member_folders
+from livercascade.segment.network import load_card
+from livercascade.segment.nnunet_import import import_nnunet
+
+app = typer.Typer(help="Look at model folders, and import models of nnU-Net.", no_args_is_help=True)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="Model folder, or a folder of folds.")]) -> None:
+    """Print the card of a model or an ensemble, after checking its weights.
+
+    Example: livercascade models show runs/whole/model
+    """
+    with told():
+        load_model_network(folder)
+        members = member_folders(folder)
+        cards = [load_card(path) for path in members] if len(members) > 1 else []
+        typer.echo(card_markdown(load_model_card(folder), cards), nl=False)
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Trained nnU-Net v2 folder: plans.json, dataset.json, fold_*.")],
+    out: Annotated[Path, typer.Option("--out", help="Model folder to write; several folds become an ensemble.")],
+    channel: Annotated[list[str] | None, typer.Option(help="Phase of a channel, for example 0=VP; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Meaning of a label, for example tumor=HCC; repeatable.")
+    ] = None,
+    configuration: Annotated[str, typer.Option(help="Configuration of the plans.")] = "3d_fullres",
+    name: Annotated[str, typer.Option(help="Name of the model; nnU-Net's data set if not given.")] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Import a trained nnU-Net v2 model as UNet^whole: weights only, nothing in the file is executed.
+
+    Example: livercascade models import trained/3d_fullres --channel 0=VP --label tumor=HCC --out whole
+    """
+    console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    with told():
+        names = DatasetNames.parse(channel or (), label or ())
+        made = import_nnunet(folder, out, names, configuration=configuration, name=name)
+        for note in made.notes:
+            console.print(f"note: {note}")
+        console.print(f"model: {out}")

@@ -1,0 +1,37 @@
+"""A training small enough for a test."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from livercascade.segment.network import build_network
+from livercascade.train.learner import Batch, Learner
+from livercascade.train.loss import DeepSupervision, GroupedLoss
+from livercascade.train.settings import WholeSettings
+from tiny_model import tiny_card
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def stage(self, text: str) -> None: ...
+    def prepared(self, done: int, total: int) -> None: ...
+    def stepped(self, step: int, total: int, loss: float, seconds: float) -> None: ...
+    def validated(self, step: int, scores: dict[str, float], *, best_step: int) -> None: ...
+
+
+def tiny_settings(**changes: object) -> WholeSettings:
+    return WholeSettings.model_validate({"steps": 20, "warmup_steps": 2, "patch_size": (4, 8, 8)} | changes)
+
+
+def tiny_learner(run: WholeSettings) -> Learner:
+    torch.manual_seed(1)
+    card = tiny_card(classes=tuple("abcdefgh"))
+    network = build_network(card, deep_supervision=True)
+    return Learner(network, DeepSupervision(GroupedLoss()), card.architecture.strides, run)
+
+
+def tiny_batch(rng: np.random.Generator) -> Batch:
+    data = torch.from_numpy(rng.normal(size=(2, 8, 4, 8, 8)).astype(np.float32))
+    return Batch(data, (data[:, :1] > 0).to(torch.int16) * 7)
