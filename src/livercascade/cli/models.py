@@ -1,4 +1,4 @@
-"""Commands ``livercascade models show`` and ``livercascade models import``."""
+"""Commands ``livercascade models show``, ``models import`` and ``models temper``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.errors import told
+from livercascade.cli.progress import steps
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.segment.card import card_markdown
 from livercascade.segment.ensemble import load_model_card, load_model_network, member_folders
 from livercascade.segment.network import load_card
 from livercascade.segment.nnunet_import import import_nnunet
+from livercascade.train.cases import find_cases
+from livercascade.train.temperature import Margins, fit_temperature, margins_of_cases, temper
 
-app = typer.Typer(help="Look at model folders, and import models of nnU-Net.", no_args_is_help=True)
+app = typer.Typer(help="Look at model folders, calibrate them, and import models of nnU-Net.", no_args_is_help=True)
 
 
 @app.command()
@@ -54,3 +57,34 @@ def import_(
         for note in made.notes:
             console.print(f"note: {note}")
         console.print(f"model: {out}")
+
+
+@app.command("temper")
+def temper_(
+    folder: Annotated[Path, typer.Argument(help="UNet^whole: a model folder, or a folder of folds.")],
+    data: Annotated[Path, typer.Option(help="Cases that the network was not trained on, as `train` takes them.")],
+    out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Calibrate the lesion probabilities of UNet^whole by one temperature, so that f means what it says.
+
+    The mask at f = 1 does not change.
+
+    Example: livercascade models temper runs/whole/model --data validation --out whole
+    """
+    with told():
+        cases = find_cases(data)
+        with steps("cases", len(cases), quiet=quiet) as advance:
+            parts: list[Margins] = []
+            for part in margins_of_cases(cases, folder, workers=workers):
+                parts.append(part)
+                advance()
+        margins = Margins.join(parts)
+        temperature = fit_temperature(margins)
+        temper(folder, out, temperature)
+        before, after = margins.entropy(1.0), margins.entropy(temperature)
+        Console(quiet=quiet, highlight=False, soft_wrap=True).print(
+            f"temperature {temperature:.2f} from {len(cases)} cases: cross-entropy of lesion voxels in the liver "
+            f"{before:.4f} -> {after:.4f}\nmodel: {out}"
+        )

@@ -110,6 +110,7 @@ class Provenance(_Record):
         chosen: Which weights of the run these are, in words; empty where it was not noted.
         scores: What they reached on held-out patients, as `livercascade.train.score` defines it; empty if not measured.
         fold: Fifth of the patients that the network did not see, 0 to 4; None if it saw all, or it is not known.
+        temperature: What the logits of the training were divided by (`livercascade.train.temperature`).
     """
 
     command: str = ""
@@ -123,6 +124,7 @@ class Provenance(_Record):
     chosen: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     fold: int | None = Field(default=None, ge=0, le=4)
+    temperature: PositiveFloat = 1.0
 
 
 class ModelCard(_Record):
@@ -204,6 +206,7 @@ def _rows(card: ModelCard) -> str:
         "Steps, seed": f"{made.steps}, {made.seed}",
         "Weights": made.chosen or "newest",
         "Held-out scores": _listed(made.scores),
+        "Temperature": f"{made.temperature:.3g}",
         "Started from": made.started_from or "random weights",
         "Command": f"`{made.command}`",
         "Log": _listed(made.log_summary),

@@ -121,7 +121,7 @@ def sliding_window(
     batch = model.engine.batch(math.prod(size))
     first = todo if search is Search.WHOLE else _with_body(apart(shape, size, overlap), padded, model)
     while first:
-        sums.add(first, lambda windows: model.engine.run(model.network, windows), batch=batch, done=tell)
+        sums.add(first, model.run, batch=batch, done=tell)
         todo = [box for box in todo if box not in first]
         if not todo:
             break

@@ -15,8 +15,9 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError
-from livercascade.data.grid import Triple
+from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
+from livercascade.data.scan import Scan
 from livercascade.train.nnunet_dataset import is_nnunet_dataset, nnunet_files
 
 LABELS_FILE = "labels.nii.gz"
@@ -117,6 +118,19 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
             )
     hu = np.stack([np.clip(volumes[path], -32768, 32767).astype(np.int16) for path in case.channels])
     return TrainingArrays(hu, labels, spacing)
+
+
+def read_scan(case: TrainingCase) -> tuple[Scan, UInt8[np.ndarray, "z y x"]]:
+    """A case as a scan of the phases it has, and its label map, voxel on voxel.
+
+    Raises:
+        InputError: As `read_arrays`.
+    """
+    arrays = read_arrays(case)
+    hu = {phase: arrays.hu[phase.index] for phase in PHASES if phase in case.phases}
+    reference = Phase.VP if Phase.VP in hu else next(iter(hu))
+    z, y, x = arrays.labels.shape
+    return Scan(Grid.axial((z, y, x), arrays.spacing), hu, reference), arrays.labels
 
 
 def translate(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "z y x"]:

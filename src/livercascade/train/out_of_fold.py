@@ -22,9 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
-from livercascade.data.grid import Grid
-from livercascade.data.labels import PHASES, Phase
-from livercascade.data.scan import Scan
 from livercascade.detect.liver import main_liver, without_strays
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
@@ -32,7 +29,7 @@ from livercascade.segment.ensemble import FOLDS, load_model_card
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
 from livercascade.train.best import Weights
-from livercascade.train.cases import TrainingCase, find_cases, lps, read_arrays
+from livercascade.train.cases import TrainingCase, find_cases, lps, read_scan
 from livercascade.train.export import export
 from livercascade.train.request import TrainRequest, find_training_cases, read_request
 from livercascade.train.run_folder import RunFolder
@@ -231,7 +228,7 @@ def _run(waiting: Sequence[Job], record: OutOfFoldRecord, out: Path, workers: in
 def _predict(job: Job, out: Path, how: How) -> str:
     """Writes the label map of one case, strays outside the liver removed; returns the hash of the file."""
     torch.set_num_threads(1)
-    scan = _scan(job.case)
+    scan, _ = read_scan(job.case)
     model = Model.load(job.model, ModelKind.WHOLE, Engine.choose(how.device))
     model.require(scan.phases)
     mask = segment(scan, model, overlap=how.overlap).mask(how.factor)
@@ -240,15 +237,6 @@ def _predict(job: Job, out: Path, how: How) -> str:
     like: Any = lps(nib.load(job.case.labels))
     nib.save(nib.Nifti1Image(np.ascontiguousarray(labels.transpose(2, 1, 0)), like.affine), aside)
     return _sha256(aside.replace(out / f"{job.case.name}.nii.gz"))
-
-
-def _scan(case: TrainingCase) -> Scan:
-    """The case as the trainings read it, so that label map and truth lie voxel on voxel."""
-    arrays = read_arrays(case)
-    hu = {phase: arrays.hu[phase.index] for phase in PHASES if phase in case.phases}
-    reference = Phase.VP if Phase.VP in hu else next(iter(hu))
-    z, y, x = arrays.labels.shape
-    return Scan(Grid.axial((z, y, x), arrays.spacing), hu, reference)
 
 
 def _write(out: Path, record: OutOfFoldRecord) -> None:
