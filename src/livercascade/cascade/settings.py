@@ -22,7 +22,7 @@ class CascadeSettings(BaseModel):
         pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         min_volume_ml: Smaller proposals are left out.
-        score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
+        score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
             bundled network types well, and it is not shown that the vote does better than UNet^whole.
         overlap: Overlap of neighbouring windows of UNet^whole.
@@ -48,6 +48,7 @@ class CascadeSettings(BaseModel):
     relabel: bool = False
     n_original: int = Field(default=5, ge=0)
     n_shuffled: int = Field(default=5, ge=0)
+    shuffled: bool = True
     overlap: float = Field(default=0.5, ge=0, lt=1)
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
@@ -62,12 +63,19 @@ class CascadeSettings(BaseModel):
         return ReclassifySettings(
             n_original=self.n_original,
             n_shuffled=self.n_shuffled,
+            shuffled=self.shuffled,
             score=self.score,
             threshold_ml=self.threshold_ml,
             ratio=self.ratio,
             bypass_ml=self.bypass_ml,
             relabel=self.relabel,
         )
+
+    @property
+    def judging_sha256(self) -> str:
+        """Hash of what proposals, scores and votes follow from: probabilities are fitted to one such choice."""
+        chosen = self.model_dump_json(exclude={"sweep", "seed", "evidence", "align", "alignment", "gate"})
+        return hashlib.sha256(chosen.encode()).hexdigest()
 
     @property
     def sha256(self) -> str:

@@ -14,6 +14,7 @@ from livercascade.cascade.settings import CascadeSettings, read_settings
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
 from livercascade.data.labels import Phase
+from livercascade.diagnose.calibration import read_calibration
 from livercascade.models.bundled import bundled
 from livercascade.report.result import CaseResult
 from livercascade.segment.card import ModelKind
@@ -90,13 +91,14 @@ def load_cascade(device: str, whole: Path | None, patch: Path | None, settings: 
     """Both networks, bundled unless folders are given.
 
     Raises:
-        ModelError: A network is missing, damaged or of another kind.
+        ModelError: A network or its calibration is missing, damaged or of another kind.
     """
-    engine = Engine.choose(device)
+    engine, patch = Engine.choose(device), patch or bundled("patch")
     return Cascade(
         Model.load(whole or bundled("whole"), ModelKind.WHOLE, engine),
-        Model.load(patch or bundled("patch"), ModelKind.PATCH, engine),
+        Model.load(patch, ModelKind.PATCH, engine),
         settings,
+        read_calibration(patch),
     )
 
 
