@@ -33,7 +33,7 @@ def simulated(patients: int, seed: int = 0) -> Judged:
     cases = tuple(_patient(number, rng) for number in range(patients))
     models = tuple(m for s in Setting for m in models_of(s, without=True))
     cohort = Cohort({c.case.case_id: Path(c.case.case_id) for c in cases}, (), {}, True)
-    return Judged(cohort, cases, models, tuple(map(joint_of, Setting)), {s: () for s in Setting})
+    return Judged(cohort, cases, models, tuple(map(joint_of, Setting)), dict.fromkeys(Setting, ()))
 
 
 def _patient(number: int, rng: np.random.Generator) -> JudgedCase:

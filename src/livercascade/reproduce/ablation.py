@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from livercascade.evaluate.names import JOINT, Variant
 from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
 from livercascade.evaluate.tables import ModelTables, Tables
-from livercascade.evaluate.wording import NONE, of_cohort, percent, percent_interval, with_interval
+from livercascade.evaluate.wording import NONE, of_cohort, with_interval
 from livercascade.reproduce.claims import Compared, Figure, Part, Relation
 from livercascade.reproduce.judging import WITHOUT_LS, key_of
 from livercascade.reproduce.measure import Ground, measure
+from livercascade.reproduce.page import signed_percent
 from livercascade.reproduce.settings import Setting
 
 ORDER = (
@@ -92,5 +93,4 @@ def _fewer(figure: Figure, setting: Setting, title: str, model: ModelTables, gro
     made = measure(part, ground)
     if made is None or made.value is None:
         return NONE
-    share = percent(made.value, 0)
-    return share if made.interval is None else f"{share} [{percent_interval(made.interval, 0)}]"
+    return signed_percent(made.value, made.interval, digits=0)

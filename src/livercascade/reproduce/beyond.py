@@ -8,7 +8,7 @@ from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
 from livercascade.evaluate.wording import NONE, of_cohort, percent, percent_interval
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.measure import Ground
-from livercascade.reproduce.page import Beyond
+from livercascade.reproduce.page import Beyond, signed_percent
 
 _RULES = {
     ScoreMode.VOLUME: "volume: 0.5 ml confirmed (paper)",
@@ -54,7 +54,8 @@ def size_fair_table(ground: Ground, *, virtual: bool) -> PrintedTable:
 
 def _row(mode: ScoreMode, told: SizeFair) -> Row:
     recall, rate = told.as_set[mode]
-    gain = NONE if mode is ScoreMode.VOLUME else _share(told.gain[mode])
+    won = told.gain[mode]
+    gain = NONE if mode is ScoreMode.VOLUME or won.value is None else signed_percent(won.value, won.interval)
     return Row((_RULES[mode], _share(recall), _number(rate), _share(told.recall[mode]), gain))
 
 

@@ -113,6 +113,18 @@ def in_unit(part: Part, value: float, *, unit: bool = True) -> str:
     return number.replace("-", "−") + ((" points" if points else " %") if unit else "")
 
 
+def signed_percent(value: float, interval: tuple[float, float] | None, *, digits: int = 1) -> str:
+    """A share or a difference of shares in percent, with its interval; either may be negative.
+
+    >>> signed_percent(-0.1, (-0.22, -0.02), digits=0)
+    '−10 [−22 to −2]'
+    """
+    shown = percent(value, digits)
+    if interval is not None:
+        shown += f" [{percent(interval[0], 0)} to {percent(interval[1], 0)}]"
+    return shown.replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """A time for people.
 
