@@ -42,14 +42,12 @@ learning_rate = 0.02
 warmup_steps = 0
 ema_decay = 0.5
 validate_every = 60
-validation_batches = 1
 [training.patch]
 base_features = 4
 max_features = 8
 stages = 3
 steps = 2
 validate_every = 2
-validation_batches = 1
 [cascade]
 align = false
 n_original = 1

@@ -144,6 +144,16 @@ def bars(*, quiet: bool) -> Generator[Progress, None, None]:
 
         def start(step: str, total: int) -> Callable[[], None]:
             stack.pop_all().close()
-            return stack.enter_context(steps(step, total, quiet=quiet))
+            advance, done = stack.enter_context(steps(step, total, quiet=quiet)), 0
+
+            def one_more() -> None:
+                nonlocal done
+                advance()
+                done += 1
+                # A bar that is full must not go on drawing while something else prints.
+                if done >= total:
+                    stack.pop_all().close()
+
+            return one_more
 
         yield start

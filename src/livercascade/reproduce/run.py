@@ -113,7 +113,9 @@ class Reproduction:
             "out_of_fold",
             inputs,
             [whole / "out_of_fold"],
-            lambda: predict_out_of_fold(train, whole, plan, workers=self.workers, progress=self.progress),
+            lambda: predict_out_of_fold(
+                train, whole, plan, workers=self.workers, progress=self.progress, quiet=self.quiet
+            ),
         )
         made = trained_whole(whole, plan)
         patches: list[Path] = []

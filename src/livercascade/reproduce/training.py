@@ -13,13 +13,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import livercascade.train as train_package
 from livercascade.cascade.findings import propose
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.data.errors import CascadeError, InputError, ModelError, UsageError
+from livercascade.data.errors import CascadeError, InputError, UsageError
 from livercascade.io.nifti import write_nifti
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
@@ -34,6 +35,8 @@ from livercascade.train.run_folder import RunFolder
 
 Advance = Callable[[str, int], Callable[[], None]]
 OUT_OF_FOLD = "out_of_fold"
+OVER_FOLDS = find_spec("livercascade.train.out_of_fold") is not None
+"""True if ``livercascade train`` runs over folds, predicts out of fold and joins the folds to one model by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ def train_whole(data: Path, run: Path, plan: TrainingPlan, *, quiet: bool) -> No
         CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
     """
     settings = training_settings(plan, ModelKind.WHOLE)
+    if OVER_FOLDS:
+        folds = ",".join(map(str, plan.folds)) + ","
+        _train(ModelKind.WHOLE, data, run, settings, ["--fold", folds], quiet=quiet)
+        return
     for fold in plan.folds:
         _train(ModelKind.WHOLE, data, run / f"fold_{fold}", settings, ["--fold", str(fold)], quiet=quiet)
         place = run / "model" / f"fold_{fold}"
@@ -79,15 +86,9 @@ def train_whole(data: Path, run: Path, plan: TrainingPlan, *, quiet: bool) -> No
 
 
 def trained_whole(run: Path, plan: TrainingPlan) -> TrainedWhole:
-    """What `train_whole` left: all folds as one model, or the first of several where ensembles cannot be read."""
-    single = run / "model" / f"fold_{plan.folds[0]}"
-    if len(plan.folds) == 1:
-        return TrainedWhole(single, run / OUT_OF_FOLD)
-    try:
-        Model.load(run / "model", ModelKind.WHOLE)
-    except ModelError:
-        return TrainedWhole(single, run / OUT_OF_FOLD)
-    return TrainedWhole(run / "model", run / OUT_OF_FOLD)
+    """What `train_whole` left: all folds as one model, or the first of them where ensembles cannot be read."""
+    model = run / "model"
+    return TrainedWhole(model if OVER_FOLDS else model / f"fold_{plan.folds[0]}", run / OUT_OF_FOLD)
 
 
 def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffling: bool, quiet: bool) -> None:
@@ -100,8 +101,17 @@ def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffl
     _train(ModelKind.PATCH, data, run, settings, ["--hard", str(hard), "--fold", "all"], quiet=quiet)
 
 
-def predict_out_of_fold(data: Path, run: Path, plan: TrainingPlan, *, workers: int, progress: Advance) -> None:
-    """Label maps at f = 4 of the cases that each fold kept for validation, by the network of that fold."""
+def predict_out_of_fold(
+    data: Path, run: Path, plan: TrainingPlan, *, workers: int, progress: Advance, quiet: bool
+) -> None:
+    """Label maps at f = 4 of the cases that each fold kept for validation, by the network of that fold.
+
+    Raises:
+        CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
+    """
+    if OVER_FOLDS:
+        _call(["out-of-fold", "--run", str(run), "--workers", str(workers), *(["--quiet"] if quiet else [])], run)
+        return
     jobs = [
         (fold, data / case)
         for fold in plan.folds
@@ -134,15 +144,20 @@ def _train(
     run.mkdir(parents=True, exist_ok=True)
     file = run / "settings.toml"
     file.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()), encoding="utf-8")
-    command = [sys.executable, "-m", "livercascade.cli.train", kind.value, "--data", str(data), "--out", str(run)]
-    command += ["--settings", str(file), *options, *(["--quiet"] if quiet else [])]
-    code = run_child(command, dict(os.environ))
+    command = [kind.value, "--data", str(data), "--out", str(run), "--settings", str(file), *options]
+    _call([*command, "--quiet"] if quiet else command, run)
+
+
+def _call(arguments: list[str], run: Path) -> None:
+    """``livercascade train`` in a process of its own, where nnU-Net's environment and threads disturb nobody."""
+    code = run_child([sys.executable, "-m", "livercascade.cli.train", *arguments], dict(os.environ))
     if code == STOPPED:
-        stopped = CascadeError("STOPPED", f"UNet^{kind.value} was stopped.", "The same command goes on.", stage="train")
+        message = f"train {arguments[0]} in {run} was stopped."
+        stopped = CascadeError("STOPPED", message, "The same command goes on.", stage="train")
         stopped.exit_code = STOPPED
         raise stopped
     if code != 0:
-        message = f"the training of UNet^{kind.value} in {run} ended with code {code}."
+        message = f"train {arguments[0]} in {run} ended with code {code}."
         raise CascadeError("TRAINING_FAILED", message, "Its own message stands above.", stage="train")
 
 
