@@ -9,10 +9,10 @@ from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.diagnose.calibration import SettingCalibration
-from livercascade.diagnose.confidence import Suspect, blend, malignancy_score, whole_probability
+from livercascade.diagnose.confidence import Suspect, blend, suspicion, whole_probability
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
-from livercascade.reclassify.reclassify import Reclassification, Verdict
+from livercascade.reclassify.reclassify import Reclassification
 from livercascade.report.result import AbstentionRecord, LesionRecord
 from livercascade.report.result import Verdict as VerdictRecord
 
@@ -41,13 +41,8 @@ def chances_of(findings: Findings, calibration: SettingCalibration | None) -> Ch
     if calibration is None:
         return None
     sensitivity = findings.proposals.sensitivity
-    suspects = [_suspect(outcome, sensitivity, outcome.lesion.label) for outcome in findings.high.outcomes]
-    kept = [
-        _suspect(outcome, sensitivity, outcome.new_label)
-        for outcome in findings.high.outcomes
-        if outcome.verdict is not Verdict.REMOVED
-    ]
-    score = malignancy_score(kept)
+    suspects = [_suspect(outcome, sensitivity) for outcome in findings.high.outcomes]
+    score = suspicion(suspects)
     return Chances(
         tuple(calibration.lesion(s.confidence) for s in suspects),
         tuple(calibration.types(s.label, s.votes) for s in suspects),
@@ -79,11 +74,11 @@ def verdict_record(verdict: JointVerdict, chances: Chances | None) -> VerdictRec
     return made.model_copy(update={"malignancy": chances.malignancy, "abstention": abstention})
 
 
-def _suspect(outcome: Reclassification, sensitivity: SensitivityMap, label: LesionType) -> Suspect:
+def _suspect(outcome: Reclassification, sensitivity: SensitivityMap) -> Suspect:
     tally = outcome.tally
     votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
     confidence = blend(_probability(outcome.lesion, sensitivity), None if tally is None else tally.share)
-    return Suspect(label, confidence, votes)
+    return Suspect(outcome.lesion.label, confidence, votes)
 
 
 def _probability(lesion: Lesion, sensitivity: SensitivityMap) -> float:

@@ -72,7 +72,7 @@ class SettingCalibration(_Record):
         phases: The phases of the patients; probabilities are given for these alone.
         lesion: Confidence of a candidate to the chance that it touches a true lesion.
         types: Types of candidates that touch one.
-        malignancy: Score of a patient to the chance of a malignant lesion.
+        malignancy: Suspicion of a patient to the chance of a malignant lesion.
         abstention: Thresholds of the conformal decision on the score, which no patient was used to fit.
         patients, malignant, candidates, true_candidates: What they rest on.
     """

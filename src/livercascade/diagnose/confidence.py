@@ -52,10 +52,13 @@ def blend(probability: float, share: float | None) -> float:
     return math.sqrt(probability * (1.0 if share is None else min(max(share, 0.0), 1.0)))
 
 
-def malignancy_score(kept: Iterable[Suspect]) -> float:
-    """Largest product of confidence and malignant share over the lesions called malignant; 0 without any.
+def suspicion(candidates: Iterable[Suspect]) -> float:
+    """Largest product of confidence and malignant share over all candidates, removed ones too; 0 without any.
 
-    >>> malignancy_score([Suspect(LesionType.CYST, 0.9)])
+    The verdict looks at lesions that stay and are called malignant; among patients without one, this score still tells
+    those apart who nearly had one, which probabilities and abstention need.
+
+    >>> suspicion([Suspect(LesionType.CYST, 0.9)])
     0.0
     """
-    return max((s.confidence * s.p_malignant for s in kept if s.label.malignant), default=0.0)
+    return max((s.confidence * s.p_malignant for s in candidates), default=0.0)

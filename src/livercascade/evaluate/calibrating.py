@@ -12,10 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from livercascade.data.labels import LESION_TYPES, Phase
 from livercascade.diagnose.calibration import Logistic, SettingCalibration, TypeScaling, logit, scaled_types
-from livercascade.diagnose.confidence import Suspect, blend, malignancy_score
+from livercascade.diagnose.confidence import Suspect, blend, suspicion
 from livercascade.diagnose.conformal import Abstention
 from livercascade.evaluate.curves.record import CurveCase, Proposal, countable
-from livercascade.evaluate.curves.score import keeps, voted
 from livercascade.evaluate.settings import EvaluationSettings
 
 
@@ -29,7 +28,7 @@ class CalibrationSample:
         label: Type by UNet^whole of those that do, from 0.
         votes: Votes of UNet^patch for them.
         true_type: Type of the true lesion each shares most voxels with, from 0.
-        score: Malignancy score of every patient.
+        score: Suspicion of malignancy in every patient.
         malignant: Whether it has a malignant lesion that counts.
     """
 
@@ -59,8 +58,7 @@ def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calib
                 largest = max(touched, key=lambda p: p.voxels)
                 votes = suspect(proposal).votes or (0.0,) * len(LESION_TYPES)
                 found.append((LESION_TYPES.index(proposal.label), votes, case.truth[largest.truth].label - 1))
-        kept = [p for p in side.proposals if keeps(p, case.rules)]
-        score.append(malignancy_score([suspect(p, relabel=case.rules.relabel) for p in kept]))
+        score.append(suspicion([suspect(p) for p in side.proposals]))
         malignant.append(any(case.truth[i].label.malignant for i in counted))
     return CalibrationSample(
         np.array(confidence, dtype=np.float64),
@@ -73,12 +71,11 @@ def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calib
     )
 
 
-def suspect(proposal: Proposal, *, relabel: bool = False) -> Suspect:
+def suspect(proposal: Proposal) -> Suspect:
     """A proposal as probabilities see it."""
     tally = proposal.tally
     votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
-    label = voted(proposal) if relabel else proposal.label
-    return Suspect(label, blend(proposal.probability, None if tally is None else tally.share), votes)
+    return Suspect(proposal.label, blend(proposal.probability, None if tally is None else tally.share), votes)
 
 
 def fit_setting(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from livercascade import __version__
 from livercascade.data.errors import UsageError
@@ -17,6 +18,7 @@ from livercascade.evaluate.evaluation import Evaluation, summarise
 from livercascade.evaluate.figures.figures import Figures, build_figures
 from livercascade.evaluate.figures.loaded import Networks
 from livercascade.evaluate.intervals import Resampling
+from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.write import write_evaluation
 from livercascade.reproduce.ablation import ablation_table
 from livercascade.reproduce.beyond import beyond_sections
@@ -282,22 +284,14 @@ class Reproduction:
 
 def ground_of(judged: Judged, made: Evaluation) -> Ground:
     """What the claims are held against, with the resamples of the tables."""
-    settings = _settings_of(made)
+    settings = EvaluationSettings.model_validate(made.tables.settings)
     draws = Resampling.draw(len(judged.cases), settings.bootstrap, np.random.default_rng(settings.seed))
     curves = {s.value: [case.curves[s.value] for case in judged.cases] for s in Setting}
     return Ground({a.name.key: a for a in made.answers}, curves, settings, draws)
 
 
-def _settings_of(made: Evaluation) -> Any:
-    from livercascade.evaluate.settings import EvaluationSettings
-
-    return EvaluationSettings.model_validate(made.tables.settings)
-
-
 def read_judged(path: Path) -> tuple[JudgedClaim, ...]:
     """The claims of a finished run."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(tuple[JudgedClaim, ...]).validate_json(path.read_bytes())
 
 
