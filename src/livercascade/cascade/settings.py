@@ -73,8 +73,12 @@ class CascadeSettings(BaseModel):
 
     @property
     def judging_sha256(self) -> str:
-        """Hash of what proposals, scores and votes follow from: probabilities are fitted to one such choice."""
-        chosen = self.model_dump_json(exclude={"sweep", "seed", "evidence", "align", "alignment", "gate"})
+        """Hash of what High's candidates and their patches follow from: probabilities are fitted to one such choice.
+
+        Whether a candidate stays, and its type after the vote, change no probability.
+        """
+        later = {"low_factor", "score", "threshold_ml", "ratio", "relabel", "sweep", "seed", "evidence"}
+        chosen = self.model_dump_json(exclude=later | {"align", "alignment", "gate"})
         return hashlib.sha256(chosen.encode()).hexdigest()
 
     @property
