@@ -104,11 +104,12 @@ def together(parts: Sequence[Statement]) -> Statement:
 
 
 def _judge(claim: Claim, ground: Ground) -> JudgedClaim:
-    parts = tuple(_judge_part(part, measure(part, ground)) for part in claim.parts)
+    patients = ground.draws.weights.shape[1]
+    parts = tuple(_judge_part(part, measure(part, ground), patients) for part in claim.parts)
     return JudgedClaim(claim=claim, parts=parts, statement=together([part.statement for part in parts]))
 
 
-def _judge_part(part: Part, measured: Measured | None) -> JudgedPart:
+def _judge_part(part: Part, measured: Measured | None, patients: int) -> JudgedPart:
     if measured is None:
         why = "the models it compares were not run"
         return JudgedPart(
@@ -121,7 +122,9 @@ def _judge_part(part: Part, measured: Measured | None) -> JudgedPart:
             statement=Statement.UNDECIDED,
             why=why,
         )
-    statement, why = statement_of(part.relation, part.threshold, measured.interval, measured.counted)
+    # Many lesions of a few patients are few: the bootstrap resamples patients.
+    counted = min(measured.counted, patients)
+    statement, why = statement_of(part.relation, part.threshold, measured.interval, counted)
     return JudgedPart(
         part=part,
         value=measured.value,
