@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint virtual-check benchmark speed alignment resources evaluation evaluation-peers clean
+.PHONY: demo test lint virtual-check benchmark speed alignment resources evaluation evaluation-peers reproduce clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -57,6 +57,9 @@ runs/peers/ready:
 
 evaluation-peers: .venv/develop runs/peers/ready  ## Counts and time of evaluate beside picai_eval and panoptica, in an environment of their own
 	$(BIN)/python benchmarks/evaluation_peers.py --python runs/peers/venv/bin/python
+
+reproduce: .venv/develop  ## The paper's whole experiment on tiny patients: every step, tables, claims, one page (minutes)
+	$(BIN)/livercascade reproduce --preset ci --out runs/reproduce-ci
 
 clean:
 	rm -rf .venv demo

@@ -116,8 +116,22 @@ def find(
         factor=max(settings.low_factor, settings.high_factor),
         progress=lambda done, total: tell("segmenting", done, total),
     )
-    proposals = propose(sensitivity, scan, settings)
-    low, high = _reclassify(scan, proposals, patch, settings, tell)
+    return judge_proposals(scan, propose(sensitivity, scan, settings), patch, settings, progress=progress)
+
+
+def judge_proposals(
+    scan: Scan, proposals: Sensitivities, patch: Model, settings: CascadeSettings, *, progress: Progress | None = None
+) -> Findings:
+    """Everything behind UNet^whole: reclassification and verdict.
+
+    Args:
+        scan: What was segmented.
+        proposals: What UNet^whole says of it; several UNet^patch can judge the same.
+        patch: UNet^patch.
+        settings: Scores and seed.
+        progress: Called with (step in words, done, in all).
+    """
+    low, high = _reclassify(scan, proposals, patch, settings, progress or _silent)
     verdict = JointVerdict(classify_patient(low.lesions), classify_patient(high.lesions))
     return Findings(proposals, low, high, verdict)
 

@@ -6,7 +6,7 @@ import hashlib
 import resource
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,14 +19,16 @@ from pydantic import ValidationError
 
 from livercascade import __version__
 from livercascade.align.gate import PhaseUse
+from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
-from livercascade.cascade.findings import Findings, Progress, find, liver_notices
+from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
+from livercascade.diagnose.calibration import Calibration, SettingCalibration
 from livercascade.io.case_folder import CaseFolder, verify
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import Study, read_study
@@ -50,7 +52,6 @@ from livercascade.report.result import (
     Status,
     SweepRow,
     TypeCount,
-    Verdict,
     WarningRecord,
 )
 from livercascade.segment.model import Model
@@ -68,11 +69,13 @@ class Cascade:
         whole: UNet^whole.
         patch: UNet^patch.
         settings: How to analyse.
+        calibration: Probabilities and abstention for these networks; None gives none.
     """
 
     whole: Model
     patch: Model
     settings: CascadeSettings
+    calibration: Calibration | None = None
 
     @property
     def models(self) -> tuple[ModelRecord, ...]:
@@ -81,6 +84,13 @@ class Cascade:
             ModelRecord(name=m.card.name, version=m.card.version, sha256=m.card.sha256)
             for m in (self.whole, self.patch)
         )
+
+    def calibrated(self, scan: Scan) -> SettingCalibration | None:
+        """Probabilities for the phases of a scan; None without a calibration that fits."""
+        if self.calibration is None:
+            return None
+        models = (self.whole.card.sha256, self.patch.card.sha256)
+        return self.calibration.for_phases(scan.phases, models, self.settings.judging_sha256)
 
 
 @dataclass(slots=True)
@@ -94,7 +104,7 @@ class _Clock:
     def stage(self, name: str) -> Generator[None, None, None]:
         start = time.monotonic()
         yield
-        self.seconds[name] = round(time.monotonic() - start, 2)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 2)
 
 
 def predict(
@@ -121,26 +131,90 @@ def predict(
         OutputError: The result cannot be written; nothing is left behind.
         UsageError: Neither or both of ``source`` and ``files``.
     """
+    (result,) = predict_variants(source, [(out, cascade)], files=files, progress=progress, again=again)
+    return result
+
+
+def predict_variants(
+    source: Path | None,
+    variants: Sequence[tuple[Path, Cascade]],
+    *,
+    files: Mapping[Phase, Path] | None = None,
+    case_id: str | None = None,
+    progress: Progress | None = None,
+    again: bool = False,
+    report: bool = True,
+) -> tuple[CaseResult, ...]:
+    """Analyse one study by cascades that differ behind UNet^whole alone: its pass over the scan is made once.
+
+    Args:
+        source: As `predict`.
+        variants: Case folder and cascade of each; all with the same UNet^whole and the same settings up to it.
+        files: As `predict`.
+        case_id: Name of the case; taken from the path if absent.
+        progress: As `predict`.
+        again: As `predict`.
+        report: False leaves out ``report.html``, for cohorts that nobody leafs through.
+
+    Raises:
+        InputError: The study cannot be used; nothing is written.
+        OutputError: A result cannot be written; nothing of it is left behind.
+        UsageError: Neither or both of ``source`` and ``files``.
+        ValueError: There is no variant, or they differ before UNet^patch.
+    """
+    first = variants[0][1] if variants else None
+    if first is None or any(_ahead(c) != _ahead(first) for _, c in variants):
+        raise ValueError("variants share UNet^whole and every setting up to it")
     clock = _Clock()
     with clock.stage("read"):
-        study = read_study(source, files=files)
-    earlier = None if again else finished_result(out, study, cascade)
-    if earlier is not None:
-        return earlier
+        study = read_study(source, files=files, case_id=case_id)
+    earlier = tuple(None if again else finished_result(out, study, cascade) for out, cascade in variants)
+    if all(earlier):
+        return tuple(result for result in earlier if result is not None)
     with clock.stage("align"):
-        placed = to_one_grid(study, cascade.settings, progress=progress)
+        placed = to_one_grid(study, first.settings, progress=progress)
     with clock.stage("find"):
-        findings = find(placed.scan, cascade.whole, cascade.patch, cascade.settings, progress=progress)
-    evidence = None
-    if cascade.settings.evidence:
-        models = (cascade.whole, cascade.patch)
-        with clock.stage("evidence"):
-            evidence = collect_evidence(
-                study.case_id, placed.scan, findings, models, cascade.settings, progress=progress
-            )
-    notices = (*study.warnings, *placed.notices, *liver_notices(findings.proposals, placed.scan))
-    virtual = source is not None and (source / "virtual.json").is_file()
-    return _write(out, study, placed, findings, cascade, notices, clock, evidence, virtual=virtual)
+        findings = find(placed.scan, first.whole, first.patch, first.settings, progress=progress)
+    folder = source if source is not None else next(iter((files or {}).values())).parent
+    virtual = (folder / "virtual.json").is_file()
+    results: list[CaseResult] = []
+    for number, ((out, cascade), known) in enumerate(zip(variants, earlier, strict=True)):
+        if known is not None:
+            results.append(known)
+            continue
+        with clock.stage("find"):
+            own = findings if number == 0 else _judged_again(placed, findings, cascade, progress)
+        evidence = _evidence(study, placed, own, cascade, clock, progress)
+        notices = (*study.warnings, *placed.notices, *liver_notices(own.proposals, placed.scan))
+        made = _write(out, study, placed, own, cascade, notices, clock, evidence, virtual=virtual, report=report)
+        results.append(made)
+    return tuple(results)
+
+
+_BEHIND_WHOLE = {
+    *("score", "threshold_ml", "ratio", "bypass_ml", "relabel", "n_original", "n_shuffled", "shuffled"),
+    *("sweep", "seed", "evidence"),
+}
+"""Settings that UNet^whole and the proposals do not depend on."""
+
+
+def _ahead(cascade: Cascade) -> tuple[str, str]:
+    """What the proposals depend on."""
+    return cascade.whole.card.sha256, cascade.settings.model_dump_json(exclude=_BEHIND_WHOLE)
+
+
+def _judged_again(placed: OneGrid, findings: Findings, cascade: Cascade, progress: Progress | None) -> Findings:
+    return judge_proposals(placed.scan, findings.proposals, cascade.patch, cascade.settings, progress=progress)
+
+
+def _evidence(
+    study: Study, placed: OneGrid, findings: Findings, cascade: Cascade, clock: _Clock, progress: Progress | None
+) -> Evidence | None:
+    if not cascade.settings.evidence:
+        return None
+    models = (cascade.whole, cascade.patch)
+    with clock.stage("evidence"):
+        return collect_evidence(study.case_id, placed.scan, findings, models, cascade.settings, progress=progress)
 
 
 def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | None:
@@ -153,9 +227,10 @@ def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | N
         return None
     made = result.provenance
     same_input = sorted(i.sha256 for i in result.inputs) == sorted(v.sha256 for v in study.volumes)
-    same_way = (made.models, made.settings_sha256, made.version) == (
+    same_way = (made.models, made.settings_sha256, made.calibration_sha256, made.version) == (
         cascade.models,
         cascade.settings.sha256,
+        None if cascade.calibration is None else cascade.calibration.sha256,
         __version__,
     )
     return result if same_input and same_way else None
@@ -222,14 +297,18 @@ def _write(
     evidence: Evidence | None,
     *,
     virtual: bool,
+    report: bool,
 ) -> CaseResult:
     scan, labels = placed.scan, findings.labels
     with clock.stage("report"):
         candidates = candidates_of(findings)
-        records = measure_lesions(candidates, scan, labels)
+        chances = chances_of(findings, cascade.calibrated(scan))
+        records = with_chances(measure_lesions(candidates, scan, labels), chances)
         sweep = sweep_rows(findings, scan, cascade.settings)
-        pictures = build_pictures(scan, labels, candidates, records, sweep)
-        pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
+        pictures = None
+        if report:
+            pictures = build_pictures(scan, labels, candidates, records, sweep)
+            pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
     with CaseFolder.open(out) as folder:
         write_nifti(folder.path / SEGMENTATION, labels, scan.grid)
         write_nifti(folder.path / LESIONS, findings.instances, scan.grid)
@@ -248,7 +327,7 @@ def _write(
             inputs=_inputs(study, placed),
             reference_phase=scan.reference,
             alignment=tuple(measure_alignment(phase, labels, scan.grid) for phase in placed.phases),
-            verdict=Verdict.of(findings.verdict.base, findings.verdict.high),
+            verdict=verdict_record(findings.verdict, chances),
             liver=measure_liver(scan, labels),
             lesions=records,
             sensitivity=sweep,
@@ -257,7 +336,8 @@ def _write(
             provenance=_provenance(cascade, clock),
         )
         (folder.path / RESULT).write_text(result.to_json())
-        (folder.path / REPORT).write_text(render_report(result, pictures))
+        if pictures is not None:
+            (folder.path / REPORT).write_text(render_report(result, pictures))
     return result
 
 
@@ -302,6 +382,7 @@ def _provenance(cascade: Cascade, clock: _Clock) -> Provenance:
     return Provenance(
         version=__version__,
         models=cascade.models,
+        calibration_sha256=None if cascade.calibration is None else cascade.calibration.sha256,
         settings=cascade.settings.model_dump(mode="json"),
         settings_sha256=cascade.settings.sha256,
         packages={name: version(name) for name in (*_PACKAGES, *cascade.whole.engine.packages)}

@@ -23,7 +23,7 @@ class CascadeSettings(BaseModel):
         pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         min_volume_ml: Smaller proposals are left out.
-        score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled: See `ReclassifySettings`.
+        score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
             bundled network types well, and it is not shown that the vote does better than UNet^whole.
         stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
@@ -53,6 +53,7 @@ class CascadeSettings(BaseModel):
     relabel: bool = False
     n_original: int = Field(default=5, ge=0)
     n_shuffled: int = Field(default=5, ge=0)
+    shuffled: bool = True
     stop_when_decided: bool = False
     overlap: float = Field(default=0.5, ge=0, lt=1)
     search: Search = Search.WHOLE
@@ -69,6 +70,7 @@ class CascadeSettings(BaseModel):
         return ReclassifySettings(
             n_original=self.n_original,
             n_shuffled=self.n_shuffled,
+            shuffled=self.shuffled,
             score=self.score,
             threshold_ml=self.threshold_ml,
             ratio=self.ratio,
@@ -76,6 +78,16 @@ class CascadeSettings(BaseModel):
             relabel=self.relabel,
             stop_when_decided=self.stop_when_decided and not self.evidence,
         )
+
+    @property
+    def judging_sha256(self) -> str:
+        """Hash of what High's candidates and their patches follow from: probabilities are fitted to one such choice.
+
+        Whether a candidate stays, and its type after the vote, change no probability.
+        """
+        later = {"low_factor", "score", "threshold_ml", "ratio", "relabel", "sweep", "seed", "evidence"}
+        chosen = self.model_dump_json(exclude=later | {"align", "alignment", "gate"})
+        return hashlib.sha256(chosen.encode()).hexdigest()
 
     @property
     def sha256(self) -> str:

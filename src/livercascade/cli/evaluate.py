@@ -86,7 +86,7 @@ def evaluate_command(
             seed=seed,
         )
         cohort = find_cohort(truth, [parse_found(text) for text in found], coverage=coverage)
-        with _bars(quiet=quiet) as progress:
+        with bars(quiet=quiet) as progress:
             made = evaluate(cohort, settings, joint=joint or (), workers=workers, progress=progress)
             drawn = _draw(made, whole, patch, progress) if figures else Figures((), ())
             write_evaluation(made, out, drawn.drawn, drawn.missing)
@@ -138,12 +138,22 @@ def _draw(evaluation: Evaluation, whole: Path | None, patch: Path | None, progre
 
 
 @contextmanager
-def _bars(*, quiet: bool) -> Generator[Progress, None, None]:
+def bars(*, quiet: bool) -> Generator[Progress, None, None]:
     """One progress bar after the other."""
     with ExitStack() as stack:
 
         def start(step: str, total: int) -> Callable[[], None]:
             stack.pop_all().close()
-            return stack.enter_context(steps(step, total, quiet=quiet))
+            advance, done = stack.enter_context(steps(step, total, quiet=quiet)), 0
+
+            def one_more() -> None:
+                nonlocal done
+                advance()
+                done += 1
+                # A bar that is full must not go on drawing while something else prints.
+                if done >= total:
+                    stack.pop_all().close()
+
+            return one_more
 
         yield start

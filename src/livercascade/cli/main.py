@@ -13,6 +13,7 @@ from livercascade.cli.check import check
 from livercascade.cli.convert import convert
 from livercascade.cli.evaluate import evaluate_command
 from livercascade.cli.predict import demo, predict_command
+from livercascade.cli.reproduce import reproduce
 from livercascade.cli.virtual import virtual
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command("convert")(convert)
 app.command("virtual")(virtual)
 app.command("evaluate")(evaluate_command)
 app.command("align")(align)
+app.command("reproduce")(reproduce)
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 

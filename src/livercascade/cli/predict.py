@@ -14,6 +14,7 @@ from livercascade.cascade.settings import CascadeSettings, read_settings
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
 from livercascade.data.labels import Phase
+from livercascade.diagnose.calibration import read_calibration
 from livercascade.models.bundled import bundled
 from livercascade.report.result import CaseResult
 from livercascade.segment.card import ModelKind
@@ -107,14 +108,15 @@ def load_cascade(
     """Both networks, bundled unless folders are given.
 
     Raises:
-        ModelError: A network is missing, damaged or of another kind.
+        ModelError: A network or its calibration is missing, damaged or of another kind.
         UsageError: ``BAD_ENGINE``: the machine has not what is asked for.
     """
-    chosen = Engine.choose(device, engine, precision)
+    chosen, patch = Engine.choose(device, engine, precision), patch or bundled("patch")
     return Cascade(
         Model.load(whole or bundled("whole"), ModelKind.WHOLE, chosen),
-        Model.load(patch or bundled("patch"), ModelKind.PATCH, chosen),
+        Model.load(patch, ModelKind.PATCH, chosen),
         settings,
+        read_calibration(patch),
     )
 
 

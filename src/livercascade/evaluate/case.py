@@ -10,6 +10,7 @@ from livercascade.data.grid import Triple
 from livercascade.data.labels import LesionType, PatientClass
 from livercascade.data.lesion import Lesion
 from livercascade.detect.match import Pair
+from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.report.candidate import CandidateStatus
 
@@ -76,6 +77,21 @@ class FoundLesion:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibratedVerdict:
+    """What a calibrated model adds.
+
+    Attributes:
+        malignancy: Probability of a malignant lesion.
+        decision: Malignant, not malignant or UNCERTAIN.
+        alpha: Error allowed in each class of patients.
+    """
+
+    malignancy: float
+    decision: Decision
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What one model says about one patient.
 
@@ -85,12 +101,14 @@ class Reading:
         pairs: Overlaps of the true lesions (``Pair.truth``) with these (``Pair.found``), in voxels.
         patient_class: Class of the patient from the lesions that reach the volume limit (paper, eq. 12).
         joint: Verdicts of Base+ReCls and High+ReCls where the case folder says them; on the reading of High+ReCls.
+        calibrated: Probability of malignancy and the decision with controlled error, likewise.
     """
 
     lesions: tuple[FoundLesion, ...]
     pairs: tuple[Pair, ...]
     patient_class: PatientClass
     joint: JointVerdict | None = None
+    calibrated: CalibratedVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

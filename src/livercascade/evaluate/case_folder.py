@@ -14,7 +14,7 @@ from scipy import ndimage
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Box, Lesion, LesionSet
 from livercascade.diagnose.joint import JointVerdict
-from livercascade.evaluate.case import FoundLesion, Reading
+from livercascade.evaluate.case import CalibratedVerdict, FoundLesion, Reading
 from livercascade.evaluate.cohort import LESIONS, read_result
 from livercascade.evaluate.curves.record import CurveCase, curve_case
 from livercascade.evaluate.names import Variant
@@ -57,8 +57,22 @@ def read_folder(folder: Path, truth: Truth, *, evidence: bool) -> FolderReading:
     made = _from_lesions(folder, result, truth) if kept is None else _from_evidence(kept, truth)
     if result.verdict is not None:
         joint = JointVerdict(result.verdict.base, result.verdict.high)
-        made[Variant.HIGH_RECLS] = replace(made[Variant.HIGH_RECLS], joint=joint)
-    return FolderReading(made, None if kept is None else curve_case(truth, kept))
+        own = replace(made[Variant.HIGH_RECLS], joint=joint, calibrated=_calibrated(result))
+        made[Variant.HIGH_RECLS] = own
+    return FolderReading(made, None if kept is None else curve_case(truth, kept, _probabilities(result)))
+
+
+def _calibrated(result: CaseResult) -> CalibratedVerdict | None:
+    said = result.verdict
+    if said is None or said.malignancy is None or said.abstention is None:
+        return None
+    return CalibratedVerdict(said.malignancy, said.abstention.decision, said.abstention.alpha)
+
+
+def _probabilities(result: CaseResult) -> tuple[float, ...] | None:
+    """Calibrated probability of every candidate; None where the model is not calibrated."""
+    each = [record.probability for record in result.lesions or ()]
+    return None if any(p is None for p in each) else tuple(p for p in each if p is not None)
 
 
 def _from_evidence(evidence: Evidence, truth: Truth) -> dict[Variant, Reading]:

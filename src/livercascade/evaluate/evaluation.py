@@ -14,6 +14,7 @@ import numpy as np
 
 from livercascade import __version__
 from livercascade.evaluate.answers import Answers, answers_of, joint_answers
+from livercascade.evaluate.calibrated import calibrated_record
 from livercascade.evaluate.case import EvaluatedCase
 from livercascade.evaluate.cohort import Cohort, FoundSide, Kind
 from livercascade.evaluate.compare import compare_models
@@ -24,7 +25,7 @@ from livercascade.evaluate.read import CaseFiles, JudgedCase, check_labels, file
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.strata import lesions_by_volume
 from livercascade.evaluate.summary import by_volume, model_tables
-from livercascade.evaluate.tables import ComparisonRow, Tables
+from livercascade.evaluate.tables import ComparisonRow, ModelTables, Tables
 
 Progress = Callable[[str, int], Callable[[], None]]
 """Called with (step in words, how many); gives the function that is called after each."""
@@ -123,7 +124,7 @@ def summarise(
         settings=settings.model_dump(mode="json"),
         settings_sha256=settings.sha256,
         table1=by_volume(lesions_by_volume(cases, settings)),
-        models={a.name.key: model_tables(a, resampling) for a in answers},
+        models={a.name.key: _tables_of(a, cases, resampling) for a in answers},
         comparisons=tuple(
             ComparisonRow(
                 one=c.one,
@@ -142,6 +143,12 @@ def summarise(
         notes=tuple(_notes(cohort.found, settings)),
     )
     return Evaluation(cohort, cases, tuple(answers), curves, tables)
+
+
+def _tables_of(answers: Answers, cases: Sequence[EvaluatedCase], resampling: Resampling) -> ModelTables:
+    made = model_tables(answers, resampling)
+    calibrated = calibrated_record(answers, cases)
+    return made if calibrated is None else made.model_copy(update={"calibrated": calibrated})
 
 
 def _notes(found: Iterable[FoundSide], settings: EvaluationSettings) -> Generator[str, None, None]:

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from livercascade.evaluate.abstention_tables import abstention_tables
 from livercascade.evaluate.lesion_tables import (
     confusion_table,
     full_table,
@@ -67,6 +68,12 @@ def sections(tables: Tables) -> tuple[Section, ...]:
             (*(t for t in patient if t is not None), patients_table(tables), predictive_table(tables)),
         ),
         Section(
+            "abstention",
+            "Probabilities and abstention",
+            "Whether calibrated probabilities mean what they say, and what abstention with controlled error decides.",
+            tuple(abstention_tables(tables)),
+        ),
+        Section(
             "differences",
             "Differences between models",
             "Which differences are larger than chance on these patients.",
@@ -110,23 +117,32 @@ def _named_apart(made: Sequence[Section]) -> tuple[Section, ...]:
 
 def render_page(tables: Tables, pictures: Sequence[Picture] = (), missing: Sequence[NotDrawn] = ()) -> str:
     """HTML page of an evaluation; every text is escaped, every figure inside."""
-    environment = Environment(
-        loader=PackageLoader("livercascade.evaluate"),
+    return (
+        environment("livercascade.evaluate")
+        .get_template("evaluation.html.j2")
+        .render(
+            tables=tables,
+            sections=sections(tables),
+            pictures=[(picture, inline(picture)) for picture in pictures],
+            missing=missing,
+        )
+    )
+
+
+def environment(*packages: str) -> Environment:
+    """Templates of packages, the first that has one of a name; every text is escaped."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, interval=percent_interval)
-    return environment.get_template("evaluation.html.j2").render(
-        tables=tables,
-        sections=sections(tables),
-        pictures=[(picture, _inline(picture)) for picture in pictures],
-        missing=missing,
-    )
+    made.filters.update(percent=percent, interval=percent_interval)
+    return made
 
 
-def _inline(picture: Picture) -> Markup:
+def inline(picture: Picture) -> Markup:
     """The drawing as data of an image element: scripts in it cannot run, its styles stay inside."""
     if picture.svg is not None:
         found = _SCALABLE.search(picture.svg)

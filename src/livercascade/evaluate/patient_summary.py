@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from livercascade.evaluate.answers import Answers
 from livercascade.evaluate.calibration import calibration
@@ -99,7 +100,14 @@ def _extreme(proportion: object) -> bool:
 
 def _calibration(answers: Answers) -> CalibrationRecord | None:
     kept = answers.decided
-    made = calibration(answers.malignancy[kept], answers.truly_malignant[kept])
+    return calibration_record(answers.malignancy[kept], answers.truly_malignant[kept])
+
+
+def calibration_record(
+    score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]
+) -> CalibrationRecord | None:
+    """Agreement of a score with the share of malignant patients; None without patients."""
+    made = calibration(score, malignant)
     if made is None:
         return None
     rows = tuple(

@@ -150,6 +150,29 @@ class PatientFiguresRecord(Record):
     )
 
 
+class AbstentionFigures(Record):
+    """Malignant or not by split conformal prediction: errors against what it allows, over all patients."""
+
+    alpha: Share = Field(description="Error allowed in each class of patients, on average.")
+    decided: NonNegativeInt
+    patients: PositiveInt
+    decided_interval: Ends | None
+    n_malignant: NonNegativeInt
+    missed: NonNegativeInt = Field(description="Malignant patients called not malignant.")
+    missed_interval: Ends | None
+    n_other: NonNegativeInt
+    alarms: NonNegativeInt = Field(description="Other patients called malignant.")
+    alarms_interval: Ends | None
+
+
+class CalibratedRecord(Record):
+    """Calibrated probability of malignancy against the truth, beside the score it was made from."""
+
+    score: CalibrationRecord | None
+    probability: CalibrationRecord | None
+    abstention: AbstentionFigures
+
+
 class ModelTables(Record):
     """Everything about one model."""
 
@@ -167,6 +190,9 @@ class ModelTables(Record):
     splits: NonNegativeInt = Field(description="True lesions found in two or more parts.")
     merges: NonNegativeInt = Field(description="Found lesions that join two or more true ones.")
     by_volume: dict[str, dict[str, BinFigures]] = Field(description="One count per true lesion, by type and volume.")
+    calibrated: CalibratedRecord | None = Field(
+        default=None, description="Of High+ReCls, where every case folder tells calibrated probabilities."
+    )
 
 
 class ComparisonRow(Record):

@@ -23,6 +23,7 @@ from pydantic import (
 
 from livercascade.align.gate import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, JointVerdict
 from livercascade.report.candidate import CandidateStatus, FoundAt
 from livercascade.report.wording import verdict_meaning
@@ -168,6 +169,18 @@ class AlignmentRecord(Record):
     reasons: tuple[str, ...] = Field(default=(), description="Limits of the gate that were missed; none if it is good.")
 
 
+class AbstentionRecord(Record):
+    """Malignant or not, decided only where split conformal prediction holds exactly one of both possible."""
+
+    decision: Decision = Field(description="UNCERTAIN where both or neither are possible.")
+    alpha: Share = Field(
+        description="Of malignant patients like those it was set on, at most this share is expected to be called not "
+        "malignant; and the same with the classes exchanged."
+    )
+    n_malignant: NonNegativeInt = Field(description="Malignant patients the threshold rests on.")
+    n_other: NonNegativeInt = Field(description="Other patients the threshold rests on.")
+
+
 class Verdict(Record):
     """Patient class at both settings and jointly (paper, eq. 12 and Sec. IV-B.2)."""
 
@@ -177,6 +190,13 @@ class Verdict(Record):
     meaning: str = Field(min_length=1, description="The joint class in plain words.")
     probabilities: dict[PatientClass, Share] | None = Field(
         default=None, description="Calibrated probabilities; absent when the model is not calibrated."
+    )
+    malignancy: Share | None = Field(
+        default=None,
+        description="Calibrated probability of a malignant lesion; absent when the model is not calibrated.",
+    )
+    abstention: AbstentionRecord | None = Field(
+        default=None, description="Decision with controlled error beside the joint class; absent likewise."
     )
 
     @classmethod
@@ -225,6 +245,13 @@ class LesionRecord(Record):
     found_at: FoundAt
     score: float | None = Field(default=None, description="Reclassification score; absent when not scored.")
     threshold: float | None = Field(default=None, description="Score needed to stay, in the same unit.")
+    probability: Share | None = Field(
+        default=None,
+        description="Calibrated probability of a true lesion here; absent when the model is not calibrated.",
+    )
+    type_probabilities: dict[TypeName, Share] | None = Field(
+        default=None, description="Calibrated probabilities of the types, given that it is a lesion; absent likewise."
+    )
     reason: str
     volume_ml: PositiveFloat
     centroid_lps_mm: Position
@@ -279,6 +306,7 @@ class Provenance(Record):
     software: str = "livercascade"
     version: str
     models: tuple[ModelRecord, ...]
+    calibration_sha256: Sha256 | None = Field(default=None, description="Hash of the calibration; absent without one.")
     settings: dict[str, JsonValue]
     settings_sha256: Sha256
     packages: dict[str, str]

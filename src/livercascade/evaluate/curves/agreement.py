@@ -52,11 +52,7 @@ class AgreementYield:
 
 def agreement_yield(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> AgreementYield:
     """Positive predictive value of findings that both sensitivities share, and of the rest."""
-    kinds = list(Agreement)
-    table = np.zeros((len(cases), len(kinds), 3))
-    for number, case in enumerate(cases):
-        for kind, true, typed in _findings(case, settings):
-            table[number, kinds.index(kind)] += (1, true, typed)
+    kinds, table = list(Agreement), agreement_table(cases, settings)
     by_kind = {kind: table[:, k] for k, kind in enumerate(kinds)}
     others = [kind for kind in kinds if kind is not Agreement.SAME]
     # A conflict of types shows on both sides; it is one finding, counted with High's type.
@@ -65,6 +61,16 @@ def agreement_yield(cases: Sequence[CurveCase], settings: EvaluationSettings, dr
         _yield(np.sum([by_kind[kind] for kind in others], axis=0), draws),
         {kind: _yield(by_kind[kind], draws) for kind in others},
     )
+
+
+def agreement_table(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Float[np.ndarray, "cases kinds 3"]:
+    """Per case and `Agreement`, in its order: findings, those that touch a true lesion, and one of their type."""
+    kinds = list(Agreement)
+    table = np.zeros((len(cases), len(kinds), 3))
+    for number, case in enumerate(cases):
+        for kind, true, typed in _findings(case, settings):
+            table[number, kinds.index(kind)] += (1, true, typed)
+    return table
 
 
 def _findings(case: CurveCase, settings: EvaluationSettings) -> list[tuple[Agreement, bool, bool]]:

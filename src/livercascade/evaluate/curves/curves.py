@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ from livercascade.evaluate.calibration import Calibration, calibration
 from livercascade.evaluate.curves.agreement import AgreementYield, agreement_yield
 from livercascade.evaluate.curves.froc import Froc, HitRule, average_precision_by_type, difference, free_response, froc
 from livercascade.evaluate.curves.ranked import Estimate
-from livercascade.evaluate.curves.record import CurveCase, countable
+from livercascade.evaluate.curves.record import CurveCase, Proposal, countable
 from livercascade.evaluate.curves.score import CandidateScore
 from livercascade.evaluate.curves.score_roc import ScoreRoc, score_roc
+from livercascade.evaluate.curves.size_fair import SizeFair, size_fair
 from livercascade.evaluate.curves.sweep import Sweep, sweep
 from livercascade.evaluate.curves.transition import Transition, transition
 from livercascade.evaluate.curves.volume import VolumeStrata, volume_strata
@@ -53,10 +54,12 @@ class Curves:
         average_precision_by_type: By the default confidence.
         score_rocs: ROC of the reclassification scores.
         volume: Recall by volume.
+        size_fair: Lesions of 0.5 to 2 ml under each score at equal false positives.
         transitions: What the vote does to types, for Base and High.
         agreement: Same and diff (paper, eq. 7).
         calibration: Default confidence against the share of proposals that touch a true lesion; None without proposals.
             Its ``patients`` are proposals, its ``malignant`` true ones.
+        calibrated: The same for the calibrated probability; None where the model is not calibrated.
     """
 
     cases: int
@@ -68,9 +71,11 @@ class Curves:
     average_precision_by_type: dict[LesionType, Estimate]
     score_rocs: tuple[ScoreRoc, ...]
     volume: VolumeStrata
+    size_fair: SizeFair
     transitions: tuple[Transition, ...]
     agreement: AgreementYield
     calibration: Calibration | None
+    calibrated: Calibration | None = None
 
 
 def build_curves(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> Curves:
@@ -102,9 +107,11 @@ def build_curves(cases: Sequence[CurveCase], settings: EvaluationSettings, draws
         average_precision_by_type(cases, DEFAULT_SCORE, settings, draws),
         tuple(score_roc(cases, mode, settings, draws) for mode in ScoreMode),
         volume_strata(cases, settings, draws),
+        size_fair(cases, settings, draws),
         tuple(transition(cases, settings, draws, high=high) for high in (False, True)),
         agreement_yield(cases, settings, draws),
-        _candidate_calibration(cases, settings),
+        _candidate_calibration(cases, settings, DEFAULT_SCORE.of),
+        _candidate_calibration(cases, settings, lambda p: p.calibrated),
     )
 
 
@@ -113,12 +120,16 @@ def curves_json(curves: Curves) -> dict[str, Any]:
     return TypeAdapter(Curves).dump_python(curves, mode="json")
 
 
-def _candidate_calibration(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calibration | None:
-    scores: list[float] = []
+def _candidate_calibration(
+    cases: Sequence[CurveCase], settings: EvaluationSettings, score: Callable[[Proposal], float | None]
+) -> Calibration | None:
+    """Agreement of a score with the share of true proposals; None unless every proposal has one."""
+    scores: list[float | None] = []
     true: list[bool] = []
     for case in cases:
         _, side = countable(case, case.sides[case.high_factor], settings)
         touching = {p.found for p in side.pairs}
-        scores += [DEFAULT_SCORE.of(p) for p in side.proposals]
+        scores += [score(p) for p in side.proposals]
         true += [j in touching for j in range(len(side.proposals))]
-    return calibration(np.array(scores, dtype=float), np.array(true, dtype=bool))
+    known = [s for s in scores if s is not None]
+    return calibration(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None

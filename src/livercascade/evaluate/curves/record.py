@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.detect.match import Pair, overlap_of, overlaps
+from livercascade.diagnose.confidence import whole_probability
 from livercascade.evaluate.case import TrueLesion
 from livercascade.evaluate.reading import Truth
 from livercascade.evaluate.settings import EvaluationSettings
@@ -33,6 +34,7 @@ class Proposal:
         onset: Least factor f at which the evaluation's volume limit of it is lesion.
         tally: Counts of UNet^patch; None if the proposal was too large to be reclassified.
         covered: False if no voxel lies where the truth was read.
+        calibrated: Calibrated probability of a true lesion; of proposals of High alone, where the model is calibrated.
     """
 
     label: LesionType
@@ -42,6 +44,7 @@ class Proposal:
     onset: float
     tally: Tally | None
     covered: bool
+    calibrated: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,27 @@ class CurveCase:
     rules: ReclassifySettings
 
 
-def curve_case(truth: Truth, evidence: Evidence) -> CurveCase:
+def curve_case(truth: Truth, evidence: Evidence, probabilities: Sequence[float] | None = None) -> CurveCase:
     """What curves need of one case.
 
     Args:
         truth: True lesions on the grid of the evidence, where the truth was read, and how lesions are counted.
         evidence: What the cascade kept.
+        probabilities: Calibrated probability of each proposal of High, where the model is calibrated.
 
     Raises:
-        ValueError: Truth and evidence lie on different grids, or the tallies do not fit the proposals.
+        ValueError: Truth and evidence lie on different grids, or tallies or probabilities do not fit the proposals.
     """
     low, high = evidence.proposals(evidence.low_factor), evidence.proposals(evidence.high_factor)
+    sides = {factor: _side(truth, evidence, factor) for factor in evidence.factors}
+    if probabilities is not None:
+        own = sides[evidence.high_factor]
+        told = tuple(replace(p, calibrated=c) for p, c in zip(own.proposals, probabilities, strict=True))
+        sides[evidence.high_factor] = Side(told, own.pairs)
     return CurveCase(
         evidence.case_id,
         tuple(TrueLesion.of(lesion) for lesion in truth.lesions),
-        {factor: _side(truth, evidence, factor) for factor in evidence.factors},
+        sides,
         overlaps(low, high),
         evidence.low_factor,
         evidence.high_factor,
@@ -152,7 +161,7 @@ def _proposal(lesion: Lesion, tally: Tally | None, evidence: Evidence, truth: Tr
         lesion.label,
         lesion.volume_ml,
         len(margin),
-        float((1 / (1 + np.exp(np.clip(margin, -_LARGEST_MARGIN, _LARGEST_MARGIN)))).mean()),
+        whole_probability(margin),
         _onset(margin, truth.settings.min_volume_ml / evidence.grid.voxel_ml),
         tally,
         truth.covered is None or bool(truth.covered[lesion.bbox][lesion.mask].any()),

@@ -6,6 +6,7 @@ import math
 from enum import StrEnum
 
 from livercascade.data.labels import LesionType
+from livercascade.diagnose.confidence import blend
 from livercascade.evaluate.curves.record import Proposal
 from livercascade.reclassify.reclassify import ReclassifySettings, elect, score_of
 
@@ -38,7 +39,7 @@ class CandidateScore(StrEnum):
         if self is CandidateScore.ONSET:
             return 1 / (1 + proposal.onset)
         share = 1.0 if proposal.tally is None else proposal.tally.share
-        return share if self is CandidateScore.SHARE else math.sqrt(proposal.probability * share)
+        return share if self is CandidateScore.SHARE else blend(proposal.probability, share)
 
 
 _TITLES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.evaluate.curves.ranked import Estimate, estimates
@@ -53,13 +53,7 @@ def transition(
     cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling, *, high: bool = True
 ) -> Transition:
     """What the vote does, or would do if it were in force, to the proposals of High or Base."""
-    table = np.zeros((len(cases), len(Change)))
-    types = np.zeros((len(LESION_TYPES), len(LESION_TYPES)), dtype=np.int64)
-    for number, case in enumerate(cases):
-        for before, after, kept, true_types in _true_proposals(case, settings, high=high):
-            table[number, list(Change).index(_change(before in true_types, after in true_types, kept))] += 1
-            if kept:
-                types[before - 1, after - 1] += 1
+    table, types = transition_table(cases, settings, high=high)
 
     def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows figures"]:
         sums = weights @ table
@@ -75,6 +69,20 @@ def transition(
         tuple(tuple(int(n) for n in row) for row in types),
         cases[0].rules.relabel,
     )
+
+
+def transition_table(
+    cases: Sequence[CurveCase], settings: EvaluationSettings, *, high: bool
+) -> tuple[Float[np.ndarray, "cases changes"], Int[np.ndarray, "6 6"]]:
+    """Per case and `Change`, in its order, the true proposals; and types before by types after of those kept."""
+    table = np.zeros((len(cases), len(Change)))
+    types = np.zeros((len(LESION_TYPES), len(LESION_TYPES)), dtype=np.int64)
+    for number, case in enumerate(cases):
+        for before, after, kept, true_types in _true_proposals(case, settings, high=high):
+            table[number, list(Change).index(_change(before in true_types, after in true_types, kept))] += 1
+            if kept:
+                types[before - 1, after - 1] += 1
+    return table, types
 
 
 def _true_proposals(

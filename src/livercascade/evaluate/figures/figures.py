@@ -33,6 +33,7 @@ from livercascade.evaluate.figures.loaded import (
 )
 from livercascade.evaluate.figures.patch_figures import patch_figure, patch_mask_figure, process_figure, shuffle_figure
 from livercascade.evaluate.figures.probability_figures import probability_figure
+from livercascade.evaluate.figures.reliability_plot import reliability_plot
 from livercascade.evaluate.figures.score_plots import calibration_plot, score_roc_plot, volume_plot
 from livercascade.evaluate.figures.sensitivity_figures import case_figure, sensitivity_figure
 from livercascade.evaluate.figures.verdict_figures import (
@@ -67,6 +68,7 @@ _TITLES = {
     "transition": "What the vote of UNet^patch does to types",
     "same_and_diff": "Eq. 7: same and diff",
     "calibration": "Calibration of the confidence",
+    "reliability": "Reliability of the calibrated probabilities",
 }
 _WITH_IMAGES = tuple(name for name in _TITLES if name.startswith("figure_") and name[7:9] not in ("10", "11"))
 
@@ -141,6 +143,7 @@ def _plots(evaluation: Evaluation, draft: _Draft) -> None:
     if not evaluation.curves:
         return
     draft.drawn.append(sensitivity_sweep(evaluation.curves, virtual=draft.virtual))
+    draft.add(reliability_plot(evaluation), "reliability", "no model tells calibrated probabilities")
     for name, curves in evaluation.curves.items():
         _plots_of(curves, f"_{_stem(name)}" if len(evaluation.curves) > 1 else "", draft)
 

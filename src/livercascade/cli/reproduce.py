@@ -1,0 +1,61 @@
+"""``livercascade reproduce``: the paper's experiment from seeds to one page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from livercascade.cli.errors import told
+from livercascade.cli.evaluate import bars
+
+
+def reproduce(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on where it stopped.")],
+    preset: Annotated[
+        str, typer.Option(help="ci (minutes), desk (a night or two), full (the paper's size, GPU), or a TOML file.")
+    ] = "ci",
+    whole: Annotated[
+        Path | None, typer.Option("--whole", help="Judge this UNet^whole; nothing is trained (with --patch).")
+    ] = None,
+    patch: Annotated[Path | None, typer.Option("--patch", help="Judge this UNet^patch (with --whole).")] = None,
+    patch_without_shuffling: Annotated[
+        Path | None, typer.Option(help='UNet^patch trained without lesion shuffling, for "w/o LS".')
+    ] = None,
+    bundled: Annotated[bool, typer.Option("--bundled", help="Judge the networks that come with the package.")] = False,
+    cases: Annotated[int | None, typer.Option(min=1, help="At most so many test patients.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = max(os.cpu_count() or 1, 1),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Make patients, train, predict, and say of each of the paper's claims whether it holds, with its interval.
+
+    Every step is kept: a killed run goes on with the same command, and nothing finished is done twice.
+
+    Example: livercascade reproduce --preset ci --out runs/ci
+    """
+    from livercascade.models.bundled import bundled as bundled_model
+    from livercascade.reproduce.run import PAGE, GivenModels, Reproduction
+    from livercascade.reproduce.settings import Preset, read_preset, read_reproduction
+    from livercascade.reproduce.verdict import JudgedClaim
+
+    console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+
+    def show(claims: tuple[JudgedClaim, ...]) -> None:
+        for each in claims:
+            console.print(f"{each.statement.value:>14}  {each.claim.title}")
+        console.print(f"page: {out / PAGE}")
+
+    with told():
+        known = {p.value for p in Preset}
+        settings = read_preset(Preset(preset)) if preset in known else read_reproduction(Path(preset))
+        if bundled:
+            whole, patch = whole or bundled_model("whole"), patch or bundled_model("patch")
+        given = GivenModels(*(None if p is None else p.resolve() for p in (whole, patch, patch_without_shuffling)))
+        with bars(quiet=quiet) as progress:
+            run = Reproduction(
+                settings.limited(cases), out.resolve(), given, workers, progress, console.print, quiet=quiet
+            )
+            show(run.run())

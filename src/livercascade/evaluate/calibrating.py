@@ -1,0 +1,139 @@
+"""Probabilities fitted on validation patients: Platt's scaling by scikit-learn, types by likelihood, and abstention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+
+from livercascade.data.labels import LESION_TYPES, Phase
+from livercascade.diagnose.calibration import Logistic, SettingCalibration, TypeScaling, logit, scaled_types
+from livercascade.diagnose.confidence import Suspect, blend, suspicion
+from livercascade.diagnose.conformal import Abstention
+from livercascade.evaluate.curves.record import CurveCase, Proposal, countable
+from livercascade.evaluate.settings import EvaluationSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationSample:
+    """Candidates of High and patients, with the truth.
+
+    Attributes:
+        confidence: Of every candidate that counts.
+        true: Whether it touches a true lesion.
+        label: Type by UNet^whole of those that do, from 0.
+        votes: Votes of UNet^patch for them.
+        true_type: Type of the true lesion each shares most voxels with, from 0.
+        score: Suspicion of malignancy in every patient.
+        malignant: Whether it has a malignant lesion that counts.
+    """
+
+    confidence: Float[np.ndarray, " candidates"]
+    true: Bool[np.ndarray, " candidates"]
+    label: Int[np.ndarray, " found"]
+    votes: Float[np.ndarray, "found 6"]
+    true_type: Int[np.ndarray, " found"]
+    score: Float[np.ndarray, " patients"]
+    malignant: Bool[np.ndarray, " patients"]
+
+
+def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> CalibrationSample:
+    """Candidates and patients of cases that keep the evidence."""
+    confidence: list[float] = []
+    true: list[bool] = []
+    found: list[tuple[int, Sequence[float], int]] = []
+    score: list[float] = []
+    malignant: list[bool] = []
+    for case in cases:
+        counted, side = countable(case, case.sides[case.high_factor], settings)
+        for j, proposal in enumerate(side.proposals):
+            touched = [p for p in side.pairs if p.found == j]
+            confidence.append(suspect(proposal).confidence)
+            true.append(bool(touched))
+            if touched:
+                largest = max(touched, key=lambda p: p.voxels)
+                votes = suspect(proposal).votes or (0.0,) * len(LESION_TYPES)
+                found.append((LESION_TYPES.index(proposal.label), votes, case.truth[largest.truth].label - 1))
+        score.append(suspicion([suspect(p) for p in side.proposals]))
+        malignant.append(any(case.truth[i].label.malignant for i in counted))
+    return CalibrationSample(
+        np.array(confidence, dtype=np.float64),
+        np.array(true, dtype=np.bool_),
+        np.array([f[0] for f in found], dtype=np.int64),
+        np.array([f[1] for f in found], dtype=np.float64).reshape(-1, len(LESION_TYPES)),
+        np.array([f[2] for f in found], dtype=np.int64),
+        np.array(score, dtype=np.float64),
+        np.array(malignant, dtype=np.bool_),
+    )
+
+
+def suspect(proposal: Proposal) -> Suspect:
+    """A proposal as probabilities see it."""
+    tally = proposal.tally
+    votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
+    return Suspect(proposal.label, blend(proposal.probability, None if tally is None else tally.share), votes)
+
+
+def fit_setting(
+    cases: Sequence[CurveCase], phases: tuple[Phase, ...], settings: EvaluationSettings, *, alpha: float
+) -> SettingCalibration:
+    """Probabilities and abstention for one set of phases.
+
+    Args:
+        cases: Validation patients: neither network has learnt from them and no figure is told of them.
+        phases: What they were analysed with.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+    """
+    sample = sample_of(cases, settings)
+    return SettingCalibration(
+        phases=phases,
+        lesion=fit_logistic(sample.confidence, sample.true),
+        types=fit_types(sample),
+        malignancy=fit_logistic(sample.score, sample.malignant),
+        abstention=Abstention.fit(sample.score, sample.malignant, alpha),
+        patients=len(sample.score),
+        malignant=int(sample.malignant.sum()),
+        candidates=len(sample.confidence),
+        true_candidates=int(sample.true.sum()),
+    )
+
+
+def fit_logistic(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -> Logistic:
+    """Platt's scaling (Platt 1999) with his prior-corrected targets, so that a perfect split gives no certainty.
+
+    With one class alone, or a score that falls with the truth, the probability is the same for every score.
+    """
+    positive, negative = int(true.sum()), int((~true).sum())
+    high, low = (positive + 1) / (positive + 2), 1 / (negative + 2)
+    if not positive or not negative:
+        share = (positive + 1) / (positive + negative + 2)
+        return Logistic(slope=0.0, intercept=float(np.log(share / (1 - share))))
+    # Targets between 0 and 1 are two weighted copies of each, one of either class.
+    x = np.concatenate([logit(score), logit(score)])[:, None]
+    y = np.concatenate([np.ones(len(score)), np.zeros(len(score))])
+    target = np.where(true, high, low)
+    made = LogisticRegression(C=np.inf).fit(x, y, sample_weight=np.concatenate([target, 1 - target]))
+    slope = float(np.ravel(made.coef_)[0])
+    if slope <= 0:
+        share = float(target.mean())
+        return Logistic(slope=0.0, intercept=float(np.log(share / (1 - share))))
+    return Logistic(slope=slope, intercept=float(np.ravel(made.intercept_)[0]))
+
+
+def fit_types(sample: CalibrationSample) -> TypeScaling:
+    """Temperature and weight of least negative log likelihood; neutral ones with fewer than ten candidates."""
+    if len(sample.label) < 10:
+        return TypeScaling(temperature=1.0, weight=0.5)
+    rows = np.arange(len(sample.label))
+
+    def loss(at: np.ndarray) -> float:
+        p = scaled_types(sample.label, sample.votes, float(np.exp(at[0])), float(1 / (1 + np.exp(-at[1]))))
+        return float(-np.log(p[rows, sample.true_type]).mean())
+
+    best = minimize(loss, np.zeros(2), method="Nelder-Mead", bounds=((-2.0, 3.0), (-8.0, 8.0)))
+    return TypeScaling(temperature=float(np.exp(best.x[0])), weight=float(1 / (1 + np.exp(-best.x[1]))))

@@ -1,0 +1,147 @@
+"""The cascade on every patient and setting: one pass of UNet^whole gives every sensitivity and both UNet^patch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from livercascade import __version__
+from livercascade.cascade.predict import Cascade, predict_variants
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.errors import InputError
+from livercascade.diagnose.calibration import Calibration
+from livercascade.reproduce.settings import Setting
+from livercascade.reproduce.side_by_side import each
+from livercascade.segment.card import ModelKind
+from livercascade.segment.engine import Engine
+from livercascade.segment.model import Model
+
+Advance = Callable[[str, int], Callable[[], None]]
+WITH, WITHOUT = "with_shuffling", "without_shuffling"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolders:
+    """The networks of a reproduction.
+
+    Attributes:
+        whole: UNet^whole.
+        patch: UNet^patch.
+        without: UNet^patch trained without lesion shuffling; None leaves "w/o LS" out.
+    """
+
+    whole: Path
+    patch: Path
+    without: Path | None = None
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the weights by role.
+
+        Raises:
+            ModelError: A network is missing, damaged or of another kind.
+        """
+        folders = {"whole": self.whole, "patch": self.patch, "without": self.without}
+        return {
+            role: Model.load(folder, ModelKind.WHOLE if role == "whole" else ModelKind.PATCH).card.sha256
+            for role, folder in folders.items()
+            if folder is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the case folders of one group of patients lie.
+
+    Attributes:
+        root: Folder of the group.
+    """
+
+    root: Path
+
+    def side(self, setting: Setting, variant: str) -> Path:
+        """Folder of case folders."""
+        return self.root / setting.value / variant
+
+    def refusal(self, setting: Setting, case: str) -> Path:
+        """Record of a patient whom the cascade refused."""
+        return self.root / setting.value / "refused" / f"{case}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    case: Path
+    setting: Setting
+    places: Places
+    models: ModelFolders
+    settings: CascadeSettings
+    calibration: Calibration | None
+    key: str
+
+
+def variants_of(settings: CascadeSettings) -> tuple[CascadeSettings, CascadeSettings]:
+    """Settings with lesion shuffling, and without it: as many patches, all of them where the lesion lies."""
+    kept = settings.model_copy(update={"evidence": True})
+    sweep = (settings.low_factor, settings.high_factor)
+    return kept, kept.model_copy(update={"shuffled": False, "sweep": sweep})
+
+
+def predict_patients(
+    cases: list[Path],
+    places: Places,
+    models: ModelFolders,
+    settings: CascadeSettings,
+    *,
+    calibration: Calibration | None = None,
+    workers: int,
+    progress: Advance,
+) -> None:
+    """Case folders of every patient in both settings; finished ones are kept.
+
+    Args:
+        cases: Folders of the patients.
+        places: Where the case folders go.
+        models: The networks.
+        settings: How to analyse.
+        calibration: For the probabilities of the models with lesion shuffling; None gives none.
+        workers: Processes side by side.
+        progress: Told about every patient and setting.
+    """
+    key = json.dumps([models.hashes(), settings.sha256, __version__])
+    jobs = [_Job(case, setting, places, models, settings, calibration, key) for case in cases for setting in Setting]
+    each(_predict, jobs, workers=workers, advance=progress("patients and settings", len(jobs)))
+
+
+def _predict(job: _Job) -> None:
+    refusal = job.places.refusal(job.setting, job.case.name)
+    if refusal.is_file() and json.loads(refusal.read_text())["key"] == job.key:
+        return
+    files = {phase: job.case / f"{phase.value.lower()}.nii.gz" for phase in job.setting.phases}
+    try:
+        predict_variants(None, list(_variants(job)), files=files, case_id=job.case.name, report=False)
+    except InputError as error:
+        refusal.parent.mkdir(parents=True, exist_ok=True)
+        refusal.write_text(json.dumps({"code": error.code, "message": error.message, "key": job.key}), encoding="utf-8")
+        return
+    refusal.unlink(missing_ok=True)
+
+
+def _variants(job: _Job) -> Iterator[tuple[Path, Cascade]]:
+    shuffled, plain = variants_of(job.settings)
+    whole, patch, without = _loaded(job.models)
+    yield job.places.side(job.setting, WITH) / job.case.name, Cascade(whole, patch, shuffled, job.calibration)
+    if without is not None:
+        yield job.places.side(job.setting, WITHOUT) / job.case.name, Cascade(whole, without, plain)
+
+
+@lru_cache(maxsize=1)
+def _loaded(models: ModelFolders) -> tuple[Model, Model, Model | None]:
+    engine = Engine.choose("auto")
+    without = None if models.without is None else Model.load(models.without, ModelKind.PATCH, engine)
+    whole, patch = (
+        Model.load(folder, kind, engine)
+        for folder, kind in ((models.whole, ModelKind.WHOLE), (models.patch, ModelKind.PATCH))
+    )
+    return whole, patch, without
