@@ -115,11 +115,9 @@ class Reproduction:
             "out_of_fold",
             inputs,
             [whole / "out_of_fold"],
-            lambda: predict_out_of_fold(
-                train, whole, plan, workers=self.workers, progress=self.progress, quiet=self.quiet
-            ),
+            lambda: predict_out_of_fold(whole, workers=self.workers, quiet=self.quiet),
         )
-        made = trained_whole(whole, plan)
+        made = trained_whole(whole)
         patches: list[Path] = []
         for name, shuffling in (("unet_patch", True), ("unet_patch_without_shuffling", False)):
             settings = training_settings(plan, ModelKind.PATCH, shuffling=shuffling)

@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import livercascade.train as train_package
-from livercascade.cascade.findings import propose
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.data.errors import CascadeError, InputError, UsageError
-from livercascade.io.nifti import write_nifti
-from livercascade.io.regrid import to_scan
-from livercascade.io.source import read_study
+from livercascade.data.errors import CascadeError, UsageError
 from livercascade.reproduce.settings import TrainingPlan
-from livercascade.reproduce.side_by_side import each
 from livercascade.segment.card import ModelKind
-from livercascade.segment.engine import Engine
-from livercascade.segment.model import Model
-from livercascade.segment.whole import segment
 from livercascade.train.child import STOPPED, run_child
-from livercascade.train.run_folder import RunFolder
 
-Advance = Callable[[str, int], Callable[[], None]]
 OUT_OF_FOLD = "out_of_fold"
-OVER_FOLDS = find_spec("livercascade.train.out_of_fold") is not None
-"""True if ``livercascade train`` runs over folds, predicts out of fold and joins the folds to one model by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +59,13 @@ def train_whole(data: Path, run: Path, plan: TrainingPlan, *, quiet: bool) -> No
         CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
     """
     settings = training_settings(plan, ModelKind.WHOLE)
-    if OVER_FOLDS:
-        folds = ",".join(map(str, plan.folds)) + ","
-        _train(ModelKind.WHOLE, data, run, settings, ["--fold", folds], quiet=quiet)
-        return
-    for fold in plan.folds:
-        _train(ModelKind.WHOLE, data, run / f"fold_{fold}", settings, ["--fold", str(fold)], quiet=quiet)
-        place = run / "model" / f"fold_{fold}"
-        shutil.copytree(run / f"fold_{fold}" / "model", place, dirs_exist_ok=True)
+    folds = ",".join(map(str, plan.folds)) + ","
+    _train(ModelKind.WHOLE, data, run, settings, ["--fold", folds], quiet=quiet)
 
 
-def trained_whole(run: Path, plan: TrainingPlan) -> TrainedWhole:
-    """What `train_whole` left: all folds as one model, or the first of them where ensembles cannot be read."""
-    model = run / "model"
-    return TrainedWhole(model if OVER_FOLDS else model / f"fold_{plan.folds[0]}", run / OUT_OF_FOLD)
+def trained_whole(run: Path) -> TrainedWhole:
+    """What `train_whole` and `predict_out_of_fold` left: all folds as one model, and the hard cases."""
+    return TrainedWhole(run / "model", run / OUT_OF_FOLD)
 
 
 def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffling: bool, quiet: bool) -> None:
@@ -101,41 +78,13 @@ def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffl
     _train(ModelKind.PATCH, data, run, settings, ["--hard", str(hard), "--fold", "all"], quiet=quiet)
 
 
-def predict_out_of_fold(
-    data: Path, run: Path, plan: TrainingPlan, *, workers: int, progress: Advance, quiet: bool
-) -> None:
+def predict_out_of_fold(run: Path, *, workers: int, quiet: bool) -> None:
     """Label maps at f = 4 of the cases that each fold kept for validation, by the network of that fold.
 
     Raises:
         CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
     """
-    if OVER_FOLDS:
-        _call(["out-of-fold", "--run", str(run), "--workers", str(workers), *(["--quiet"] if quiet else [])], run)
-        return
-    jobs = [
-        (fold, data / case)
-        for fold in plan.folds
-        for case in json.loads(RunFolder(run / f"fold_{fold}").split.read_text())["validation"]
-    ]
-    (run / OUT_OF_FOLD).mkdir(parents=True, exist_ok=True)
-    each(partial(_out_of_fold, run=run), jobs, workers=workers, advance=progress("out-of-fold cases", len(jobs)))
-
-
-def _out_of_fold(job: tuple[int, Path], run: Path) -> None:
-    fold, case = job
-    place = run / OUT_OF_FOLD / f"{case.name}.nii.gz"
-    if place.is_file():
-        return
-    model = Model.load(run / f"fold_{fold}" / "model", ModelKind.WHOLE, Engine.choose("auto"))
-    scan, _ = to_scan(read_study(case))
-    try:
-        labels = propose(segment(scan, model), scan, CascadeSettings()).high
-    except InputError:
-        # Without a liver there is nothing to learn from: the case has no hard lesions.
-        return
-    aside = place.with_name(f".{place.name}")
-    write_nifti(aside, labels, scan.grid)
-    aside.replace(place)
+    _call(["out-of-fold", "--run", str(run), "--workers", str(workers), *(["--quiet"] if quiet else [])], run)
 
 
 def _train(

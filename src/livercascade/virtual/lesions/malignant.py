@@ -83,7 +83,12 @@ def meta(volume_ml: float, rng: np.random.Generator) -> Pattern:
     fluid = Zone("fluid", (level, level + 5, level + 10, level + 10), fluid=rng.random() < 0.5)
     chalk = float(rng.uniform(130, 500))
     calcium = Zone(
-        "calcium", (chalk,) * 4, Where.PATCHES, share=float(rng.uniform(0.03, 0.12)), size_mm=4.0, fluid=True
+        "calcium",
+        (chalk, chalk, chalk, chalk),
+        Where.PATCHES,
+        share=float(rng.uniform(0.03, 0.12)),
+        size_mm=4.0,
+        fluid=True,
     )
     return pick(
         rng,
