@@ -7,32 +7,34 @@ from typing import Annotated
 import typer
 
 from livercascade import __version__
-from livercascade.cli import models, train
-from livercascade.cli.align import align
-from livercascade.cli.check import check
-from livercascade.cli.convert import convert
-from livercascade.cli.evaluate import evaluate_command
-from livercascade.cli.predict import demo, predict_command
-from livercascade.cli.reproduce import reproduce
-from livercascade.cli.virtual import virtual
+from livercascade.cli.lazy import Command, lazy_group
+
+COMMANDS = {
+    "demo": Command("predict", "demo", "Make a virtual four-phase patient, analyse it, and say where the report lies."),
+    "predict": Command("predict", "predict_command", "Find, type and filter liver lesions in one study."),
+    "check": Command("check", "check", "Read a study as predict would and tell what is in it."),
+    "convert": Command("convert", "convert", "Write what was read from a study, one NIfTI file per phase."),
+    "align": Command("align", "align", "Carry one CT phase onto another by deformable registration."),
+    "evaluate": Command(
+        "evaluate", "evaluate_command", "Compare found lesions with the truth: tables, figures, one page."
+    ),
+    "reproduce": Command(
+        "reproduce", "reproduce", "Make patients, train, predict, and judge each of the paper's claims."
+    ),
+    "virtual": Command("virtual", "virtual", "Make virtual four-phase liver CT with exact truth."),
+    "train": Command("train", "app", "Train UNet^whole and UNet^patch on folders of cases."),
+    "models": Command("models", "app", "Look at model folders, calibrate them, import those of nnU-Net."),
+}
+"""In the order of the help; their own help says more."""
 
 app = typer.Typer(
     name="livercascade",
     help="Finds, types and filters liver lesions in CT. Research software, not a medical device.",
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo)
-app.command("predict")(predict_command)
-app.command("check")(check)
-app.command("convert")(convert)
-app.command("virtual")(virtual)
-app.command("evaluate")(evaluate_command)
-app.command("align")(align)
-app.command("reproduce")(reproduce)
-app.add_typer(train.app, name="train")
-app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> bool:

@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
-from scipy.optimize import linear_sum_assignment
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.data.lesion import LesionSet
@@ -233,6 +232,9 @@ def _one_to_one(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
         return ()
     rows = {t: i for i, t in enumerate(sorted({p.truth for p in pairs}))}
     columns = {f: i for i, f in enumerate(sorted({p.found for p in pairs}))}
+    # Half of the import time of the whole package, and only this counting mode needs it.
+    from scipy.optimize import linear_sum_assignment
+
     # One more pair outweighs any overlap: every pair is worth more than all voxels together.
     bonus = 1 + sum(p.voxels for p in pairs)
     worth = np.zeros((len(rows), len(columns)))
