@@ -12,6 +12,7 @@ from livercascade.cli.align import align
 from livercascade.cli.check import check
 from livercascade.cli.convert import convert
 from livercascade.cli.evaluate import evaluate_command
+from livercascade.cli.label import label
 from livercascade.cli.predict import demo, predict_command
 from livercascade.cli.virtual import virtual
 
@@ -29,6 +30,7 @@ app.command("convert")(convert)
 app.command("virtual")(virtual)
 app.command("evaluate")(evaluate_command)
 app.command("align")(align)
+app.command("label")(label)
 app.add_typer(train.app, name="train")
 
 
