@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -87,17 +88,42 @@ def make_case(folder: Path, *, phases: str = "nc ap vp dp", labels: bool = True,
     return folder
 
 
+class _Zygote:
+    """The process that forks servers, started when the first is needed."""
+
+    process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def fork(cls, request: dict[str, Any]) -> int:
+        if cls.process is None:
+            script = Path(__file__).with_name("labeler_zygote.py")
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            cls.process = subprocess.Popen([sys.executable, str(script)], text=True, **pipes)
+            atexit.register(cls.process.kill)
+            assert cls.process.stdout.readline().strip() == "ready"
+        cls.process.stdin.write(json.dumps(request) + "\n")
+        cls.process.stdin.flush()
+        return int(cls.process.stdout.readline())
+
+
 @dataclass
 class Server:
-    """A server process; use as a context."""
+    """A server process, run by the command's own function; use as a context.
+
+    Attributes:
+        place: What is opened.
+        paths: Options that are paths, as ``predictions``.
+        user: Reader who starts it.
+    """
 
     place: Path
-    options: tuple[str, ...] = ()
+    paths: dict[str, str] = field(default_factory=dict)
     user: str = "mia"
-    process: subprocess.Popen[str] = field(init=False)
+    host: str = "127.0.0.1"
+    pid: int = 0
     link: str = ""
     secret: str = ""
-    stderr: Path = field(init=False)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def __enter__(self) -> Server:
         self.start()
@@ -106,21 +132,23 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def log(self) -> Path:
+        return self.place.parent / f".{self.place.name}.log"
+
     def start(self) -> None:
-        token = self.place.parent / f".token-{os.getpid()}"
+        token = self.place.parent / f".{self.place.name}.token"
         token.unlink(missing_ok=True)
-        self.stderr = self.place.parent / f".server-{os.getpid()}.log"
-        # The command alone: the whole command line would import torch.
-        program = "import typer; from livercascade.cli.label import label; typer.run(label)"
-        command = [sys.executable, "-c", program, str(self.place), "--no-browser"]
-        command += ["--user", self.user, "--token-file", str(token), *self.options]
-        with self.stderr.open("w") as log:
-            self.process = subprocess.Popen(command, stderr=log, stdout=log, text=True)
-        deadline = time.monotonic() + 180
-        while not (found := re.search(r"http://\S+", self.stderr.read_text())):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self.stderr.read_text())
-            time.sleep(0.02)
+        self.log.unlink(missing_ok=True)
+        paths = {"place": str(self.place), "token_file": str(token), **self.paths}
+        plain = {"user": self.user, "host": self.host, "port": 0, "cache_gb": 1.0}
+        plain |= {name: None for name in ("predictions", "project") if name not in paths}
+        self.pid = _Zygote.fork({"log": str(self.log), "paths": paths, "plain": plain})
+        deadline = time.monotonic() + 120
+        while not (found := re.search(r"http://\S+", self.log.read_text() if self.log.exists() else "")):
+            if not self.alive() or time.monotonic() > deadline:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.01)
         self.link, self.secret = found[0], token.read_text().strip()
         self.client = self.new_client()
 
@@ -128,21 +156,39 @@ class Server:
         headers = {"Authorization": f"Bearer {self.secret}", "X-Livercascade": "1"}
         if user:
             headers["X-Livercascade-User"] = user
-        return httpx.Client(base_url=self.base, headers=headers, timeout=60, trust_env=False)
+        self.clients.append(httpx.Client(base_url=self.base, headers=headers, timeout=60, trust_env=False))
+        return self.clients[-1]
 
     @property
     def base(self) -> str:
         return self.link.split("/?")[0]
 
+    def alive(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
     def kill(self) -> None:
-        self.client.close()
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        self.client.close()
-        self.process.terminate()
-        self.process.wait(20)
+        self.hang_up()
+        self._end(signal.SIGTERM)
+
+    def hang_up(self) -> None:
+        while self.clients:
+            self.clients.pop().close()
+
+    def _end(self, how: signal.Signals) -> None:
+        if not self.alive():
+            return
+        os.kill(self.pid, how)
+        deadline = time.monotonic() + 60
+        while self.alive():
+            assert time.monotonic() < deadline, "the server does not end"
+            time.sleep(0.002)
 
 
 @dataclass
@@ -178,8 +224,8 @@ class Editor:
         return self._after(self.client.post(f"{self.url}/{self.draft}/edits", content=body, headers=self._match()))
 
     def act(self, what: str, **body: Any) -> httpx.Response:
-        content = json.dumps(body) if body else ""
-        return self._after(self.client.post(f"{self.url}/{self.draft}/{what}", content=content, headers=self._match()))
+        sent = {"json": body} if body else {}
+        return self._after(self.client.post(f"{self.url}/{self.draft}/{what}", headers=self._match(), **sent))
 
     def tool(self, name: str, **body: Any) -> httpx.Response:
         return self.act(f"tools/{name}", **{key.rstrip("_"): value for key, value in body.items()})

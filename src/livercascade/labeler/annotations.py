@@ -65,15 +65,16 @@ class Notebook:
 def evidence_of(records: Sequence[dict[str, Any]], found: Components | None) -> tuple[dict[int, Any], list[Any]]:
     """Evidence by number of the component that holds its point, the last one counting; and what holds no lesion."""
     by_component: dict[int, Any] = {}
-    lost: list[Any] = []
+    lost: dict[tuple[int, ...], Any] = {}
     for record in records:
         number = _component_at(found, record["at"])
         told = {key: record[key] for key in ("at", "evidence", "note", "user", "time")}
         if number:
             by_component[number] = told
-        elif record["evidence"] != "none":
-            lost.append(told)
-    return {n: told for n, told in by_component.items() if told["evidence"] != "none"}, lost
+        else:
+            lost[tuple(record["at"])] = told
+    kept = {number: told for number, told in by_component.items() if told["evidence"] != "none"}
+    return kept, [told for told in lost.values() if told["evidence"] != "none"]
 
 
 def source_boxes(folder: Path, grid: Grid) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ class Difference:
         return max(sum(n for _, n in self.old), sum(n for _, n in self.new))
 
 
-def compare(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "z y x"]) -> list[Difference]:
+def compare(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "a b c"]) -> list[Difference]:
     """Every lesion of two masks in exactly one item, most important first.
 
     Lesions are 26-connected components of one label. Those of old and new that share a voxel belong to one item,

@@ -47,6 +47,17 @@ _ORGAN_CODES: Mapping[int, Code] = {
 }
 _CODES: Mapping[int, Code] = {**_LESION_CODES, **_ORGAN_CODES}
 _GRID_TOLERANCE_MM = 0.1
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
 
 
 def export_seg(mask: UInt8[np.ndarray, "z y x"], grid: Grid, folder: Path | None, *, reader: str) -> bytes:
@@ -70,7 +81,7 @@ def export_seg(mask: UInt8[np.ndarray, "z y x"], grid: Grid, folder: Path | None
     number_of = np.zeros(256, dtype=np.uint8)
     number_of[labels] = np.arange(1, len(labels) + 1)
     frames = np.transpose(stored_view(number_of[mask], placement.affine_lps), (2, 1, 0))
-    images = [pydicom.dcmread(image.path, stop_before_pixels=True) for image in placement.images]
+    images = [_source_image(image.path) for image in placement.images]
     with warnings.catch_warnings():
         # highdicom warns of odd values in the source images, which the reader has accepted.
         warnings.simplefilter("ignore")
@@ -131,6 +142,15 @@ def _series_on(folder: Path, grid: Grid) -> Placement:
         if house_grid(shape, placement.affine_lps, stack.name, is_ct=False).matches(grid, _GRID_TOLERANCE_MM):
             return placement
     raise _no_dicom("none of its series lies on the grid of the mask")
+
+
+def _source_image(path: Path) -> pydicom.Dataset:
+    """Header of a slice; what a de-identifier took away but the standard wants present is there, empty."""
+    header = pydicom.dcmread(path, stop_before_pixels=True)
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in header:
+            setattr(header, keyword, None)
+    return header
 
 
 def _no_dicom(reason: str) -> LabelError:

@@ -106,7 +106,8 @@ class Guard:
         elif not self.keys.knows(headers):
             await _answer(guarded, _login_needed())
         else:
-            await self.app(scope, _capped(receive, body_cap(scope["path"])), guarded)
+            body = _Body(receive, body_cap(scope["path"]))
+            await self.app(scope, body.receive, body.answering(guarded))
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> LabelError | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -165,19 +166,29 @@ def _login_needed() -> LabelError:
     return LabelError("LOGIN", "You are not logged in.", message, http=401)
 
 
-def _capped(receive: Receive, cap: int) -> Receive:
-    """The body as it comes, cut off with an error when it grows over the cap."""
-    held = 0
+@dataclass(eq=False)
+class _Body:
+    """A body counted as it comes; over the cap it breaks off, and whatever the application says becomes a 413."""
 
-    async def counted() -> Message:
-        nonlocal held
-        message = await receive()
-        held += len(message.get("body", b""))
-        if held > cap:
-            raise too_large(cap)
+    source: Receive
+    cap: int
+    held: int = 0
+
+    async def receive(self) -> Message:
+        message = await self.source()
+        self.held += len(message.get("body", b""))
+        if self.held > self.cap:
+            raise too_large(self.cap)
         return message
 
-    return counted
+    def answering(self, send: Send) -> Send:
+        async def answer(message: Message) -> None:
+            if self.held <= self.cap:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await _answer(send, too_large(self.cap))
+
+        return answer
 
 
 def _with_headers(send: Send, path: str) -> Send:
