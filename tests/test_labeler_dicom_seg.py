@@ -4,12 +4,12 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from made_up_dicom import COLUMNS, ROWS, SLICES, Series
 
 from livercascade.data.grid import Grid
 from livercascade.io.source import read_study
 from livercascade.labeler.dicom_seg import export_seg, import_seg, segment_map
 from livercascade.labeler.errors import LabelError
+from made_up_dicom import COLUMNS, ROWS, SLICES, Series
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 TILT = np.deg2rad(8)

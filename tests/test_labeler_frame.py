@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from labeler_project import SHAPE, lps_affine, phantom_labels, save
 from scipy.spatial.transform import Rotation
 
+from labeler_project import SHAPE, lps_affine, phantom_labels, save
 from livercascade.labeler.frame import Frame, label_file_bytes
 from livercascade.labeler.versions import NewVersion, Versions
 from livercascade.labeler.volume import volume_of_file

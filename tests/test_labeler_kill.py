@@ -1,4 +1,4 @@
-"""The server is killed (SIGKILL) at 30 random moments of a scripted edit: what was confirmed is there, and no file is broken."""
+"""The server is killed at 30 random moments of a scripted edit: what was confirmed is there, no file is broken."""
 
 import gzip
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import nibabel as nib
 import numpy as np
-from labeler_project import Editor, Server, make_case, phantom_labels
 
+from labeler_project import Editor, Server, make_case, phantom_labels
 from livercascade.labeler.versions import mask_sha256
 
 KILLS = 30

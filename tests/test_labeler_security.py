@@ -8,6 +8,7 @@ import struct
 import httpx
 import numpy as np
 import pytest
+
 from labeler_project import SHAPE, Server, code, delta_bytes, make_case, mask_of, phantom_labels
 
 VOXELS = int(np.prod(SHAPE))

@@ -7,6 +7,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+
 from labeler_project import (
     BOXES,
     SHAPE,
