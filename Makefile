@@ -1,11 +1,12 @@
 # `make demo` runs the cascade on a virtual patient; `make test` is everything CI checks. Both set up .venv by themselves.
 PYTHON ?= python3.11
 BIN := .venv/bin
+PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test lint benchmark alignment resources evaluation evaluation-peers clean
 
-.venv/run: pyproject.toml constraints.txt
+.venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .

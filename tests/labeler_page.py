@@ -1,4 +1,4 @@
-"""A reader's desk: the labeler's page in a headless Chromium, driven by mouse and keys, read through its test handle."""
+"""A reader's desk: the labeler's page in a headless Chromium, driven by mouse and keys, read by its test handle."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labeler_project import Server
 
 import livercascade.labeler
+from labeler_project import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WEB = Path(livercascade.labeler.__file__).with_name("_web")
@@ -162,6 +162,13 @@ class Desk:
         self.page.get_by_role("button", name=name, exact=exact).first.click()
         self.settled()
 
+    def click_table(self, first: int) -> None:
+        """Clicks the row of the lesion whose smallest flat index is ``first``."""
+        self.actions += 1
+        number = next(one["number"] for one in self.state["lesions"] if one["first"] == first)
+        self.page.get_by_role("button", name=f"Go to lesion {number}", exact=True).click()
+        self.settled()
+
     def go_to_slice(self, z: int) -> None:
         """Turns the wheel over the venous pane to a slice; one action."""
         self.actions += 1
@@ -190,7 +197,8 @@ class Desk:
         x, y = self.client(pane, point)
         script = """([pane, x, y]) => { const c = document.querySelector(`[data-pane="${pane}"] canvas:not(.overlay)`);
             const box = c.getBoundingClientRect();
-            return c.getContext('2d').getImageData(Math.floor(x - box.left), Math.floor(y - box.top), 1, 1).data[0]; }"""
+            const [column, row] = [Math.floor(x - box.left), Math.floor(y - box.top)];
+            return c.getContext('2d').getImageData(column, row, 1, 1).data[0]; }"""
         return self.page.evaluate(script, [pane, x, y])
 
     def close(self) -> None:

@@ -10,6 +10,9 @@ import * as S from "./state";
 /** The tools that paint; each stroke of one is a step. */
 export const PAINTERS: ReadonlySet<S.Tool> = new Set<S.Tool>(["brush", "eraser", "ball", "threshold"]);
 
+/** Tools that write the active type: with one in hand the digits choose it. */
+export const DRAWING: ReadonlySet<S.Tool> = new Set<S.Tool>([...PAINTERS, "fill", "split", "box"]);
+
 const STEP_NAMES: Partial<Record<S.Tool, { kind: string; verb: string }>> = {
   brush: { kind: "brush", verb: "Brush" },
   ball: { kind: "brush3d", verb: "3D brush" },
@@ -120,7 +123,8 @@ export function walkLesions(direction: 1 | -1): void {
 
 /** Gives the selected lesions a type; in Compare, the difference; with neither, sets the brush. */
 export async function giveType(label: number): Promise<void> {
-  if (S.mode.value === "compare" && S.difference.value) return giveVerdict("relabel", label);
+  const drawing = DRAWING.has(S.tool.value);
+  if (S.mode.value === "compare" && S.difference.value && !drawing) return giveVerdict("relabel", label);
   const chosen = selectedLesions();
   if (chosen.length === 0) {
     S.brushLabel.value = label;

@@ -37,6 +37,8 @@ export const TOOLS: readonly { id: S.Tool; name: string; key: string; does: stri
 function take(tool: S.Tool): void {
   S.tool.value = tool;
   if (tool !== "split") S.splitLine.value = undefined;
+  // With a drawing tool in hand the digits choose its type: a lesion that is still selected must not be retyped by them.
+  if (acts.DRAWING.has(tool)) S.selected.value = [];
   const info = TOOLS.find((one) => one.id === tool);
   if (info) S.say(`${info.name}: ${info.does}`);
 }

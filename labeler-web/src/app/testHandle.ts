@@ -43,6 +43,11 @@ export const testHandle = {
     return S.services().viewer.toClient(pane, column * su, row * sv);
   },
 
+  /** True when the drawing engine puts every pane's corner where the page believes it to be. */
+  engineAgrees(): boolean {
+    return S.services().viewer.disagreement() < 0.01;
+  },
+
   state() {
     const opened = S.open.value;
     const volumes = [...(opened?.volumes.values() ?? [])];

@@ -274,10 +274,18 @@ export class Viewer {
     return [...this.panes].filter(([, pane]) => pane.shown).map(([id]) => id);
   }
 
-  /** What the engine itself believes to lie under a point of the pane, for the tests of `toPlane`. */
-  engineToPlane(paneId: string, x: number, y: number): [number, number] {
-    const world = this.viewport(paneId).canvasToWorld([x, y]);
-    return [world[0], world[1]];
+  /** Greatest distance in mm between a position by `toPlane` and by the engine itself, over what is seen. */
+  disagreement(): number {
+    let worst = 0;
+    for (const [paneId, { element, source, shown, view }] of this.panes) {
+      if (!shown || !source) continue;
+      const half = this.renderer === "cpu" ? 0.5 : 0;
+      const corner = this.viewport(paneId).canvasToWorld([0, 0]);
+      const u = view.u - (element.clientWidth / 2) * view.mmPerPixel;
+      const v = view.v - (element.clientHeight / 2) * view.mmPerPixel;
+      worst = Math.max(worst, Math.abs(corner[0] - half * source.spacing[0] - u), Math.abs(corner[1] - half * source.spacing[1] - v));
+    }
+    return worst;
   }
 
   resize(): void {
