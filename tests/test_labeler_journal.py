@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -45,6 +47,24 @@ def test_a_person_can_read_it(tmp_path):
     journal = Journal(tmp_path / "a.jsonl")
     journal.append({"name": "Läsion 3: Cyst -> HCC"})
     assert json.loads(journal.path.read_text("utf-8"))["name"] == "Läsion 3: Cyst -> HCC"
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "a.jsonl")
+    journal.append({"n": 1})
+    before = journal.path.read_bytes()
+    write = os.write
+
+    def half(handle, data):
+        if len(data) > 40:
+            return write(handle, data[:20])
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(LabelError) as caught:
+        journal.append({"n": 2, "text": "x" * 50})
+    assert caught.value.code == "NO_SPACE" and caught.value.http == 507
+    assert journal.path.read_bytes() == before
 
 
 masks = st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integers(0, 14, (3, 4, 5), dtype=np.uint8))

@@ -23,6 +23,7 @@ from labeler_project import (
     read_delta,
     save,
 )
+from made_up_dicom import COLUMNS, ROWS, SLICES, Series
 
 IN_HCC, IN_CYST, IN_META = [3, 10, 12], [6, 25, 23], [1, 28, 38]
 
@@ -367,6 +368,27 @@ def test_import_and_export_of_nifti(server, reader):
         assert code(reader.post(f"/api/cases/{case}/imports?format=nifti", content=data)) == wanted
     assert code(reader.get(f"/api/cases/{case}/export/v1.dcm")) == "NO_DICOM"
     assert reader.post("/api/cases/p01/imports/prediction").json()["note"] == "from prediction"
+
+
+def test_a_case_that_is_a_dicom_study(server, reader):
+    Series().write(server.place / "scanned" / "dicom")
+    case = get(reader, "/api/cases/scanned")
+    assert case["dicom"] and case["reference"] and case["grid"]["shape"] == [SLICES, ROWS, COLUMNS]
+    assert code(reader.get("/api/cases/scanned/export/head.dcm")) == "EMPTY_MASK"
+    editor = Editor(reader, "scanned")
+    editor.open()
+    wanted = np.zeros((SLICES, ROWS, COLUMNS), np.uint8)
+    wanted[5:9, 20:30, 30:44] = 1
+    wanted[7, 40:44, 30:34] = 6
+    index = np.flatnonzero(wanted)
+    editor.send(index, np.zeros(len(index)), wanted.reshape(-1)[index])
+    assert editor.save().status_code == 201
+    exported = reader.get("/api/cases/scanned/export/head.dcm")
+    assert exported.headers["content-type"] == "application/dicom"
+    made = reader.post("/api/cases/scanned/imports?format=dicom-seg&map=2:3", content=exported.content)
+    assert made.status_code == 201
+    back = mask_of(reader, "scanned", made.json()["ref"])
+    assert np.array_equal(back, np.where(wanted == 6, 3, wanted))
 
 
 def test_a_copied_project_opens_elsewhere_and_alone(server, reader, tmp_path):

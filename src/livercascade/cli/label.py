@@ -52,7 +52,7 @@ def label(
         reader = checked_user(user if user is not None else _account())
         opened = Project.open(place, project=project, predictions=predictions)
         workspace = Workspace(opened, reader, int(cache_gb * (1 << 30)))
-        workspace.prune_cache()
+        workspace.tidy()
         count = len(workspace.project.case_ids())
         console.print(f"{opened.title}: {count} case{'s' if count != 1 else ''}; versions are kept in {opened.folder}")
         if not is_loopback(host):

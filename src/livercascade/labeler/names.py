@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 
 from livercascade.labeler.errors import LabelError, not_found
 
-CASE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
+CASE_ID = re.compile(r"(?!next\Z)[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
+"""Name of a case; ``next`` asks for the next one."""
 VERSION_REF = re.compile(r"v([1-9][0-9]{0,5})", re.ASCII)
 SOURCE_REFS = ("labels", "segmentation", "prediction")
 """Masks that lie beside the images or come from ``--predictions``."""

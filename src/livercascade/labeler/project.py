@@ -100,7 +100,7 @@ class Project:
         found: list[dict[str, str]] = []
         for path in _candidates(self.cases_root, self.only):
             if not CASE_ID.fullmatch(path.name):
-                message = "the folder's name has other characters than letters, digits and ._-"
+                message = "the folder's name has other characters than letters, digits and ._-, or is 'next'"
                 found.append({"name": path.name, "code": "BAD_CASE_ID", "message": message})
             elif not path.resolve().is_relative_to(self.cases_root):
                 message = "the folder is a link to a place outside the folder of cases"

@@ -36,7 +36,7 @@ def make_app(workspace: Workspace, keys: Keys, *, web: Path = WEB) -> Guard:
         web: Folder of the built page.
     """
     # Telemetry would carry paths, and paths name cases: no environment variable may turn it on.
-    silent = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+    silent: Any = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=silent)
     app.state.workspace = workspace
     for module in (routes_case, routes_draft, routes_version, routes_note):

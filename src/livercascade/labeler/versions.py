@@ -128,7 +128,7 @@ class Versions:
             LabelError: ``NO_SPACE`` or ``CANNOT_WRITE``; then there is no new version.
         """
         records = self.all()
-        ref = f"v{len(records) + 1}"
+        ref = f"v{max((version_number(record.ref) or 0 for record in records), default=0) + 1}"
         write_whole(self.mask_file(ref), self.file_bytes(mask))
         record = VersionRecord(
             ref=ref,

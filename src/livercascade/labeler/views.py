@@ -137,7 +137,9 @@ def told_lesions(case: Case, mask: Mask, ref: str) -> dict[str, Any]:
         total = totals.setdefault(str(row["label"]), {"count": 0, "volume_ml": 0.0})
         total["count"] += 1
         total["volume_ml"] = round(total["volume_ml"] + row["volume_ml"], 4)
-    return {"ref": ref, "lesions": rows, "totals": totals, "organs": organ_volumes(mask, case.grid)}
+    # Counting a whole volume takes longer than a stroke may: not for masks that change with every stroke.
+    organs = {} if ref.startswith("draft.") else organ_volumes(mask, case.grid)
+    return {"ref": ref, "lesions": rows, "totals": totals, "organs": organs}
 
 
 def oblique_grid(grid: Grid, degrees: float) -> dict[str, str]:

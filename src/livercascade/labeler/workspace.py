@@ -67,13 +67,11 @@ class Workspace:
                 volume.start()
         threading.Thread(target=self._warm_next, args=(case,), name="warm", daemon=True).start()
 
-    def prune_cache(self) -> None:
-        """Delete the oldest decoded volumes over the limit, and what a killed server left half done."""
-        files = [path for path in self.project.cache.rglob("*") if path.is_file()]
-        for path in files:
-            if path.suffix == ".partial":
-                path.unlink(missing_ok=True)
-        whole = sorted((p for p in files if p.suffix == ".npy"), key=lambda p: p.stat().st_mtime, reverse=True)
+    def tidy(self) -> None:
+        """Delete what a killed server left half done, and the oldest decoded volumes over the limit."""
+        for path in self.project.folder.rglob("*.partial"):
+            path.unlink(missing_ok=True)
+        whole = sorted(self.project.cache.rglob("*.npy"), key=lambda p: p.stat().st_mtime, reverse=True)
         held = 0
         for path in whole:
             held += path.stat().st_size
