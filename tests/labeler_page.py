@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ class Desk:
             self.press("l")
 
     def _heard(self, kind: str, text: str) -> None:
-        if kind == "error":
+        # A refusal that the page answers in words (409, 422) is noted by the browser itself.
+        if kind == "error" and not re.search(r"Failed to load resource.* status of (409|422)", text):
             self.complaints.append(text)
 
     def _asked(self, url: str) -> None:
@@ -133,8 +135,14 @@ class Desk:
             self.settled()
 
     def client(self, pane: str, point: tuple[float, float, float]) -> tuple[float, float]:
+        """Whole screen pixel over a voxel, since that is all a mouse can say."""
         x, y = self.page.evaluate("([pane, at]) => ctLabeler.clientOf(pane, at)", [pane, list(point)])
-        return x, y
+        return round(x), round(y)
+
+    def under(self, pane: str, point: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Where exactly a mouse lies that was moved to a voxel."""
+        z, y, x = self.page.evaluate("([pane, at]) => ctLabeler.pointAt(pane, ...at)", [pane, self.client(pane, point)])
+        return z, y, x
 
     def hover(self, point: tuple[float, float, float], pane: str = "VP-axial") -> None:
         self.page.mouse.move(*self.client(pane, point))

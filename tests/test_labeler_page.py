@@ -74,7 +74,8 @@ def test_a_case_opens_with_four_phases_mask_and_report(desk: Desk, server: Serve
 
 def test_hu_under_the_cursor_and_grey_values_are_the_file_s(desk: Desk, case: Path) -> None:
     desk.go_to_slice(4)
-    for point in (HCC, (4, 20, 44), (4, 3, 3)):
+    assert desk.page.evaluate("() => ctLabeler.engineAgrees()")
+    for point in (HCC, (4, 20, 30), (4, 3, 3)):
         desk.hover(point, "AP-axial")
         for phase in PHASES:
             stored = np.asarray(nib.load(case / f"{phase.lower()}.nii.gz").dataobj)
@@ -144,7 +145,7 @@ def test_a_stroke_covers_what_its_definition_says(
     desk.press(keys, "2")
     mm = desk.state["brush"]["mm"]
     centre = (4, 12, 15) if eraser else (4, 20, 30)
-    dab = ball(centre, mm, slices=slices)
+    dab = ball(desk.under("AP-axial", centre), mm, slices=slices)
     desk.click(centre, "AP-axial")
     expected[dab & (expected <= 6) & (expected > 0) if eraser else dab] = 7 if eraser else 2
     assert desk.hash == sha256(expected)
@@ -158,12 +159,13 @@ def test_a_dragged_stroke_is_one_step_and_threshold_keeps_to_its_range(desk: Des
     desk.page.get_by_label("Highest HU").fill("80")
     desk.page.get_by_label("Highest HU").press("Tab")
     path = [(4, 11, 8 + k) for k in range(0, 12, 2)]
+    ends = desk.under("VP-axial", path[0]), desk.under("VP-axial", path[-1])
     desk.drag(path)
     volume = np.asarray(nib.load(case / "vp.nii.gz").dataobj).transpose()
     mm = desk.state["brush"]["mm"]
     swept = np.zeros(SHAPE, bool)
-    for x in np.arange(8, 18.001, 0.01):
-        swept |= ball((4, 11, x), mm, slices=False)
+    for x in np.arange(ends[0][2], ends[1][2] + 0.001, 0.01):
+        swept |= ball((4, ends[0][1], x), mm, slices=False)
     expected = np.where(swept & (volume >= 60) & (volume <= 80), 5, phantom_labels())
     assert desk.hash == sha256(expected)
     assert len(desk.state["draft"]["steps"]) == 1
@@ -227,12 +229,9 @@ def test_a_clicked_lesion_is_retyped_deleted_and_its_neighbours_stay(desk: Desk)
     assert desk.hash == sha256(expected)
     rows = {lesion["label"]: lesion for lesion in desk.state["lesions"]}
     assert rows[4]["voxels"] == 3 * 6 * 7 and 1 not in rows
-    desk.press("0")
-    expected[BOXES[1]] = 7
-    assert desk.hash == sha256(expected)
-    desk.press("Tab", "Tab", "Delete")
-    smaller = min((3, 6), key=lambda label: int((expected == label).sum()))
-    expected[BOXES[smaller]] = 7
+    # The largest, which lies in the liver alone, is deleted: liver again.
+    desk.press("Escape", "Tab", "0")
+    expected[BOXES[6]] = 7
     assert desk.hash == sha256(expected)
 
 
@@ -253,7 +252,8 @@ def test_a_slice_is_copied_and_the_label_under_the_pointer_picked(desk: Desk) ->
     desk.page.keyboard.down("Control")
     desk.click((8, 26, 23))
     desk.page.keyboard.up("Control")
-    expected[ball((8, 26, 23), desk.state["brush"]["mm"], slices=False) & (expected == 6)] = 7
+    dab = ball(desk.under("VP-axial", (8, 26, 23)), desk.state["brush"]["mm"], slices=False)
+    expected[dab & (expected == 6)] = 7
     assert desk.hash == sha256(expected)
 
 

@@ -156,9 +156,13 @@ export function pick(point: Point): void {
   S.say(`Brush paints ${S.labelInfo(label).name}`);
 }
 
-/** Fills from a voxel over what is connected and within the HU range. */
-export async function fill(point: Point, phase: Phase, volume: boolean): Promise<void> {
-  const [low, high] = S.threshold.value;
+/** Half the width of the HU range that a fill takes around what was clicked. */
+export const FILL_HU = 20;
+
+/** Fills from a voxel over what is connected and within the HU range; `hu` is the mean under the click, if known. */
+export async function fill(point: Point, phase: Phase, volume: boolean, hu: number | undefined): Promise<void> {
+  const around = S.fillAround.value && hu !== undefined;
+  const [low, high] = around ? [Math.round(hu - FILL_HU), Math.round(hu + FILL_HU)] : S.threshold.value;
   await step("tools/grow", { at: point, label: S.brushLabel.value, phase, low, high, radius_mm: 40, volume });
 }
 

@@ -240,7 +240,7 @@ export class PaneController {
   }
 
   private apply(tool: S.Tool, voxel: Point, event: { shiftKey: boolean }, at: [number, number]): void {
-    if (tool === "fill") void acts.fill(voxel, this.spec.phase, !event.shiftKey);
+    if (tool === "fill") void acts.fill(voxel, this.spec.phase, !event.shiftKey, this.meanAround(voxel));
     else if (tool === "interpolate") void acts.interpolate(voxel);
     else if (tool === "pick") acts.pick(voxel);
     else if (tool === "split" && S.splitLine.value) void acts.finishSplit(voxel);
@@ -359,6 +359,14 @@ export class PaneController {
       if (drag?.kind === "paint") void acts.commitStroke(tool, drag.stroke.finish());
     } else this.apply(tool, voxel, { shiftKey: false }, [column, row]);
     if (this.drag && "from" in this.drag) this.drag = undefined;
+  }
+
+  /** Mean HU of the 3 x 3 voxels of the slice around one; the one itself is counted twice, so that noise alone does not refuse it. */
+  private meanAround(voxel: Point): number | undefined {
+    const values = [this.valueAt(voxel)];
+    for (const dy of [-1, 0, 1]) for (const dx of [-1, 0, 1]) values.push(this.valueAt([voxel[0], voxel[1] + dy, voxel[2] + dx]));
+    const known = values.filter((value) => value !== undefined);
+    return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : undefined;
   }
 
   /** HU of this phase at a position of the case's grid, undefined outside or while it loads. */

@@ -73,6 +73,8 @@ export const tool = signal<Tool>("navigate");
 export const brushLabel = signal(1);
 export const brushMm = signal(6);
 export const threshold = signal<[number, number]>([20, 110]);
+/** Fill takes the HU around the click, not the range above. */
+export const fillAround = signal(true);
 export const overlay = signal<Overlay>("both");
 export const opacity = signal(0.3);
 export const overlayHidden = signal(false);

@@ -43,6 +43,17 @@ export const testHandle = {
     return S.services().viewer.toClient(pane, column * su, row * sv);
   },
 
+  /** Position on the case's grid, in fractions of voxels, under a point of the browser window. */
+  pointAt(pane: string, x: number, y: number): Point | undefined {
+    const opened = S.open.value;
+    const controller = panes.get(pane);
+    if (!opened || !controller) return undefined;
+    const { plane } = controller.spec;
+    const [u, v] = S.services().viewer.toPlane(pane, x, y);
+    const [su, sv] = opened.grid.planeSpacing(plane);
+    return opened.grid.fromPixel(plane, u / su, v / sv, controller.slice());
+  },
+
   /** True when the drawing engine puts every pane's corner where the page believes it to be. */
   engineAgrees(): boolean {
     return S.services().viewer.disagreement() < 0.01;

@@ -1,4 +1,4 @@
-import { PAINTERS, guarded } from "../app/acts";
+import { FILL_HU, PAINTERS, guarded } from "../app/acts";
 import { maskRefs, showReference } from "../app/casework";
 import { TOOLS, takeTool } from "../app/keys";
 import * as S from "../app/state";
@@ -42,7 +42,13 @@ export function ToolOptions() {
           <output>{S.brushMm.value} mm</output>
         </label>
       )}
-      {(tool === "threshold" || tool === "fill") && (
+      {tool === "fill" && (
+        <label class="field">
+          <input type="checkbox" checked={S.fillAround.value} onChange={(event) => (S.fillAround.value = event.currentTarget.checked)} />
+          <span>HU of the click ± {FILL_HU}</span>
+        </label>
+      )}
+      {(tool === "threshold" || (tool === "fill" && !S.fillAround.value)) && (
         <span class="field">
           <span>HU</span>
           <input type="number" aria-label="Lowest HU" value={low} onChange={(event) => (S.threshold.value = [number(event.currentTarget.value, low), high])} />

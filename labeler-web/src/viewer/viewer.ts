@@ -316,11 +316,14 @@ export class Viewer {
     const normal = camera.viewPlaneNormal ?? [0, 0, -1];
     const focalPoint: Types.Point3 = [view.u, view.v, z];
     const position: Types.Point3 = [view.u + normal[0] * 100, view.v + normal[1] * 100, z + normal[2] * 100];
-    viewport.setCamera({ parallelScale: (element.clientHeight / 2) * view.mmPerPixel });
+    const parallelScale = (element.clientHeight / 2) * view.mmPerPixel;
     if (this.renderer === "cpu") {
-      // Without a graphics card the engine draws a pixel from its corner, not round its centre.
-      viewport.setCamera({ focalPoint: [view.u + source.spacing[0] / 2, view.v + source.spacing[1] / 2, z] });
-    } else viewport.setCamera({ focalPoint, position });
+      // Without a graphics card the engine draws a pixel from its corner, not round its centre, and takes the scale of
+      // columns for that of rows where pixels are higher than wide.
+      const [su, sv] = source.spacing;
+      viewport.setCamera({ parallelScale: parallelScale * Math.max(1, sv / su) });
+      viewport.setCamera({ focalPoint: [view.u + su / 2, view.v + sv / 2, z] });
+    } else viewport.setCamera({ parallelScale, focalPoint, position });
     viewport.render();
   }
 
