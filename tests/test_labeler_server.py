@@ -231,6 +231,19 @@ def test_two_tabs_and_two_readers_do_not_overwrite_each_other(server):
     assert {item["kind"] for item in found["differences"]} >= {"added", "removed"}
 
 
+def test_a_tab_that_was_left_open_cannot_write_into_a_draft_begun_since(server):
+    case = fresh(server, "stale")
+    old, new, other = (Editor(server.new_client(name), case) for name in ("mia", "mia", "ben"))
+    old.open()
+    other.open()
+    other.paint([300], 2)
+    other.save()
+    new.open()
+    assert new.state["base"] == "v1"
+    assert code(old.paint([10], 1)) == "DRAFT_MOVED"
+    assert new.paint([10], 1).status_code == 200
+
+
 def test_review_is_walked_undone_kept_and_saved(server, reader):
     editor = Editor(reader, "p01")
     editor.open(task="review", old="labels", new="prediction")
@@ -414,4 +427,7 @@ def test_wrong_folders_are_told(tmp_path):
     for place, wanted in (("empty", "NO_CASES"), ("nowhere", "FILE_MISSING")):
         with pytest.raises(RuntimeError, match=wanted):
             Server(tmp_path / place).start()
+    make_case(tmp_path / "one", phases="vp")
+    with pytest.raises(RuntimeError, match="WRONG_USE"):
+        Server(tmp_path / "one", host="0.0.0.0").start()
     assert not list((tmp_path / "empty").iterdir())

@@ -54,6 +54,7 @@ class Case:
     lock: threading.RLock = field(default_factory=threading.RLock)
     compared: tuple[Any, Any, list[Any]] | None = None
     _drafts: dict[tuple[str, str], Draft] = field(default_factory=dict[tuple[str, str], Draft])
+    _last_n: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     _masks: OrderedDict[tuple[str, str], Mask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _windows: dict[Phase, Window] = field(default_factory=dict[Phase, Window])
 
@@ -231,13 +232,17 @@ class Case:
             mask = self.mask(ref)
             self.set_aside(name, user)
             journal = self.journal(name, user)
-            self._drafts[user, name] = Draft.begin(journal, mask, case=self.id, user=user, name=name, ref=ref)
-            return self._drafts[user, name]
+            n0 = self._last_n.get((user, name), -1) + 1
+            draft = Draft.begin(journal, mask, case=self.id, user=user, name=name, ref=ref, n0=n0)
+            self._drafts[user, name] = draft
+            return draft
 
     def set_aside(self, name: str, user: str) -> bool:
         """Rename the journal of a draft so that it stays but no longer counts; False if there is none."""
         with self.lock:
-            self._drafts.pop((user, name), None)
+            open_one = self._drafts.pop((user, name), None)
+            if open_one is not None:
+                self._last_n[user, name] = open_one.n
             path = self.journal(name, user).path
             if not path.exists():
                 return False
@@ -295,6 +300,7 @@ class Case:
     def rest(self) -> None:
         """Let go of masks; they are read again when they are needed."""
         with self.lock:
+            self._last_n |= {key: draft.n for key, draft in self._drafts.items()}
             self._drafts.clear()
             self._masks.clear()
             self.compared = None

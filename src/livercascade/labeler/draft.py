@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DraftHead:
-    """First record of the journal: what the draft is of."""
+    """First record of the journal: what the draft is of, and where ``n`` starts."""
 
     id: str
     case: str
@@ -46,6 +46,7 @@ class DraftHead:
     base_sha256: str
     shape: tuple[int, int, int]
     time: str
+    n0: int = 0
 
 
 @dataclass(eq=False)
@@ -55,7 +56,8 @@ class Draft:
     Attributes:
         head: What it is of.
         mask: The working mask; changed by the methods alone.
-        n: Confirmed records after the head.
+        n: Confirmed records after the head, counted from ``n0``, so that a tab with an older draft of the name is
+            told apart.
         steps: Applied ones, then those that can be redone.
         position: How many of the steps are applied.
         parent: What the next version names as its parent.
@@ -77,13 +79,21 @@ class Draft:
 
     @classmethod
     def begin(
-        cls, journal: Journal, base: UInt8[np.ndarray, "z y x"], *, case: str, user: str, name: str, ref: str
+        cls,
+        journal: Journal,
+        base: UInt8[np.ndarray, "z y x"],
+        *,
+        case: str,
+        user: str,
+        name: str,
+        ref: str,
+        n0: int = 0,
     ) -> Draft:
         """A fresh draft; its head is on the disk when this returns."""
         z, y, x = base.shape
-        head = DraftHead(uuid.uuid4().hex, case, user, name, ref, mask_sha256(base), (z, y, x), now())
+        head = DraftHead(uuid.uuid4().hex, case, user, name, ref, mask_sha256(base), (z, y, x), now(), n0)
         journal.append({"op": "begin", **{key: getattr(head, key) for key in DraftHead.__slots__}})
-        return cls(head, np.array(base), journal, parent=ref)
+        return cls(head, np.array(base), journal, parent=ref, n=n0, saved_n=n0)
 
     @classmethod
     def resume(cls, journal: Journal, records: Sequence[dict[str, Any]], base: UInt8[np.ndarray, "z y x"]) -> Draft:
@@ -96,7 +106,7 @@ class Draft:
         if mask_sha256(base) != head.base_sha256:
             message = f"The mask '{head.base}' has changed since this draft was begun."
             raise LabelError("DRAFT_BASE_CHANGED", message, "Discard the draft, or restore the file.", http=409)
-        draft = cls(head, np.array(base), journal, parent=head.base)
+        draft = cls(head, np.array(base), journal, parent=head.base, n=head.n0, saved_n=head.n0)
         for record in records[1:]:
             draft._replay(record)
         draft.last_time = str(records[-1]["time"])

@@ -18,6 +18,7 @@ from livercascade.labeler.server import make_app
 from livercascade.labeler.workspace import Workspace
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_ANY = ("0.0.0.0", "::", "")
 _GRACE_SECONDS = 2
 
 
@@ -52,13 +53,17 @@ def serve(workspace: Workspace, settings: ServeSettings) -> None:
     """Serve until the process is told to stop.
 
     Raises:
-        UsageError: ``CANNOT_LISTEN`` if the address or port cannot be had.
+        UsageError: ``CANNOT_LISTEN`` if the address or port cannot be had; ``WRONG_USE`` for an address that stands for
+            all, since the Host header could not be checked.
     """
+    if settings.host in _ANY:
+        message = f"--host {settings.host} names no address by which the server could be told from another."
+        raise UsageError("WRONG_USE", message, "Give the address or name that others will use.", stage="label")
     listener = _listen(settings.host, settings.port)
     port = int(listener.getsockname()[1])
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     hosts = (*_LOOPBACK_HOSTS, name.lower()) if not is_loopback(settings.host) else _LOOPBACK_HOSTS
-    shown = "127.0.0.1" if settings.host in ("localhost", "0.0.0.0") else name
+    shown = "127.0.0.1" if settings.host == "localhost" else name
     keys = Keys(port, hosts=hosts, on_login=lambda token: settings.tell(f"http://{shown}:{port}/?token={token}"))
     if settings.token_file is not None:
         write_secret(settings.token_file, keys.secret)
