@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,21 +16,20 @@ from jaxtyping import UInt8
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import NUM_CLASSES, Organ, Phase
-from livercascade.io.nifti import read_labels
 from livercascade.labeler.annotations import Notebook
 from livercascade.labeler.draft import Draft, head_of
 from livercascade.labeler.errors import LabelError, bad_request, not_found
 from livercascade.labeler.frame import Frame
 from livercascade.labeler.journal import Journal
-from livercascade.labeler.names import DRAFT_NAME, folder_of_user, version_number
+from livercascade.labeler.masks import Masks
+from livercascade.labeler.names import DRAFT_NAME, folder_of_user
 from livercascade.labeler.plain_files import flush_folder, now, writing
-from livercascade.labeler.sources import Sources, other_grid
+from livercascade.labeler.sources import Sources
 from livercascade.labeler.versions import DraftMark, NewVersion, VersionRecord, Versions, no_image
 from livercascade.labeler.volume import Volume
 from livercascade.labeler.windowing import Window, automatic_window
 
 Mask = UInt8[np.ndarray, "z y x"]
-_CACHED_BYTES = 700 << 20
 EDIT = "edit"
 REVIEW = "review"
 
@@ -55,7 +53,6 @@ class Case:
     compared: tuple[Any, Any, list[Any]] | None = None
     _drafts: dict[tuple[str, str], Draft] = field(default_factory=dict[tuple[str, str], Draft])
     _last_n: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    _masks: OrderedDict[tuple[str, str], Mask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _windows: dict[Phase, Window] = field(default_factory=dict[Phase, Window])
 
     @property
@@ -75,6 +72,11 @@ class Case:
         frames = [frame for frame in self.sources.mask_frames.values() if isinstance(frame, Frame)]
         frame = frames[0] if frames else self.sources.frame
         return Versions(self.folder / "versions", frame, keep_type=bool(frames))
+
+    @cached_property
+    def masks(self) -> Masks:
+        """Its masks that do not change."""
+        return Masks(self.sources, self.versions)
 
     @property
     def history(self) -> Journal:
@@ -162,13 +164,7 @@ class Case:
             view = self.draft(name.removeprefix("draft."), user).mask.view()
             view.flags.writeable = False
             return view
-        key = (name, self.sources.mask_tag(name) if name in self.sources.masks else "")
-        with self.lock:
-            if key not in self._masks:
-                self._masks[key] = self._read_mask(name)
-                self._forget_old_masks()
-            self._masks.move_to_end(key)
-            return self._masks[key]
+        return self.masks.get(name)
 
     def erase_label(self) -> int:
         """What an eraser should write: liver where the head has one, else background."""
@@ -259,6 +255,7 @@ class Case:
             LabelError: As `save`; ``NOTHING_CHANGED`` if nothing was done since the last save.
         """
         with self.lock:
+            self._catch_up(draft)
             if not draft.dirty:
                 raise LabelError("NOTHING_CHANGED", "Nothing was done since the last save.", "Go on.")
             decisions = tuple(draft.verdicts.values())
@@ -302,7 +299,7 @@ class Case:
         with self.lock:
             self._last_n |= {key: draft.n for key, draft in self._drafts.items()}
             self._drafts.clear()
-            self._masks.clear()
+            self.masks.forget()
             self.compared = None
 
     def reviews(self) -> list[tuple[str, str, Path]]:
@@ -311,34 +308,8 @@ class Case:
         paths = sorted(root.glob(f"*/{REVIEW}.*.jsonl")) if root.is_dir() else []
         return [(p.parent.name, p.stem, p) for p in paths if DRAFT_NAME.fullmatch(p.stem)]
 
-    def _read_mask(self, ref: str) -> Mask:
-        if ref == "empty":
-            mask = np.zeros(self.grid.shape, np.uint8)
-        elif version_number(ref) is not None:
-            self.versions.record(ref)
-            mask = self._read_file(self.versions.mask_file(ref))
-        elif ref in self.sources.masks:
-            frame = self.sources.mask_frames[ref]
-            if isinstance(frame, CascadeError):
-                raise frame
-            mask = self._read_file(self.sources.masks[ref])
-        else:
-            raise not_found("mask")
-        mask.flags.writeable = False
-        return mask
-
-    def _read_file(self, path: Path) -> Mask:
-        mask, grid = read_labels(path, is_ct=False)
-        if not grid.matches(self.grid):
-            raise other_grid(path.name, grid, self.grid)
-        return mask
-
-    def _forget_old_masks(self) -> None:
-        while len(self._masks) > 2 and sum(mask.nbytes for mask in self._masks.values()) > _CACHED_BYTES:
-            self._masks.popitem(last=False)
-
     def _catch_up(self, draft: Draft) -> None:
-        """A version was saved from the draft, but the server was killed before the draft could note it."""
+        """A version was saved from the draft, but a kill or a full disk came before the draft could note it."""
         for record in self.versions.all():
             mark = record.draft
             if mark is not None and mark.id == draft.head.id and mark.n > draft.saved_n and mark.n <= draft.n:

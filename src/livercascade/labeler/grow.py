@@ -83,7 +83,7 @@ def ball_box(point: Point, radius_mm: float, spacing: Triple, shape: Sequence[in
     return z, y, x
 
 
-def in_ball(box: Box, point: Sequence[float], radius_mm: float, spacing: Triple) -> Bool[np.ndarray, "a b c"]:
+def in_ball(box: Box, point: Point, radius_mm: float, spacing: Triple) -> Bool[np.ndarray, "a b c"]:
     """Voxels of a box within a distance of a point."""
     z, y, x = (((np.arange(s.start, s.stop) - p) * mm) ** 2 for s, p, mm in zip(box, point, spacing, strict=True))
     return z[:, None, None] + y[:, None] + x <= radius_mm**2

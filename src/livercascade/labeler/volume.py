@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -135,6 +136,7 @@ class Volume:
         with writing(self.cache):
             self.cache.parent.mkdir(parents=True, exist_ok=True)
             hu = np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=self.grid.shape)
+            _reserve(partial)
         for ready in self.decoder(hu):
             self._publish(hu, ready)
         check_is_ct(hu, self.name)
@@ -189,6 +191,13 @@ def tag_of(path: Path) -> str:
     """Short name of a file's content as far as name, size and time of change tell."""
     stat = path.stat()
     return hashlib.sha256(f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def _reserve(path: Path) -> None:
+    """Claim the blocks of a sparse file, since writing to a memory map on a full disk would kill the server."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def _decode_nifti(path: Path, frame: Frame, hu: Int16[np.ndarray, "z y x"]) -> Iterator[tuple[int, int]]:
