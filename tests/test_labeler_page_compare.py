@@ -64,8 +64,8 @@ def tab(browser: Any, server: Server) -> Iterator[Desk]:
 
 def compare(desk: Desk) -> dict[str, dict[str, Any]]:
     desk.page.get_by_role("tab", name="Differences").click()
-    desk.page.get_by_label("Old").select_option("labels")
-    desk.page.get_by_label("New").select_option("prediction")
+    desk.page.get_by_label("Old mask").select_option("labels")
+    desk.page.get_by_label("New mask").select_option("prediction")
     desk.page.get_by_role("tabpanel").get_by_role("button", name="Compare", exact=True).click()
     desk.until("() => ctLabeler.state().mode === 'compare' && ctLabeler.state().differences")
     desk.settled()

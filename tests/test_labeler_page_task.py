@@ -97,8 +97,9 @@ def accepting_and_drawing() -> Patient:
 
 
 def written(patients: list[Patient], folder: Path) -> Server:
+    (folder / "other").mkdir()
     for patient in patients:
-        case = write_patient(patient.made, SETTINGS, folder / "cohort" / patient.name)
+        case = write_patient(patient.made, SETTINGS, folder / "cohort")
         write_nifti(case / "labels.nii.gz", patient.wrong, patient.made.grid)
         write_nifti(folder / "other" / f"{patient.name}.nii.gz", patient.other, patient.made.grid)
     return Server(folder / "cohort", {"predictions": str(folder / "other")})
@@ -117,7 +118,7 @@ def retype_and_delete(desk: Desk, patient: Patient) -> None:
 def copy_and_split(desk: Desk, patient: Patient) -> None:
     ordered = lesions_of(patient.made.labels)
     desk.actions += 1
-    desk.page.get_by_label("Beside").select_option("prediction")
+    desk.page.get_by_label("Mask shown beside").select_option("prediction")
     desk.until("() => /prediction shown/.test(ctLabeler.state().status.text)")
     for lesion in ordered[1:3]:
         at = middle(lesion)
@@ -136,8 +137,8 @@ def copy_and_split(desk: Desk, patient: Patient) -> None:
 def accept_and_draw(desk: Desk, patient: Patient) -> int:
     desk.actions += 1
     desk.page.get_by_role("tab", name="Differences").click()
-    desk.page.get_by_label("Old").select_option("labels")
-    desk.page.get_by_label("New").select_option("prediction")
+    desk.page.get_by_label("Old mask").select_option("labels")
+    desk.page.get_by_label("New mask").select_option("prediction")
     desk.actions += 1
     desk.page.get_by_role("tabpanel").get_by_role("button", name="Compare", exact=True).click()
     desk.until("() => ctLabeler.state().mode === 'compare' && ctLabeler.state().differences")

@@ -135,7 +135,7 @@ function framesAndTags(grid: Grid, plane: Plane, slice: number): Pick<Scene, "fr
       if (!frame) continue;
       if (S.selected.value.includes(lesion.first)) frames.push({ ...frame, color: SELECTED_COLOR });
       const info = S.labelInfo(lesion.label);
-      if (!S.overlayHidden.value) tags.push({ column: frame.columns[1] - 1, row: frame.rows[0], text: `${lesion.number} ${info.letter}`, color: info.color });
+      if (!S.overlayHidden.value) tags.push({ column: frame.columns[1] - 1, row: frame.rows[0], text: `${lesion.number} ${info.name}`, color: info.color });
     }
     for (const seed of S.boxes.value) {
       const box = seed.status !== "seeded" && frameOf(grid, plane, slice, seed.box);

@@ -25,13 +25,13 @@ function Chooser() {
   const pick = (label: string, value: string, set: (ref: string) => void) => (
     <label class="field">
       <span>{label}</span>
-      <select value={value} onChange={(event) => set(event.currentTarget.value)}>
+      <select aria-label={`${label} mask`} value={value} onChange={(event) => set(event.currentTarget.value)}>
         {refs.map((ref) => <option key={ref} value={ref}>{ref}</option>)}
       </select>
     </label>
   );
   return (
-    <section class="card" aria-label="Masks to compare">
+    <section class="card chooser" aria-label="Masks to compare">
       <div class="buttons">
         {pick("Old", old, setOld)}
         {pick("New", fresh, setFresh)}

@@ -4,6 +4,7 @@ import type { PaneSpec } from "../app/navigate";
 import { PaneController, panes } from "../app/pane";
 import * as S from "../app/state";
 import type { Plane } from "../model/grid";
+import { watchSize } from "./paneSizes";
 
 const TITLES = { NC: "non-contrast", AP: "arterial", VP: "venous", DP: "delayed" } as const;
 
@@ -41,7 +42,9 @@ function Picture({ spec, name, size }: { spec: PaneSpec; name: string; size: str
     const made = new PaneController(spec, element.current, overlay.current, volume, opened.grid);
     panes.set(spec.id, made);
     setController(made);
+    const ignore = watchSize(element.current);
     return () => {
+      ignore();
       panes.delete(spec.id);
       made.destroy();
     };

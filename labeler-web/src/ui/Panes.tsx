@@ -1,5 +1,5 @@
 import { effect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { fit, panesOf, refit } from "../app/navigate";
 import * as S from "../app/state";
 import { PLANES } from "../model/grid";
@@ -7,10 +7,7 @@ import { Pane } from "./Pane";
 
 /** The panes of the layout. */
 export function Panes() {
-  const area = useRef<HTMLElement>(null);
   useEffect(() => {
-    const box = area.current;
-    if (!box) return;
     let frame = 0;
     const fitAll = (): void => {
       cancelAnimationFrame(frame);
@@ -25,15 +22,12 @@ export function Panes() {
         }
       });
     };
-    const watch = new ResizeObserver(fitAll);
-    watch.observe(box);
     // A new layout, another case or a request to fit; panes are in the page one frame later.
     const stop = effect(() => {
       void [S.layout.value, S.enlarged.value, refit.value, S.open.value, S.mainPhase.value];
       setTimeout(fitAll, 0);
     });
     return () => {
-      watch.disconnect();
       stop();
       cancelAnimationFrame(frame);
     };
@@ -44,7 +38,7 @@ export function Panes() {
   // Panes keep their place in the page when the large one changes; the style sheet places them.
   const ordered = layout === "one-three" ? [...shown].sort((a, b) => a.id.localeCompare(b.id)) : shown;
   return (
-    <main ref={area} class={`panes ${enlarged ? "single" : layout}`} aria-label="Pictures" data-region="">
+    <main class={`panes ${enlarged ? "single" : layout}`} aria-label="Pictures" data-region="">
       {ordered.map((spec) => (
         <Pane key={spec.id} spec={spec} size={sizeOf(spec.phase, spec.plane)} />
       ))}

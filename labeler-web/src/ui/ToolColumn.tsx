@@ -81,7 +81,7 @@ function Beside() {
   return (
     <label class="field">
       <span>Beside</span>
-      <select value={S.reference.value?.ref ?? ""} onChange={(event) => { const ref = event.currentTarget.value; void guarded(() => showReference(ref || undefined)); }}>
+      <select aria-label="Mask shown beside" value={S.reference.value?.ref ?? ""} onChange={(event) => { const ref = event.currentTarget.value; void guarded(() => showReference(ref || undefined)); }}>
         <option value="">nothing</option>
         {maskRefs().map((ref) => <option key={ref} value={ref}>{ref}</option>)}
       </select>
