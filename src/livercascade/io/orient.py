@@ -41,6 +41,20 @@ def to_house_order(
     return np.transpose(apply_orientation(array, io_orientation(affine_lps))), grid
 
 
+def stored_view(
+    house: Shaped[np.ndarray, "z y x"], affine_lps: Float[np.ndarray, "4 4"]
+) -> Shaped[np.ndarray, "i j k"]:
+    """The same memory seen in the axis order of the file: the inverse of `to_house_order`, writable if ``house`` is.
+
+    Args:
+        house: Array in house order.
+        affine_lps: The file's matrix from (i, j, k, 1) to LPS mm.
+    """
+    orientation = io_orientation(affine_lps)
+    turned = np.transpose(np.transpose(house), [int(axis) for axis in orientation[:, 0]])
+    return turned[tuple(slice(None, None, int(flip)) for flip in orientation[:, 1])]
+
+
 def house_grid(
     shape: tuple[int, int, int], affine_lps: Float[np.ndarray, "4 4"], name: str, *, is_ct: bool = True
 ) -> Grid:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import cdist
 
 from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.lesion import Box, Lesion
 from livercascade.data.scan import Scan
+from livercascade.detect.diameter import boundary, farthest
 from livercascade.report.candidate import Candidate, lesion_id
 from livercascade.report.result import HuRecord, LesionRecord, LiverRecord
 
@@ -40,32 +39,6 @@ class Axes:
     craniocaudal_mm: float
     max3d_mm: float
     slice_index: int
-
-
-def boundary(mask: Bool[np.ndarray, "*axes"]) -> Float[np.ndarray, "n d"]:
-    """Middles of all faces between the mask and its outside, in index units.
-
-    Diameters between them are exact for boxes, where voxel centres would be one voxel short and corners too long.
-    """
-    padded = np.pad(mask, 1).astype(np.int8)
-    faces: list[np.ndarray] = []
-    for axis in range(mask.ndim):
-        index = np.argwhere(np.diff(padded, axis=axis)) - 1.0
-        index[:, axis] += 0.5
-        faces.append(index)
-    return np.concatenate(faces)
-
-
-def farthest(points: Float[np.ndarray, "n d"]) -> tuple[float, Float[np.ndarray, " d"]]:
-    """Largest distance of two points, and the vector from one to the other.
-
-    Args:
-        points: At least d + 1 points that do not lie in one plane.
-    """
-    hull = points[ConvexHull(points).vertices]
-    distance = cdist(hull, hull)
-    first, second = np.unravel_index(int(distance.argmax()), distance.shape)
-    return float(distance[first, second]), hull[second] - hull[first]
 
 
 def axes(lesion: Lesion, spacing: Triple) -> Axes:

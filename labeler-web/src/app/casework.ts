@@ -1,0 +1,256 @@
+/** Opening a case: image, masks, report and windows load by themselves; then the drafts on it. */
+import { batch } from "@preact/signals";
+import { Grid } from "../model/grid";
+import { PhaseVolume } from "../model/phaseVolume";
+import { ServerError } from "../server/api";
+import { PHASES } from "../server/types";
+import type { CaseState, Phase } from "../server/types";
+import { Draft } from "./draft";
+import type { DraftEvents } from "./draft";
+import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
+import * as S from "./state";
+
+let opening = 0;
+
+export const draftEvents: DraftEvents = {
+  changed() {
+    S.maskRevision.value++;
+    refreshLesionsSoon();
+  },
+  refused(message) {
+    S.maskRevision.value++;
+    S.say(message, true);
+  },
+};
+
+export async function refreshCases(): Promise<void> {
+  S.caseList.value = await S.services().api.cases();
+}
+
+/** Opens a case and everything that belongs to it; a later call overtakes an earlier one. */
+export async function openCase(id: string): Promise<void> {
+  const turn = ++opening;
+  const { api } = S.services();
+  closeCase();
+  const info = await api.case(id);
+  if (turn !== opening) return;
+  const grid = new Grid(info.grid);
+  const volumes = new Map<Phase, PhaseVolume>();
+  for (const phase of PHASES) {
+    const one = info.phases[phase];
+    if (one.status !== "ok") continue;
+    const own = one.grid ? new Grid(one.grid) : grid;
+    volumes.set(phase, new PhaseVolume(api, id, phase, own, () => S.loaded.value++));
+  }
+  const middle: [number, number, number] = [Math.floor(grid.shape[0] / 2), Math.floor(grid.shape[1] / 2), Math.floor(grid.shape[2] / 2)];
+  forgetAutomaticWindows();
+  const active = volumes.has(info.reference) ? info.reference : ([...volumes.keys()][0] ?? "VP");
+  batch(() => {
+    S.windows.value = {};
+    S.cursor.value = middle;
+    S.hover.value = undefined;
+    S.activePhase.value = active;
+    S.mainPhase.value = active;
+    S.activePlane.value = "axial";
+    S.enlarged.value = undefined;
+    S.open.value = { info, grid, volumes };
+    location.hash = id;
+    document.title = `${id} · CT Labeler`;
+  });
+  setAutomaticWindows(Object.fromEntries(PHASES.map((phase) => [phase, info.phases[phase].window ?? null])));
+  for (const volume of volumes.values()) {
+    volume.want(middle[0]);
+    void volume.load();
+  }
+  S.say(info.notices.map((notice) => notice.message).join(" · ") || `${id}: ${volumes.size} of 4 phases`);
+  await Promise.all([loadWindows(id, turn), loadBeside(id, turn), openEdit(id, turn, "ask")]);
+}
+
+export function closeCase(): void {
+  for (const volume of S.open.value?.volumes.values() ?? []) volume.stop();
+  S.draft.value?.close();
+  batch(() => {
+    S.open.value = undefined;
+    S.draft.value = undefined;
+    S.mode.value = "edit";
+    S.tab.value = S.tab.value === "differences" ? "lesions" : S.tab.value;
+    S.lesions.value = undefined;
+    S.selected.value = [];
+    S.reference.value = undefined;
+    S.clipboard.value = undefined;
+    S.splitLine.value = undefined;
+    S.compareRefs.value = undefined;
+    S.compareMasks.value = undefined;
+    S.differences.value = undefined;
+    S.report.value = undefined;
+    S.versions.value = undefined;
+    S.history.value = [];
+    S.measurements.value = [];
+    S.boxes.value = [];
+    S.savedAt.value = undefined;
+    S.confirmedAt.value = undefined;
+  });
+}
+
+async function loadWindows(id: string, turn: number): Promise<void> {
+  try {
+    const found = await S.services().api.windows(id);
+    if (turn === opening) setAutomaticWindows(found);
+  } catch {
+    // Without them the liver window stands; a phase that cannot be read says so in its pane.
+  }
+}
+
+async function loadBeside(id: string, turn: number): Promise<void> {
+  const { api } = S.services();
+  const [report, measurements, boxes, reviews] = await Promise.all([
+    api.report(id).catch(() => ({ status: "missing", parts: [] })),
+    api.measurements(id).catch(() => ({ measurements: [] })),
+    api.boxes(id).catch(() => ({ boxes: [] })),
+    api.reviews(id).catch(() => ({ reviews: [] })),
+  ]);
+  if (turn !== opening) return;
+  batch(() => {
+    S.report.value = report;
+    S.measurements.value = measurements.measurements;
+    S.boxes.value = boxes.boxes;
+    S.reviews.value = reviews.reviews;
+  });
+  await refreshVersions();
+}
+
+/** Opens the working mask; where it holds unsaved steps, offers to go on or to set them aside. */
+export async function openEdit(id: string, turn: number, recover: "ask" | "continue" | "discard"): Promise<void> {
+  try {
+    const draft = await Draft.open(S.services().api, id, { task: "edit", recover, base: "head" }, draftEvents);
+    if (turn !== opening) return draft.close();
+    useDraft(draft);
+    if (recover === "ask" && draft.state.value.recovery) S.dialog.value = "recovery";
+  } catch (reason) {
+    if (turn === opening) S.say(reason instanceof Error ? reason.message : String(reason), true);
+  }
+}
+
+export async function reopenEdit(recover: "continue" | "discard"): Promise<void> {
+  const opened = S.open.value;
+  if (opened) await openEdit(opened.info.id, opening, recover);
+}
+
+export function useDraft(draft: Draft): void {
+  const before = S.draft.value;
+  batch(() => {
+    S.draft.value = draft;
+    S.maskRevision.value++;
+    S.selected.value = [];
+    S.splitLine.value = undefined;
+  });
+  if (before && before !== draft) before.close();
+  refreshLesionsSoon(0);
+}
+
+let lesionTimer: ReturnType<typeof setTimeout> | undefined;
+let lesionTurn = 0;
+
+/** Reads the lesion table anew, once the edits on their way have been confirmed. */
+export function refreshLesionsSoon(delayMs = 120): void {
+  S.lesionsStale.value = true;
+  clearTimeout(lesionTimer);
+  lesionTimer = setTimeout(() => void refreshLesions(), delayMs);
+}
+
+async function refreshLesions(): Promise<void> {
+  const draft = S.draft.value;
+  const turn = ++lesionTurn;
+  if (!draft) return;
+  await draft.settled();
+  try {
+    const list = await S.services().api.lesions(draft.caseId, draft.ref);
+    if (turn !== lesionTurn || S.draft.value !== draft) return;
+    batch(() => {
+      S.lesions.value = list;
+      S.lesionsStale.value = false;
+      S.selected.value = S.selected.value.filter((first) => list.lesions.some((one) => one.first === first));
+    });
+  } catch (reason) {
+    if (turn !== lesionTurn) return;
+    S.lesionsStale.value = false;
+    S.say(reason instanceof Error ? reason.message : String(reason), true);
+  }
+}
+
+/** Resolves when the lesion table shows the present mask. */
+export async function lesionsFresh(): Promise<void> {
+  while (S.lesionsStale.value) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+export async function refreshVersions(): Promise<void> {
+  const opened = S.open.value;
+  if (!opened) return;
+  const { api } = S.services();
+  const [versions, history] = await Promise.all([api.versions(opened.info.id), api.history(opened.info.id)]);
+  if (S.open.value !== opened) return;
+  batch(() => {
+    S.versions.value = versions;
+    S.history.value = history.events;
+  });
+}
+
+/** Every mask that can be shown beside or compared, the newest version first. */
+export function maskRefs(): string[] {
+  const saved = (S.versions.value?.versions ?? []).map((one) => one.ref).reverse();
+  const sources = (S.open.value?.info.masks ?? []).filter((one) => one.status === "ok").map((one) => one.ref);
+  return [...new Set([...saved, ...sources.filter((ref) => !/^v\d+$/.test(ref))])];
+}
+
+/** Shows another mask's contours in white dashes, from which lesions can be copied; undefined hides them. */
+export async function showReference(ref: string | undefined): Promise<void> {
+  const opened = S.open.value;
+  if (!opened || !ref) {
+    S.reference.value = undefined;
+  } else {
+    S.reference.value = { ref, mask: await S.services().api.mask(opened.info.id, ref) };
+    S.say(`${ref} shown in white dashes: Ctrl+C over a lesion of it, then Ctrl+V, copies it`);
+  }
+  S.maskRevision.value++;
+}
+
+export async function save(beside = false, note = ""): Promise<void> {
+  const draft = S.draft.value;
+  if (!draft) return;
+  try {
+    const version = await draft.save(note, beside);
+    batch(() => {
+      S.savedAt.value = { ref: version.ref, time: version.time };
+      if (S.dialog.value === "conflict") S.dialog.value = undefined;
+    });
+    S.say(beside ? `Saved beside as ${version.ref}: compare it with ${S.versions.value?.head ?? "the other"}` : `Saved as ${version.ref}`);
+    await Promise.all([refreshVersions(), refreshCases()]);
+  } catch (reason) {
+    if (reason instanceof ServerError && reason.code === "VERSION_CONFLICT") {
+      await refreshVersions();
+      S.dialog.value = "conflict";
+      S.say(reason.message, true);
+    } else S.say(reason instanceof Error ? reason.message : String(reason), true);
+  }
+}
+
+export async function setCaseState(state: CaseState): Promise<void> {
+  const opened = S.open.value;
+  if (!opened) return;
+  await S.services().api.setState(opened.info.id, state);
+  await refreshCases();
+  S.say(`${opened.info.id} marked ${state.replace("_", " ")}`);
+}
+
+/** Opens the neighbour in the work list, or the next case that is not done. */
+export async function moveToCase(step: 1 | -1 | "undone"): Promise<void> {
+  const opened = S.open.value;
+  const list = S.caseList.value?.cases ?? [];
+  if (!opened) return;
+  await S.draft.value?.settled();
+  let id: string | null | undefined;
+  if (step === "undone") id = (await S.services().api.nextCase(opened.info.id)).id;
+  else id = list[list.findIndex((one) => one.id === opened.info.id) + step]?.id;
+  if (id) await openCase(id);
+  else S.say(step === "undone" ? "Every case is done" : "No further case in the work list");
+}

@@ -1,0 +1,160 @@
+"""Routes of drafts: open, edit, undo, redo, tools, save."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from livercascade.labeler import bodies
+from livercascade.labeler.case import EDIT, REVIEW, Case
+from livercascade.labeler.delta import Delta, from_bytes
+from livercascade.labeler.draft import Draft
+from livercascade.labeler.errors import LabelError, bad_request, not_found
+from livercascade.labeler.names import DRAFT_NAME
+from livercascade.labeler.requests import BodyDep, CaseDep, MatchDep, UserDep, told, told_delta
+from livercascade.labeler.tools import run_tool
+from livercascade.labeler.views import told_state
+
+router = APIRouter(prefix="/api/cases/{case_id}/drafts")
+_MAX_NAME = 120
+_KEPT_STEPS = 200
+"""A saved draft with more steps begins anew when it is opened, so that opening stays quick."""
+
+
+@router.post("")
+def open_draft(case: CaseDep, user: UserDep, body: bodies.OpenDraft) -> Response:
+    """Open the reader's draft of a task, or begin it."""
+    name, base = _named(case, body)
+    with case.lock:
+        there = case.journal(name, user).path.exists()
+        if there and body.recover == "discard":
+            case.note("discarded", user, f"unsaved steps of {name} were set aside")
+            there = False
+        if there:
+            draft = case.draft(name, user)
+            current = draft.parent == case.resolve(base) and len(draft.steps) <= _KEPT_STEPS
+            if draft.dirty or current or name != EDIT:
+                offer = body.recover == "ask"
+                return told(told_state(case, draft, full=True, offer=offer))
+        return told(told_state(case, case.begin_draft(name, user, base), full=True))
+
+
+@router.get("/{name}")
+def state(case: CaseDep, user: UserDep, name: str) -> Response:
+    """State of a draft."""
+    with case.lock:
+        return told(told_state(case, case.draft(name, user), full=True))
+
+
+@router.delete("/{name}")
+def discard(case: CaseDep, user: UserDep, match: MatchDep, name: str) -> Response:
+    """Set the journal of a draft aside."""
+    with _matched(case, name, user, match):
+        case.set_aside(name, user)
+        case.note("discarded", user, f"{name} was set aside")
+        return told({"discarded": True})
+
+
+@router.post("/{name}/edits")
+def edit(case: CaseDep, user: UserDep, match: MatchDep, name: str, data: BodyDep, steps: bool = False) -> Response:
+    """Add a step that the client made."""
+    header, delta = from_bytes(data)
+    title, kind = _checked_header(header)
+    with _matched(case, name, user, match) as draft:
+        draft.step(delta, name=title, kind=kind)
+        return told({"state": told_state(case, draft, full=steps)})
+
+
+@router.post("/{name}/undo")
+def undo(case: CaseDep, user: UserDep, match: MatchDep, name: str, steps: bool = False) -> Response:
+    """Take the last step back."""
+    with _matched(case, name, user, match) as draft:
+        return _gone(case, draft, draft.position - 1, "undo", steps)
+
+
+@router.post("/{name}/redo")
+def redo(case: CaseDep, user: UserDep, match: MatchDep, name: str, steps: bool = False) -> Response:
+    """Do the step again that was last taken back."""
+    with _matched(case, name, user, match) as draft:
+        return _gone(case, draft, draft.position + 1, "redo", steps)
+
+
+@router.post("/{name}/goto")
+def goto(case: CaseDep, user: UserDep, match: MatchDep, name: str, body: bodies.Goto, steps: bool = False) -> Response:
+    """Undo or redo many steps at once."""
+    with _matched(case, name, user, match) as draft:
+        return _gone(case, draft, body.position, "goto", steps)
+
+
+@router.post("/{name}/tools/{tool}")
+def use_tool(
+    case: CaseDep, user: UserDep, match: MatchDep, name: str, tool: str, data: BodyDep, steps: bool = False
+) -> Response:
+    """Let the server make a step."""
+    with _matched(case, name, user, match) as draft:
+        act = run_tool(case, draft, tool, data)
+        draft.step(act.delta, name=act.name, kind=tool, verdict=act.verdict)
+        return told_delta(act.delta, act.name, tool, told_state(case, draft, full=steps))
+
+
+@router.post("/{name}/save")
+def save(case: CaseDep, user: UserDep, match: MatchDep, name: str, body: bodies.Save) -> Response:
+    """Save the working mask as a version."""
+    with _matched(case, name, user, match) as draft:
+        record = case.save_draft(draft, note=body.note, beside=body.beside)
+        if body.state is not None:
+            case.note("state", user, body.state)
+        return told({**record.told(), "draft": told_state(case, draft, full=True)}, 201)
+
+
+def _named(case: Case, body: bodies.OpenDraft) -> tuple[str, str]:
+    """Name of the draft and the mask it starts from."""
+    if body.task == EDIT:
+        if body.old or body.new:
+            raise bad_request("old and new belong to a review.")
+        return EDIT, body.base
+    if body.old is None or body.new is None:
+        raise bad_request("A review needs old and new.")
+    old, new = case.resolve(body.old), case.resolve(body.new)
+    name = f"{REVIEW}.{old}.{new}"
+    if not DRAFT_NAME.fullmatch(name):
+        raise not_found("mask")
+    for ref in (old, new):
+        case.mask(ref)
+    return name, old
+
+
+@contextmanager
+def _matched(case: Case, name: str, user: str, match: str) -> Generator[Draft, None, None]:
+    """The draft, held; refused if it has moved on since the client last heard of it."""
+    with case.lock:
+        draft = case.draft(name, user)
+        if match != str(draft.n):
+            message = "The draft was changed elsewhere, as in another tab."
+            raise LabelError(
+                "DRAFT_MOVED", message, "Reload the draft.", http=409, state=told_state(case, draft, full=True)
+            )
+        yield draft
+
+
+def _checked_header(header: dict[str, Any]) -> tuple[str, str]:
+    title, kind = header.get("name"), header.get("kind", "edit")
+    if not isinstance(title, str) or not 1 <= len(title) <= _MAX_NAME:
+        raise bad_request(f"A step needs a name of 1 to {_MAX_NAME} characters.")
+    plain = isinstance(kind, str) and 1 <= len(kind) <= 24 and kind.replace("_", "a").isalnum() and kind.isascii()
+    if not plain or kind != kind.lower():
+        raise bad_request("The kind of a step has 1 to 24 small letters, digits or underscores.")
+    return title, kind
+
+
+def _gone(case: Case, draft: Draft, position: int, op: str, steps: bool) -> Response:
+    named = draft.steps[min(position, draft.position)].name if position >= 0 and draft.steps[position:] else ""
+    if op == "redo" and draft.steps[draft.position :]:
+        named = draft.steps[draft.position].name
+    delta: Delta = draft.go(position, op)
+    title = {"undo": f"Undo {named}", "redo": f"Redo {named}"}.get(op, f"To step {position}")
+    return told_delta(delta, title, op, told_state(case, draft, full=steps))

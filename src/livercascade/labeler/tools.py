@@ -1,0 +1,183 @@
+"""The tools of the interface: each turns a request into a change of the working mask and a name for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from livercascade.data.labels import Phase, label_name
+from livercascade.labeler import bodies
+from livercascade.labeler.annotations import source_boxes
+from livercascade.labeler.box_seed import checked_box, from_intensity, from_prediction
+from livercascade.labeler.case import REVIEW, Case, checked_label
+from livercascade.labeler.compare import compare
+from livercascade.labeler.components import check_inside
+from livercascade.labeler.delta import Delta
+from livercascade.labeler.draft import Draft
+from livercascade.labeler.edit_lesions import copy, delete, fill_holes, relabel, split
+from livercascade.labeler.errors import LabelError, bad_request, not_found
+from livercascade.labeler.grow import GrowSettings, grow
+from livercascade.labeler.interpolate import interpolate
+from livercascade.labeler.review import verdict_change, verdict_name, verdict_record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Act:
+    """What a tool would do: the change, its name, and a verdict that goes with it."""
+
+    delta: Delta
+    name: str
+    verdict: Mapping[str, Any] | None = None
+
+
+def run_tool(case: Case, draft: Draft, tool: str, data: bytes) -> Act:
+    """The act of a tool on a draft; nothing is changed yet.
+
+    Raises:
+        LabelError: ``NOT_FOUND`` for an unknown tool, ``BAD_REQUEST`` for a body that does not fit, ``NOTHING_CHANGED``
+            if no voxel would change, and the codes of the tool.
+    """
+    if tool not in TOOLS:
+        raise not_found("tool")
+    kind, act = TOOLS[tool]
+    try:
+        body = kind.model_validate_json(data)
+    except ValidationError as error:
+        raise unfit(error) from error
+    done = act(case, draft, body)
+    if not len(done.delta) and done.verdict is None:
+        raise LabelError("NOTHING_CHANGED", "No voxel would change.", "Choose another place or label.")
+    return done
+
+
+def unfit(error: ValidationError) -> LabelError:
+    """Error 400 that names the first fault of a body."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "body"
+    return bad_request(f"{place}: {first['msg']}.")
+
+
+def _relabel(_: Case, draft: Draft, body: bodies.Relabel) -> Act:
+    label = checked_label(body.label)
+    delta = relabel(draft.mask, body.at, label)
+    return Act(delta, f"{_lesions(draft, body.at)} -> {label_name(label)}")
+
+
+def _delete(_: Case, draft: Draft, body: bodies.Delete) -> Act:
+    return Act(delete(draft.mask, body.at), f"Delete {_lesions(draft, body.at)}")
+
+
+def _copy(case: Case, draft: Draft, body: bodies.Copy) -> Act:
+    label = None if body.label is None else checked_label(body.label)
+    if (body.slice is None) != (body.to_slice is None):
+        raise bad_request("slice and to_slice go together.")
+    planes = None if body.slice is None or body.to_slice is None else (body.slice, body.to_slice)
+    other = case.mask(body.source, draft.head.user)
+    delta = copy(draft.mask, other, body.at, label=label, planes=planes)
+    name = label_name(int(other[body.at]) if label is None else label)
+    what = f"Copy {name} from {body.source}" if planes is None else f"Copy {name} to slice {planes[1] + 1}"
+    return Act(delta, what)
+
+
+def _grow(case: Case, draft: Draft, body: bodies.Grow) -> Act:
+    label = checked_label(body.label, lesion=False)
+    volume = case.volume_on_grid(Phase[body.phase])
+    settings = GrowSettings(body.low, body.high, body.radius_mm, body.volume, body.inside)
+    spacing = volume.grid.spacing
+    delta = grow(draft.mask, volume.whole(), spacing, point=body.at, label=label, settings=settings)
+    return Act(delta, f"Fill {label_name(label)} {body.low:g} to {body.high:g} HU")
+
+
+def _interpolate(case: Case, draft: Draft, body: bodies.Interpolate) -> Act:
+    label = checked_label(body.label, lesion=False)
+    delta = interpolate(draft.mask, case.grid.spacing, point=body.at, label=label, max_gap=body.max_gap)
+    return Act(delta, f"Interpolate {label_name(label)}")
+
+
+def _fill_holes(_: Case, draft: Draft, body: bodies.FillHoles) -> Act:
+    return Act(fill_holes(draft.mask, body.at), f"Fill holes of {label_name(int(draft.mask[body.at]))}")
+
+
+def _split(_: Case, draft: Draft, body: bodies.Split) -> Act:
+    label = checked_label(body.label)
+    delta = split(draft.mask, body.at, body.line, label)
+    return Act(delta, f"Split {label_name(int(draft.mask[body.at]))} -> {label_name(label)}")
+
+
+def _box(case: Case, draft: Draft, body: bodies.BoxSeed) -> Act:
+    label = checked_label(body.label)
+    box = checked_box(body.box, case.grid.shape)
+    try:
+        if body.method == "prediction":
+            delta = from_prediction(draft.mask, case.mask(body.source, draft.head.user), box, label)
+        else:
+            volume = case.volume_on_grid(Phase[body.phase] if body.phase else case.sources.reference or Phase.VP)
+            delta = from_intensity(draft.mask, volume.whole(), volume.grid.spacing, box=box, label=label)
+    except LabelError as error:
+        if error.code == "NEEDS_DRAWING" and body.id:
+            mark_box(case, body.id, "needs_drawing", draft.head.user)
+        raise
+    if body.id:
+        mark_box(case, body.id, "seeded", draft.head.user)
+    return Act(delta, f"Box -> {label_name(label)}")
+
+
+def _verdict(case: Case, draft: Draft, body: bodies.Verdict) -> Act:
+    task, *sides = draft.head.name.split(".")
+    if task != REVIEW:
+        raise bad_request("Verdicts are given in a review draft.")
+    old, new = (case.mask(ref) for ref in sides)
+    item = next((one for one in differences(case, sides[0], sides[1]) if one.id == body.difference), None)
+    if item is None:
+        raise not_found("difference")
+    delta = verdict_change(draft.mask, (old, new), item, body)
+    return Act(delta, verdict_name(item, body), verdict_record(item, body))
+
+
+def differences(case: Case, old: str, new: str, user: str = "") -> list[Any]:
+    """Differences of two masks; kept while the same two are asked for."""
+    one, other = case.mask(old, user), case.mask(new, user)
+    if old.startswith("draft.") or new.startswith("draft."):
+        return compare(one, other)
+    with case.lock:
+        key = (id(one), id(other))
+        if case.compared is None or case.compared[0] != key:
+            # The masks are kept beside the result, so that their ids stay theirs.
+            case.compared = (key, (one, other), compare(one, other))
+        return case.compared[2]
+
+
+def mark_box(case: Case, key: str, status: str, user: str) -> None:
+    """Note what became of a box.
+
+    Raises:
+        LabelError: ``NOT_FOUND``.
+    """
+    known = {box["id"]: box for box in [*source_boxes(case.sources.folder, case.grid), *case.boxes.all()]}
+    if key not in known:
+        raise not_found("box")
+    case.boxes.put({**known[key], "status": status}, user)
+
+
+def _lesions(draft: Draft, points: list[bodies.Point]) -> str:
+    for point in points:
+        check_inside(point, draft.mask.shape)
+    names = list(dict.fromkeys(label_name(int(draft.mask[point])) for point in points))
+    return names[0] if len(points) == 1 else f"{len(points)} lesions ({', '.join(names)})"
+
+
+TOOLS: Mapping[str, tuple[type[bodies.Body], Callable[[Case, Draft, Any], Act]]] = {
+    "relabel": (bodies.Relabel, _relabel),
+    "delete": (bodies.Delete, _delete),
+    "copy": (bodies.Copy, _copy),
+    "grow": (bodies.Grow, _grow),
+    "interpolate": (bodies.Interpolate, _interpolate),
+    "fill_holes": (bodies.FillHoles, _fill_holes),
+    "split": (bodies.Split, _split),
+    "box": (bodies.BoxSeed, _box),
+    "verdict": (bodies.Verdict, _verdict),
+}
+"""Tool by name: what its body is, and what it does."""
