@@ -7,7 +7,6 @@ ratio of CPU seconds, and that the lesions are the same. Alignment, reading and 
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from livercascade.cascade.findings import Findings, find
+from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
@@ -136,7 +136,7 @@ def measure(study: Path, name: str, threads: int) -> Measured:
     first_patch = marks["reclassifying"] or end
     parts = (marks["segmenting"] - begin, first_patch - marks["segmenting"], end - first_patch, end - begin)
     seconds |= dict(zip(STAGES[2:], parts, strict=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    peak = peak_resident_mb()
     return Measured(seconds, peak, cascade.whole.engine.name, lesions_of(findings))
 
 

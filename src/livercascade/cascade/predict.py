@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -22,6 +21,7 @@ from livercascade.align.gate import PhaseUse
 from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
+from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
@@ -378,7 +378,6 @@ def _not_analysed(study: Study, scan: Scan, findings: Findings, settings: Cascad
 
 
 def _provenance(cascade: Cascade, clock: _Clock) -> Provenance:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Provenance(
         version=__version__,
         models=cascade.models,
@@ -391,6 +390,5 @@ def _provenance(cascade: Cascade, clock: _Clock) -> Provenance:
         seed=cascade.settings.seed,
         started=clock.began,
         seconds=clock.seconds,
-        # Linux counts in kB, macOS in bytes.
-        peak_rss_mb=round(peak / (1024.0 if sys.platform != "darwin" else 1024.0**2), 1),
+        peak_rss_mb=round(peak_resident_mb(), 1),
     )
