@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,22 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 WEB = Path(livercascade.labeler.__file__).with_name("_web")
 ARGUMENTS = [
     "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
     "--no-first-run",
 ]
+WITHOUT_CARD = ["--disable-gpu"]
+"""The page draws on the processor, and so does the browser: several times faster than an emulated graphics card."""
+EMULATED_CARD = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 120_000
 
 Point = tuple[int, int, int]
 
 
 @contextmanager
-def started_browser() -> Iterator[Any]:
+def started_browser(card: Sequence[str] = WITHOUT_CARD) -> Iterator[Any]:
     """A headless Chromium, or a skip that says what is missing."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
@@ -40,7 +41,7 @@ def started_browser() -> Iterator[Any]:
         pytest.skip("the labeler's page is not built (pip install -e . builds it)")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *card])
         yield browser
         browser.close()
 

