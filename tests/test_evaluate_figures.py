@@ -107,7 +107,14 @@ def judged(case_id: str, study: Path) -> Evidence:
             return logits
 
         made = reclassify(
-            proposals, working.volume, network, bare.settings, np.random.default_rng(seed), on_volume=working.proposals
+            proposals,
+            working.volume,
+            network,
+            bare.settings,
+            np.random.default_rng(seed),
+            on_volume=working.proposals,
+            # One call for each proposal, as the made-up network counts them.
+            batch=bare.settings.patches,
         )
         tallies[factor] = tuple(outcome.tally for outcome in made.outcomes)
     return replace(bare, tallies=tallies)

@@ -32,7 +32,6 @@ learning_rate = 0.01
 warmup_steps = 0
 log_every = 5
 validate_every = 5
-validation_batches = 1
 checkpoint_minutes = 0
 trained_on = "balls"
 """

@@ -91,7 +91,7 @@ def measured(part: JudgedPart) -> str:
 def wanted(part: Part) -> str:
     """The threshold in words.
 
-    >>> from livercascade.reproduce.claims import Figure
+    >>> from livercascade.reproduce.claims import Figure, Relation
     >>> two = {"figure": Figure.FP, "one": "a/Base", "two": "a/High", "threshold": 0.5}
     >>> wanted(Part(compared=Compared.REDUCTION, relation=Relation.AT_LEAST, **two))
     'at least 50 % fewer'
@@ -128,7 +128,7 @@ def signed_percent(value: float, interval: tuple[float, float] | None, *, digits
 def duration(seconds: float) -> str:
     """A time for people.
 
-    >>> duration(42.3), duration(4000)
+    >>> duration(42.3), duration(4000.0)
     ('42 s', '1 h 07 min')
     """
     if seconds < 100:

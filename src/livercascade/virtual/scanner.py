@@ -60,9 +60,9 @@ def draw_scanner(
     noise = [float(base * size * thickness * settings.noise * f) for f in rng.uniform(0.9, 1.1, 4)]
     kernel = rng.uniform(0.35, 1.1) if settings.randomise else rng.uniform(0.45, 0.75)
     texture = rng.uniform(4, 8) if habitus.cirrhotic else rng.uniform(1, 3)
-    shifts = (_REST,) * 4
-    if settings.motion is PhaseMotion.RESIDUAL:
-        shifts = tuple(_REST if phase is Phase.VP else _residual(settings, spacing_mm, rng) for phase in PHASES)
+    # Drawn whatever the motion, so that what is drawn after them is the same with and without.
+    left = tuple(_REST if phase is Phase.VP else _residual(settings, spacing_mm, rng) for phase in PHASES)
+    shifts = left if settings.motion is PhaseMotion.RESIDUAL else (_REST,) * 4
     streak = float(rng.uniform(0, 3)) + (float(rng.uniform(4, 10)) if habitus.arms_down else 0.0)
     return Scanner((noise[0], noise[1], noise[2], noise[3]), float(kernel), float(texture), shifts, streak)
 
