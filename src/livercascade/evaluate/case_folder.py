@@ -72,7 +72,7 @@ def _calibrated(result: CaseResult) -> CalibratedVerdict | None:
 def _probabilities(result: CaseResult) -> tuple[float, ...] | None:
     """Calibrated probability of every candidate; None where the model is not calibrated."""
     each = [record.probability for record in result.lesions or ()]
-    return None if any(p is None for p in each) else tuple(p for p in each if p is not None)
+    return None if not each or any(p is None for p in each) else tuple(p for p in each if p is not None)
 
 
 def _from_evidence(evidence: Evidence, truth: Truth) -> dict[Variant, Reading]:
