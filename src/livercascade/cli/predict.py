@@ -78,7 +78,7 @@ def predict_command(
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the virtual patient and the result.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Which virtual patient.")] = 900_006,
+    seed: Annotated[int, typer.Option(min=0, help="Which virtual patient.")] = 900_008,
     quiet: QuietOption = False,
 ) -> None:
     """Make a virtual four-phase patient, analyse it, and say where the report lies.
