@@ -51,7 +51,7 @@ def test_screening_plans_are_mostly_healthy():
 
 
 @given(SEEDS, st.floats(0.5, 60), st.floats(0.04, 0.22), st.floats(0, 0.15))
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=12, derandomize=True)
 def test_a_body_has_its_volume_in_the_liver_and_apart_from_others(seed, volume, ripple, lobes):
     made = scene()
     rng = np.random.default_rng(seed)
@@ -59,7 +59,8 @@ def test_a_body_has_its_volume_in_the_liver_and_apart_from_others(seed, volume, 
     canvas.tissue[30:36, 30:36, 30:36] = FIRST_PART
     spot = made.liver.places[int(rng.integers(len(made.liver.places)))]
     body = grow(canvas, tuple(map(float, spot)), volume, Outline(ripple, 1.0, lobes), LIVER_TISSUES, rng)
-    if body is None:
+    # Beside another part the smallest bodies can come out empty: such a lesion is not painted.
+    if body is None or not (body[1] > 0).any():
         return
     box, depth = body
     inside = depth > 0
