@@ -24,6 +24,7 @@ from livercascade.cascade.findings import Findings, Progress, find, judge_propos
 from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
@@ -310,15 +311,7 @@ def _write(
             pictures = build_pictures(scan, labels, candidates, records, sweep)
             pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
     with CaseFolder.open(out) as folder:
-        write_nifti(folder.path / SEGMENTATION, labels, scan.grid)
-        write_nifti(folder.path / LESIONS, findings.instances, scan.grid)
-        outputs = (
-            _output(folder.path / SEGMENTATION, OutputKind.MASK),
-            _output(folder.path / LESIONS, OutputKind.INSTANCES),
-        )
-        if evidence is not None:
-            write_evidence(folder.path / EVIDENCE, evidence)
-            outputs = (*outputs, _output(folder.path / EVIDENCE, OutputKind.EVIDENCE))
+        outputs = _write_maps(folder.path, findings, scan.grid, evidence)
         result = CaseResult(
             case_id=study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,
@@ -339,6 +332,16 @@ def _write(
         if pictures is not None:
             (folder.path / REPORT).write_text(render_report(result, pictures))
     return result
+
+
+def _write_maps(folder: Path, findings: Findings, grid: Grid, evidence: Evidence | None) -> tuple[OutputRecord, ...]:
+    write_nifti(folder / SEGMENTATION, findings.labels, grid)
+    write_nifti(folder / LESIONS, findings.instances, grid)
+    kinds = {SEGMENTATION: OutputKind.MASK, LESIONS: OutputKind.INSTANCES}
+    if evidence is not None:
+        write_evidence(folder / EVIDENCE, evidence)
+        kinds[EVIDENCE] = OutputKind.EVIDENCE
+    return tuple(_output(folder / name, kind) for name, kind in kinds.items())
 
 
 def _output(path: Path, kind: OutputKind) -> OutputRecord:
