@@ -135,9 +135,14 @@ class Desk:
         if settle:
             self.settled()
 
+    def drawn(self, pane: str, point: tuple[float, float, float]) -> tuple[float, float]:
+        """Where a voxel is drawn, in fractions of a screen pixel."""
+        x, y = self.page.evaluate("([pane, at]) => ctLabeler.clientOf(pane, at)", [pane, list(point)])
+        return x, y
+
     def client(self, pane: str, point: tuple[float, float, float]) -> tuple[float, float]:
         """Whole screen pixel over a voxel, since that is all a mouse can say."""
-        x, y = self.page.evaluate("([pane, at]) => ctLabeler.clientOf(pane, at)", [pane, list(point)])
+        x, y = self.drawn(pane, point)
         return round(x), round(y)
 
     def under(self, pane: str, point: tuple[float, float, float]) -> tuple[float, float, float]:

@@ -28,7 +28,7 @@ def bad_case(folder: Path) -> None:
     make_case(folder, phases="nc vp", labels=False)
     (folder / "report.txt").unlink()
     hu = phantom_hu(np.random.default_rng(1), 90).astype(np.float32)
-    hu[3, 3, 3] = np.nan
+    hu[3:6] = np.nan
     nib.save(nib.Nifti1Image(hu.transpose(), lps_affine()), folder / "dp.nii.gz")
     nib.save(nib.Nifti1Image(phantom_labels().transpose()[:20], lps_affine()), folder / "labels.nii.gz")
 
@@ -38,6 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     cohort = tmp_path_factory.mktemp("safe") / "cohort"
     make_case(cohort / "good")
     bad_case(cohort / "poor")
+    make_case(cohort / "unreadable")
+    for phase in ("nc", "ap", "vp", "dp"):
+        (cohort / "unreadable" / f"{phase}.nii.gz").write_bytes(b"no image")
     for codes in CODES:
         make_case(cohort / f"order-{codes}", codes=codes)
     oblique = cohort / "order-oblique"
@@ -65,6 +68,9 @@ def test_every_order_of_axes_is_drawn_alike(desk: Desk) -> None:
         # The marker lies on the patient's left: right on the screen.
         assert desk.client("VP-axial", (4, 20, 44))[0] > desk.client("VP-axial", (4, 20, 24))[0]
     assert len(drawn) == 1
+    desk.open("good")
+    desk.page.evaluate("() => { location.hash = 'order-oblique'; }")
+    desk.ready("order-oblique")
     assert "oblique" in desk.status
     assert desk.complaints == []
 
@@ -82,6 +88,14 @@ def test_missing_and_bad_files_are_named_in_their_place(desk: Desk) -> None:
     # The browser itself notes a refused request; nothing else may be said.
     assert [one for one in desk.complaints if "Failed to load resource" not in one] == []
     desk.complaints.clear()
+
+
+def test_a_case_without_any_readable_phase_says_why(desk: Desk) -> None:
+    desk.open("good")
+    desk.page.evaluate("() => { location.hash = 'unreadable'; }")
+    desk.until("() => ctLabeler.state().status.bad")
+    assert "unreadable cannot be shown" in desk.status and "nc.nii.gz" in desk.status
+    assert desk.complaints == []
 
 
 def test_contour_fill_and_hidden_masks(desk: Desk) -> None:
@@ -152,6 +166,7 @@ def test_keys_rest_while_one_types(desk: Desk) -> None:
 def test_everything_is_reached_by_the_keyboard_and_named(desk: Desk) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     desk.open("good")
+    desk.page.locator('[data-pane="VP-axial"] .picture').focus()
     desk.press("Tab", "Alt+ArrowLeft", "b", "Alt+Enter")
     assert len(desk.state["draft"]["steps"]) == 1
     desk.press("Control+z", "v")

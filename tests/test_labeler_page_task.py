@@ -17,7 +17,7 @@ from livercascade.virtual.cohort import case_name, write_patient
 from livercascade.virtual.patient import VirtualPatient, make_patient
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
 
-SETTINGS = VirtualSettings(mix=CaseMix.TRAINING, matrix=96, slice_mm=8.0, subslices=1, motion=PhaseMotion.NONE)
+SETTINGS = VirtualSettings(mix=CaseMix.TRAINING, matrix=128, slice_mm=8.0, subslices=1, motion=PhaseMotion.NONE)
 LIVER = 7
 
 

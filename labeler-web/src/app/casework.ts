@@ -4,7 +4,7 @@ import { Grid } from "../model/grid";
 import { PhaseVolume } from "../model/phaseVolume";
 import { ServerError } from "../server/api";
 import { PHASES } from "../server/types";
-import type { CaseState, Phase } from "../server/types";
+import type { CaseInfo, CaseState, Phase } from "../server/types";
 import { Draft } from "./draft";
 import type { DraftEvents } from "./draft";
 import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
@@ -34,6 +34,7 @@ export async function openCase(id: string): Promise<void> {
   closeCase();
   const info = await api.case(id);
   if (turn !== opening) return;
+  if (!info.grid) throw new Error(whyNothingShows(info));
   const grid = new Grid(info.grid);
   const volumes = new Map<Phase, PhaseVolume>();
   for (const phase of PHASES) {
@@ -64,6 +65,13 @@ export async function openCase(id: string): Promise<void> {
   }
   S.say(info.notices.map((notice) => notice.message).join(" · ") || `${id}: ${volumes.size} of 4 phases`);
   await Promise.all([loadWindows(id, turn), loadBeside(id, turn), openEdit(id, turn, "ask")]);
+}
+
+/** What stands in the way of a case none of whose phases can be read. */
+function whyNothingShows(info: CaseInfo): string {
+  const said = PHASES.map((phase) => info.phases[phase].error).filter((error) => error && error.code !== "PHASE_MISSING");
+  const faults = [...new Set(said.map((error) => `${error?.message} ${error?.remedy}`))];
+  return `${info.id} cannot be shown. ${faults.join(" ") || "It has no image."}`;
 }
 
 export function closeCase(): void {

@@ -75,7 +75,8 @@ export interface CaseInfo {
   id: string;
   state: CaseState;
   head: string;
-  grid: GridInfo;
+  /** Null if no phase can be read. */
+  grid: GridInfo | null;
   reference: Phase;
   phases: Record<Phase, PhaseInfo>;
   masks: { ref: string; status?: "ok" | "bad"; error?: ErrorBody }[];
