@@ -47,8 +47,10 @@ runs/alignment/others: ## SimpleITK and ANTs, in an environment of their own
 virtual-check: .venv/develop  ## HU, sizes, case mix, oracle, baseline and visibility of the virtual cohort (some minutes)
 	$(BIN)/python benchmarks/virtual.py --timed 2
 
-alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK and ANTs on nine virtual pairs (about half an hour)
+alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK and ANTs on nine virtual pairs; pairs aligned before; 512 pixels (about 40 minutes)
 	$(BIN)/python benchmarks/alignment.py --others runs/alignment/others/bin/python --out runs/alignment
+	$(BIN)/python benchmarks/alignment.py --still --out runs/alignment/still
+	$(BIN)/python benchmarks/alignment.py --patients 1 --matrix 512 --out runs/alignment/512
 
 speed: .venv/develop  ## CPU seconds and memory of the cascade beside torch eager, and whether the lesions are the same
 	$(BIN)/python benchmarks/speed.py

@@ -52,6 +52,10 @@ def main(
     others: Annotated[
         Path | None, typer.Option(help="Python with SimpleITK and antspyx; ours alone if absent.")
     ] = None,
+    still: Annotated[
+        bool,
+        typer.Option("--still", help="Patients that did not breathe: pairs aligned before, to come out unchanged."),
+    ] = False,
     real: Annotated[Path | None, typer.Option(help="Folder with ap.nii.gz and vp.nii.gz of a real patient.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for patients, fields and one JSON per pair.")] = Path(
         "runs/alignment"
@@ -60,7 +64,8 @@ def main(
     """Run the benchmark and print its table; pairs and engines that are done are not run again."""
     engines = {"ours": Path(sys.executable)} | ({"simpleitk": others, "ants": others} if others else {})
     seeds = range(seed, seed + patients)
-    settings = VirtualSettings(matrix=matrix, motion=PhaseMotion.BREATHING)
+    motion = PhaseMotion.NONE if still else PhaseMotion.BREATHING
+    settings = VirtualSettings(matrix=matrix, motion=motion)
     rows: list[dict[str, object]] = []
     with steps("pairs", patients * len(MOVING) * (len(engines) + 2)) as advance:
         for folder in make_cohort(seeds, settings, out / "patients"):
@@ -68,7 +73,8 @@ def main(
                 rows += pair_rows(folder, phase, engines, out, advance)
     show(
         pd.DataFrame(rows),
-        f"virtual patients {case_name(seed)} and on, {patients * len(MOVING)} pairs, {matrix} pixels",
+        f"virtual patients {case_name(seed)} and on, {patients * len(MOVING)} pairs, {matrix} pixels, "
+        f"motion: {motion.value}",
     )
     if real is not None:
         show_real(real, out)
@@ -80,8 +86,10 @@ def pair_rows(
     """Rows of one pair: without alignment, each engine, and the true field."""
     name = phase.value.lower()
     labels, grid = read_labels(folder / "labels.nii.gz")
-    moving, moving_grid = read_labels(folder / f"labels_{name}.nii.gz")
-    truth = read_field(folder / f"field_{name}.nii.gz").on(grid)
+    breathed = folder / f"field_{name}.nii.gz"
+    still = not breathed.is_file()
+    moving, moving_grid = (labels, grid) if still else read_labels(folder / f"labels_{name}.nii.gz")
+    truth = DisplacementField.zero(grid) if still else read_field(breathed).on(grid)
 
     def row(engine: str, field: DisplacementField, spent: dict[str, float]) -> dict[str, object]:
         advance()

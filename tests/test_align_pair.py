@@ -45,12 +45,21 @@ def test_same_bits_for_any_number_of_threads(aligned):
     assert [done for _, done, _ in told] == list(range(1, told[0][2] + 1)) and told[0][0] == "align arterial"
 
 
-def test_identity_and_a_pair_that_was_aligned_before():
+def test_identity_gives_a_field_of_nothing():
     fixed = scan(Phase.VP)
-    same = align_pair(fixed, replace(fixed, phase=Phase.AP), settings=ONE)
-    assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99
-    other = align_pair(fixed, scan(Phase.AP, contrast=ARTERIAL, seed=2), settings=ONE)
-    assert np.linalg.norm(other.field.at(trunk_points()), axis=1).mean() < 0.5
+    searched = AlignSettings(threads=1, still_gain=0.0)
+    same = align_pair(fixed, replace(fixed, phase=Phase.AP), settings=searched)
+    assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99 and not same.lay_together
+
+
+def test_phases_that_were_aligned_before_stay_where_they_are(aligned):
+    fixed, moving = scan(Phase.VP), scan(Phase.AP, contrast=ARTERIAL, seed=2)
+    searched = align_pair(fixed, moving, settings=AlignSettings(threads=1, still_gain=0.0))
+    assert 0 < np.linalg.norm(searched.field.at(trunk_points()), axis=1).mean() < 0.5
+    found = align_pair(fixed, moving, settings=ONE)
+    assert found.lay_together and not found.field.vectors_mm.any() and found.valid.all()
+    assert np.array_equal(found.moved, moving.hu)
+    assert not aligned[2].lay_together
 
 
 def turned(grid, angle):

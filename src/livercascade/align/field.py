@@ -36,6 +36,10 @@ class DisplacementField:
         """Field that moves nothing."""
         return cls(grid, np.zeros((*grid.shape, 3), dtype=np.float32))
 
+    def raised(self, mm: float) -> DisplacementField:
+        """The field and a shift along z in mm, of everything."""
+        return DisplacementField(self.grid, self.vectors_mm + np.array((0.0, 0.0, mm), dtype=np.float32))
+
     @property
     def length_mm(self) -> Float32[np.ndarray, "z y x"]:
         """Length of each vector in mm."""

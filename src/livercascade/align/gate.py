@@ -15,13 +15,12 @@ from scipy import ndimage
 from livercascade.align.field import DisplacementField
 from livercascade.align.likeness import mutual_information
 from livercascade.align.pair import PairAlignment
+from livercascade.align.working import TISSUE_HU
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
 
-TISSUE_HU = -300
-"""Above it a voxel is tissue; below lie lung, bowel gas and the air round the body."""
 _PIXEL_MM = 3.0
 
 

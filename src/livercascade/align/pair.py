@@ -16,9 +16,11 @@ from livercascade.align.field import DisplacementField
 from livercascade.align.kernel import Workers
 from livercascade.align.offset import offset_mm
 from livercascade.align.settings import AlignSettings
+from livercascade.align.still import gain, nearly_still
 from livercascade.align.working import working_pair
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
+from livercascade.io.regrid import on_grid
 
 Progress = Callable[[str, int, int], None]
 """Called with (step in words, done, in all)."""
@@ -36,6 +38,8 @@ class PairAlignment:
             they do. It is part of the field.
         folded: Share of voxels at which the field folds: 0.
         seconds: Wall time.
+        lay_together: True if the phases were aligned before: what the search found was no better than leaving them
+            where they lie, and so they were left (see `AlignSettings`). The field then holds ``offset_mm`` alone.
     """
 
     field: DisplacementField
@@ -44,6 +48,7 @@ class PairAlignment:
     offset_mm: float
     folded: float
     seconds: float
+    lay_together: bool = False
 
 
 def align_pair(
@@ -75,8 +80,14 @@ def align_pair(
         del pair, shifts
     field = field.on(fixed.grid, threads=threads).unfolded(threads=threads)
     moved, valid = field.warp(moving, threads=threads)
+    lay_together = False
+    if nearly_still(field, offset, fixed.hu, chosen.still_mm):
+        unmoved = on_grid(near, fixed.grid)
+        lay_together = gain(fixed.hu, unmoved, (moved, valid)) < chosen.still_gain
+        if lay_together:
+            field, (moved, valid) = DisplacementField.zero(fixed.grid).raised(offset), unmoved
     steps.advance()
-    return PairAlignment(field, moved, valid, offset, field.folded, time.monotonic() - start)
+    return PairAlignment(field, moved, valid, offset, field.folded, time.monotonic() - start, lay_together)
 
 
 class _Steps:

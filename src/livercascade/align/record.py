@@ -33,6 +33,7 @@ class AlignRecord(BaseModel):
         version: Of the package.
         fixed, moving: The two phases.
         settings: As `AlignSettings`.
+        lay_together: True if the phases were aligned before and were left as they lay.
         offset_mm: Shift along z that put headers without a common frame right, 0 if they have one.
         displacement_mm: Mean, 95th percentile and maximum of the field's length where the moving phase has data.
         jacobian: Least and greatest share of its volume that a voxel keeps.
@@ -48,6 +49,7 @@ class AlignRecord(BaseModel):
     fixed: PhaseRecord
     moving: PhaseRecord
     settings: dict[str, Any]
+    lay_together: bool
     offset_mm: float
     displacement_mm: dict[str, float]
     jacobian: dict[str, float]
@@ -71,6 +73,7 @@ def record_of(
         fixed=_phase(fixed),
         moving=_phase(moving),
         settings=settings.model_dump(mode="json"),
+        lay_together=found.lay_together,
         offset_mm=found.offset_mm,
         displacement_mm={
             "mean": round(float(lengths.mean()), 3),

@@ -48,7 +48,9 @@ LEVELS = (
 class AlignSettings(BaseModel):
     """How phases are aligned.
 
-    The field does not depend on ``threads``.
+    The field does not depend on ``threads``. Phases that lie on one another come out of any search moved by a fraction
+    of a voxel of its grid, because noise always fits better somewhere else; ``still_mm`` and ``still_gain`` keep
+    them where they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,5 +60,11 @@ class AlignSettings(BaseModel):
     levels: tuple[Level, ...] = Field(default=LEVELS, min_length=1)
     stiffness: float = Field(
         default=0.15, gt=0.0, description="Differing bits that one squared voxel of difference between blocks costs."
+    )
+    still_mm: float = Field(
+        default=3.0, ge=0.0, description="Pairs moved less than this in 95 % of the body may have been aligned before."
+    )
+    still_gain: float = Field(
+        default=1.02, ge=0.0, description="They stay as they lie if mutual information gains less than this factor."
     )
     threads: int = Field(default=0, ge=0, le=256, description="Threads; 0 takes one per core.")

@@ -14,7 +14,8 @@ from livercascade.align.sampling import image_on_grid
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 
-_BODY_HU = -300
+TISSUE_HU = -300
+"""Above it a voxel is tissue; below lie lung, bowel gas and the air round the body."""
 _MARGIN_MM = 6.0
 _COARSE = 3
 
@@ -69,7 +70,7 @@ def on_working_grid(
 def body_window(image: Float32[np.ndarray, "z y x"], spacing_mm: float) -> tuple[slice, slice]:
     """Rows and columns that hold the body, with a margin; the table is left out. All of them if there is no body."""
     body = _largest(
-        ndimage.binary_opening(image[::_COARSE, ::_COARSE, ::_COARSE] > _BODY_HU, np.ones((1, 5, 5), dtype=np.bool_))
+        ndimage.binary_opening(image[::_COARSE, ::_COARSE, ::_COARSE] > TISSUE_HU, np.ones((1, 5, 5), dtype=np.bool_))
     )
     margin = round(_MARGIN_MM / spacing_mm)
     window: list[slice] = []

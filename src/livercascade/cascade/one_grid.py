@@ -14,7 +14,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume, Scan
-from livercascade.io.regrid import REFERENCE_ORDER, resample, to_scan, too_little_covered
+from livercascade.io.regrid import REFERENCE_ORDER, on_grid, to_scan, too_little_covered
 from livercascade.io.source import Study
 
 Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
@@ -77,7 +77,7 @@ def _gated(
     fixed: PhaseVolume, moving: PhaseVolume, settings: CascadeSettings, progress: Progress | None
 ) -> tuple[GatedPhase, Placed | None, tuple[Notice, ...]]:
     """One phase through alignment and gate: the record, where it is if it is used, and what is to be told."""
-    unaligned = _by_header(fixed, moving)
+    unaligned = on_grid(moving, fixed.grid)
     pair = align_pair(fixed, moving, settings=settings.alignment, progress=progress)
     quality = judge(fixed, unaligned, pair, settings=settings.gate)
     if not quality.good and settings.gate.on_poor is OnPoor.REJECT:
@@ -95,12 +95,6 @@ def _gated(
             placed, use = None, PhaseUse.DROPPED
             notices.append(missing)
     return _record(moving.phase, use, quality, unaligned, pair), placed, tuple(notices)
-
-
-def _by_header(fixed: PhaseVolume, moving: PhaseVolume) -> Placed:
-    if fixed.grid.matches(moving.grid):
-        return moving.hu, np.ones(fixed.grid.shape, dtype=np.bool_)
-    return resample(moving, fixed.grid)
 
 
 def _record(phase: Phase, use: PhaseUse, quality: Quality, unaligned: Placed, pair: PairAlignment) -> GatedPhase:

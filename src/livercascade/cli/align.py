@@ -89,6 +89,8 @@ def _show(record: AlignRecord, out: Path, console: Console) -> None:
     )
     console.print(f"mutual information: {likeness['before']:.3f} before, {likeness['after']:.3f} after")
     console.print(f"folded voxels: {record.folded:.2%}; moving phase has data in {record.valid:.1%} of the grid")
+    if record.lay_together:
+        console.print("the phases were aligned before; they were left as they lay")
     if record.offset_mm:
         console.print(f"the headers share no frame: {record.offset_mm:g} mm along z were put right first")
     console.print(f"written: {out}")

@@ -64,6 +64,13 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
     return Scan(grid, hu, chosen, valid), tuple(notices)
 
 
+def on_grid(volume: PhaseVolume, grid: Grid) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+    """HU of a volume on a grid by header geometry, and where it has data: the volume's own HU if it lies there."""
+    if grid.matches(volume.grid):
+        return volume.hu, np.ones(grid.shape, dtype=np.bool_)
+    return resample(volume, grid)
+
+
 def resample(volume: PhaseVolume, grid: Grid) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """HU of a volume on another grid, and which voxels of that grid it covers."""
     index = np.linalg.inv(volume.grid.affine) @ grid.affine

@@ -83,6 +83,8 @@ def in_words(record: AlignmentRecord, reference: Phase) -> str:
         )
     if record.liver_mean_mm is None or record.liver_p95_mm is None:
         return f"moved onto the {reference.title} phase."
+    if record.liver_p95_mm == 0:
+        return f"lay on the {reference.title} phase already, and was left there."
     if record.liver_p95_mm < ALREADY_MM:
         return f"lay on the {reference.title} phase already, to within {record.liver_p95_mm:.1f} mm in the liver."
     return (
