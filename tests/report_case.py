@@ -51,7 +51,7 @@ def candidate(
 ) -> Candidate:
     return Candidate(
         lesion_of(mask, label), status, label, 0.8, 0.5, {label: 0.9, LesionType.OTHER: 0.1},
-        "Found <again> & again.", FoundAt.BOTH,
+        "Found <again> & again.", FoundAt.BOTH, 0.5 * lesion_of(mask, label).volume_ml,
     )  # fmt: skip
 
 

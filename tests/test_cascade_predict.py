@@ -19,6 +19,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.io.case_folder import verify
 from livercascade.io.nifti import read_labels, write_nifti
+from livercascade.report.candidate import FoundAt
 from livercascade.report.result import CaseResult
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import PhaseMotion, VirtualSettings
@@ -65,6 +66,16 @@ def test_case_folder_is_complete_and_agrees_with_its_record(finished: Path) -> N
             assert not ((inside >= 1) & (inside <= 6)).any()
     kept = [n for n, lesion in enumerate(result.lesions, start=1) if lesion.present]
     assert np.isin(instances[(labels >= 1) & (labels <= 6)], kept).all()
+
+
+def test_what_is_found_at_f_1_lies_within_the_candidates(finished: Path) -> None:
+    result = CaseResult.model_validate_json((finished / "result.json").read_bytes())
+    assert result.lesions
+    for lesion in result.lesions:
+        assert lesion.core_ml is not None and 0 <= lesion.core_ml <= lesion.volume_ml
+        assert (lesion.core_ml > 0) == (lesion.found_at is FoundAt.BOTH)
+    at_one = next(row for row in result.sensitivity if row.factor == 1)
+    assert sum(lesion.core_ml or 0 for lesion in result.lesions) == pytest.approx(at_one.volume_ml)
 
 
 def test_liver_of_the_virtual_patient_is_found(finished: Path, patient: Path) -> None:

@@ -39,6 +39,7 @@ class Candidate:
         votes: Share of each type in the vote, 0 to 1.
         reason: One sentence for people: why it was kept, relabelled, removed or bypassed.
         found_at: Where it was found.
+        core_ml: The part of it that is a lesion at f = 1 too; 0 if there is none.
     """
 
     lesion: Lesion
@@ -49,6 +50,7 @@ class Candidate:
     votes: Mapping[LesionType, float]
     reason: str
     found_at: FoundAt
+    core_ml: float
 
     @property
     def present(self) -> bool:

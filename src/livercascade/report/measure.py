@@ -167,6 +167,7 @@ def _record(
         threshold=candidate.threshold,
         reason=candidate.reason,
         volume_ml=lesion.volume_ml,
+        core_ml=candidate.core_ml,
         centroid_lps_mm=lesion.centroid,
         long_axis_mm=round(size.long_mm, 1),
         short_axis_mm=round(size.short_mm, 1),

@@ -254,6 +254,11 @@ class LesionRecord(Record):
     )
     reason: str
     volume_ml: PositiveFloat
+    core_ml: NonNegativeFloat | None = Field(
+        default=None,
+        description="Part of it that is a lesion at f = 1 too; far below the volume, the outline is unsure. "
+        "Absent in results of older versions.",
+    )
     centroid_lps_mm: Position
     long_axis_mm: PositiveFloat = Field(description="Longest diameter in one axial slice.")
     short_axis_mm: PositiveFloat = Field(description="Width across the long axis in the same slice.")
