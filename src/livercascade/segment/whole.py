@@ -60,7 +60,7 @@ def segment(
     """
     image = network_image(scan, model)
     logits = sliding_window(image, model, progress=progress, overlap=overlap, search=search, factor=factor)
-    return _to_scan_grid(logits, scan.grid.shape, pooled=pooled)
+    return to_scan_grid(logits, scan.grid.shape, pooled=pooled)
 
 
 def network_shape(scan: Scan, model: Model) -> Shape:
@@ -172,7 +172,7 @@ def _resize_z(planes: Float32[torch.Tensor, "z y x"], depth: int) -> Float32[tor
     )
 
 
-def _to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape, *, pooled: bool) -> SensitivityMap:
+def to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape, *, pooled: bool) -> SensitivityMap:
     """Slab by slab to the CT grid, reducing the classes at once."""
     builder = SensitivityBuilder(shape, pooled=pooled)
     source = logits.shape[1]

@@ -1,0 +1,155 @@
+"""`predict` from four files to the finished case folder, in several ways, with the costs of each stage."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from measuring import Stages
+
+import livercascade.cascade.findings as findings_module
+import livercascade.cascade.predict as predict_module
+import livercascade.segment.whole as whole_module
+from livercascade.cascade.findings import Sensitivities
+from livercascade.cascade.predict import Cascade
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.cli.predict import load_cascade
+from livercascade.io.regrid import to_scan
+from livercascade.io.source import read_study
+from livercascade.segment.engine import Precision, Runtime
+from livercascade.segment.model import Model
+from livercascade.segment.search import Search
+
+LESS = {"stop_when_decided": True}
+WAYS: dict[str, tuple[Runtime, Precision, dict[str, Any]]] = {
+    "torch eager, fp32": (Runtime.TORCH, Precision.FP32, {}),
+    "exact: OpenVINO, fp32": (Runtime.AUTO, Precision.FP32, {}),
+    "default": (Runtime.AUTO, Precision.AUTO, {}),
+    "stop when decided": (Runtime.AUTO, Precision.AUTO, LESS),
+    "and search the liver": (Runtime.AUTO, Precision.AUTO, LESS | {"search": Search.LIVER}),
+}
+"""Runtime, precision and settings of each; the phases are taken as they lie, as nnU-Net takes them."""
+_WATCHED = (
+    (predict_module, "read_study", "read"),
+    (predict_module, "to_one_grid", "read"),
+    (whole_module, "network_image", "preprocess"),
+    (whole_module, "sliding_window", "windows"),
+    (whole_module, "to_scan_grid", "export"),
+    (findings_module, "propose", "masks"),
+    (findings_module, "judge_proposals", "reclassify"),
+    (predict_module, "_write", "report"),
+)
+
+
+@dataclass
+class Passes:
+    """Forward passes of one network: how many and what they took."""
+
+    count: int = 0
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+@dataclass
+class Counted:
+    """Passes of both networks, by kind."""
+
+    passes: dict[str, Passes] = field(default_factory=lambda: {"whole": Passes(), "patch": Passes()})
+
+    def watch(self) -> None:
+        """Count in every `Model.run` from now on."""
+        real = Model.run
+
+        def run(model: Model, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            logits = real(model, batch)
+            mine = self.passes[model.card.kind.value]
+            mine.count += len(batch)
+            mine.wall += time.perf_counter() - wall
+            mine.cpu += time.process_time() - cpu
+            return logits
+
+        Model.run = run  # type: ignore[method-assign]
+
+
+def cascade_of(way: str, **changes: Any) -> Cascade:
+    """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
+    runtime, precision, less = WAYS[way]
+    settings = CascadeSettings(align=False, **less, **changes)
+    cascade = load_cascade("cpu", None, None, settings, engine=runtime, precision=precision)
+    for model in (cascade.whole, cascade.patch):
+        model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
+    return cascade
+
+
+def whole(study: str, out: str, way: str) -> dict[str, Any]:
+    """`predict` in one way: costs by stage, forward passes, and the masks as ``f1.npy`` and ``f4.npy`` in ``out``."""
+    cascade, stages, counted = cascade_of(way), Stages(), Counted()
+    seen: list[Sensitivities] = []
+    for place, function, name in _WATCHED:
+        stages.watch(place, function, name)
+    counted.watch()
+    _keep_proposals(seen)
+    with stages.stage("whole"):
+        predict_module.predict(Path(study), Path(out) / "case", cascade)
+    for factor in (1, 4):
+        np.save(Path(out) / f"f{factor}.npy", seen[0].sensitivity.mask(factor))
+    return {
+        "costs": stages.told(),
+        "passes": {kind: asdict(passes) for kind, passes in counted.passes.items()},
+        "engine": cascade.whole.engine.name,
+        "proposals": [len(seen[0].det_low), len(seen[0].det_high)],
+    }
+
+
+def _keep_proposals(seen: list[Sensitivities]) -> None:
+    real = findings_module.propose
+
+    def propose(*args: Any, **kwargs: Any) -> Sensitivities:
+        seen.append(real(*args, **kwargs))
+        return seen[-1]
+
+    findings_module.propose = propose
+
+
+def network_side(study: str, out: str) -> dict[str, Any]:
+    """What the network sees and says, kept as ``image.npy`` and ``logits.npy`` in ``out``; shape and spacing."""
+    cascade = cascade_of("torch eager, fp32")
+    scan, _ = to_scan(read_study(Path(study)))
+    image = whole_module.network_image(scan, cascade.whole)
+    np.save(Path(out) / "image.npy", image.numpy())
+    np.save(Path(out) / "logits.npy", whole_module.sliding_window(image, cascade.whole).numpy())
+    return {"shape": scan.grid.shape, "spacing": scan.grid.spacing}
+
+
+def export(logits: str, shape: list[int], out: str) -> dict[str, Any]:
+    """Export of given network logits alone: streamed to the masks, as `predict` does."""
+    values, stages = torch.from_numpy(np.load(logits)), Stages()
+    z, y, x = shape
+    with stages.stage("map"):
+        smap = whole_module.to_scan_grid(values, (z, y, x), pooled=False)
+    with stages.stage("masks"):
+        masks = {factor: smap.mask(factor) for factor in (1, 4)}
+    for factor, mask in masks.items():
+        np.save(Path(out) / f"f{factor}.npy", mask)
+    return stages.told()
+
+
+def stacked_export(logits: str, shape: list[int], out: str) -> dict[str, Any]:
+    """The same map from all classes brought to the CT grid at once: what streaming is measured against."""
+    del out
+    from livercascade.detect.sensitivity import SensitivityMap
+
+    values, stages = torch.from_numpy(np.load(logits)), Stages()
+    with stages.stage("map"):
+        full = torch.nn.functional.interpolate(values[None], size=shape, mode="trilinear", align_corners=False)
+        smap = SensitivityMap.from_logits(full[0].numpy())
+        del full
+    with stages.stage("masks"):
+        [smap.mask(factor) for factor in (1, 4)]
+    return stages.told()
