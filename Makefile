@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint page virtual-check benchmark speed alignment resources evaluation evaluation-peers reproduce clean
+.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources evaluation evaluation-peers reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -52,8 +52,15 @@ alignment: .venv/develop runs/alignment/others  ## Alignment against SimpleITK a
 	$(BIN)/python benchmarks/alignment.py --still --out runs/alignment/still
 	$(BIN)/python benchmarks/alignment.py --patients 1 --matrix 512 --out runs/alignment/512
 
-speed: .venv/develop  ## CPU seconds and memory of the cascade beside torch eager, and whether the lesions are the same
-	$(BIN)/python benchmarks/speed.py
+engines: .venv/develop  ## CPU seconds and memory of the cascade beside torch eager, and whether the lesions are the same
+	$(BIN)/python benchmarks/engines.py
+
+speed: .venv/develop runs/peers/ready  ## Beside nnU-Net's own path, other libraries, the definitions and the machine's limit (an hour)
+	$(BIN)/python benchmarks/speed/run.py --picai runs/peers/venv/bin/python
+
+benchmark-small: .venv/develop  ## A small set for every change, each run kept under runs/benchmarks and compared with the one before
+	@mkdir -p runs/benchmarks
+	$(BIN)/pytest -q benchmarks/small --benchmark-storage=runs/benchmarks --benchmark-autosave --benchmark-timer=time.process_time --benchmark-group-by=func --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname $(if $(wildcard runs/benchmarks/*/*.json),--benchmark-compare)
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py

@@ -9,13 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-
-from livercascade.data.grid import Grid
-from livercascade.io.nifti import read_nifti, write_nifti
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import VirtualSettings
+from speed.study import make_study
 
 SLICES = 60
 
@@ -24,15 +19,7 @@ def main(seed: Annotated[int, typer.Option(help="Which virtual patient.")] = 900
     """Print seconds per stage and peak memory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (case,) = make_cohort([seed], VirtualSettings(), folder / "patient")
-        study = folder / "study"
-        study.mkdir()
-        for path in sorted(case.glob("?[cp].nii.gz")):
-            hu, grid = read_nifti(path)
-            # Cut, or go on with the last slice, so that the study has 60.
-            rows = np.clip(np.arange(SLICES), 0, len(hu) - 1)
-            longer = Grid((SLICES, *grid.shape[1:]), grid.spacing, grid.origin, grid.direction)
-            write_nifti(study / path.name, np.ascontiguousarray(hu[rows]), longer)
+        study = make_study(folder, seed, SLICES)
         command = [sys.executable, "-m", "livercascade.cli.main", "predict", str(study), "--out", str(folder / "out")]
         subprocess.run([*command, "--quiet"], check=True)
         made = json.loads((folder / "out" / "result.json").read_text())["provenance"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -37,7 +38,7 @@ def seg2det(labels: UInt8[np.ndarray, "z y x"], min_voxels: float) -> list[Found
             number = group[number]
         return number
 
-    for below, above in zip(numbers[:-1], numbers[1:], strict=True):
+    for below, above in pairwise(numbers):
         both = (below > 0) & (above > 0)
         for one, two in set(zip(below[both].tolist(), above[both].tolist(), strict=True)):
             group[max(root(one), root(two))] = min(root(one), root(two))

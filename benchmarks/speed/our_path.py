@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from measuring import Stages
+from ways import WAYS
 
 import livercascade.cascade.findings as findings_module
 import livercascade.cascade.predict as predict_module
@@ -23,17 +24,7 @@ from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
 from livercascade.segment.engine import Precision, Runtime
 from livercascade.segment.model import Model
-from livercascade.segment.search import Search
 
-LESS = {"stop_when_decided": True}
-WAYS: dict[str, tuple[Runtime, Precision, dict[str, Any]]] = {
-    "torch eager, fp32": (Runtime.TORCH, Precision.FP32, {}),
-    "exact: OpenVINO, fp32": (Runtime.AUTO, Precision.FP32, {}),
-    "default": (Runtime.AUTO, Precision.AUTO, {}),
-    "stop when decided": (Runtime.AUTO, Precision.AUTO, LESS),
-    "and search the liver": (Runtime.AUTO, Precision.AUTO, LESS | {"search": Search.LIVER}),
-}
-"""Runtime, precision and settings of each; the phases are taken as they lie, as nnU-Net takes them."""
 _WATCHED = (
     (predict_module, "read_study", "read"),
     (predict_module, "to_one_grid", "read"),
@@ -77,11 +68,13 @@ class Counted:
         Model.run = run  # type: ignore[method-assign]
 
 
-def cascade_of(way: str, **changes: Any) -> Cascade:
+def cascade_of(way: str) -> Cascade:
     """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
-    runtime, precision, less = WAYS[way]
-    settings = CascadeSettings(align=False, **less, **changes)
-    cascade = load_cascade("cpu", None, None, settings, engine=runtime, precision=precision)
+    chosen = WAYS[way]
+    settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
+    cascade = load_cascade(
+        "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
+    )
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
     return cascade
@@ -103,6 +96,8 @@ def whole(study: str, out: str, way: str) -> dict[str, Any]:
         "costs": stages.told(),
         "passes": {kind: asdict(passes) for kind, passes in counted.passes.items()},
         "engine": cascade.whole.engine.name,
+        "shape": seen[0].low.shape,
+        "spacing": seen[0].det_low.spacing,
         "proposals": [len(seen[0].det_low), len(seen[0].det_high)],
     }
 
@@ -119,7 +114,7 @@ def _keep_proposals(seen: list[Sensitivities]) -> None:
 
 def network_side(study: str, out: str) -> dict[str, Any]:
     """What the network sees and says, kept as ``image.npy`` and ``logits.npy`` in ``out``; shape and spacing."""
-    cascade = cascade_of("torch eager, fp32")
+    cascade = cascade_of("torch eager")
     scan, _ = to_scan(read_study(Path(study)))
     image = whole_module.network_image(scan, cascade.whole)
     np.save(Path(out) / "image.npy", image.numpy())

@@ -1,0 +1,220 @@
+"""What was measured, as tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from agreement import compare, compare_masks
+from limit import ends_bytes
+from measuring import Cost, costs_of, spread
+from ways import WAYS
+
+from livercascade.io.source import read_study
+
+STAGES = {
+    "read": "read four phases",
+    "preprocess": "network's grid",
+    "windows": "windows of UNet^whole",
+    "export": "export to the CT grid",
+    "masks": "masks at f = 1 and 4 (ours: and proposals)",
+    "reclassify": "UNet^patch on the proposals",
+    "report": "pictures, report, files",
+}
+TO_MASKS = ("read", "preprocess", "windows", "export", "masks")
+PEER = "nnU-Net"
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table in Markdown, its columns in line."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    print(f"\n### {title}\n")
+    for row in (header, ["-" * width for width in widths], *rows):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+
+
+def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None:
+    """Stages and whole of every way; the ratios; how equal the masks are."""
+    costs = {
+        name: [costs_of(answer if name == PEER else answer["costs"]) for answer in runs]
+        for name, runs in answers.items()
+    }
+    for runs in costs.values():
+        for one in runs:
+            one["to masks"] = _joined([one[stage] for stage in TO_MASKS])
+    names = list(costs)
+    for title, attribute, digits in (
+        ("CPU seconds", "cpu", 3),
+        ("Wall seconds", "wall", 3),
+        ("Peak memory in MB, imports and network included", "peak_mb", 5),
+    ):
+        rows = [
+            [words, *(_cell(costs[name], stage, attribute, digits) for name in names)]
+            for stage, words in (STAGES | {"to masks": "up to the two masks", "whole": "whole"}).items()
+        ]
+        show(f"{title}: median (least-most)", ["stage", *names], rows)
+    show("Beside nnU-Net's path", ["", *names[1:]], _ratio_rows(costs, names[1:]))
+    spacing = _spacing(folders)
+    rows = []
+    for name in names[1:]:
+        for factor in (1, 4):
+            found = compare(folders[PEER] / f"f{factor}.npy", folders[name] / f"f{factor}.npy", spacing)
+            rows.append([name, str(factor), found.share, found.lists, "; ".join(found.others) or "-"])
+    show(
+        "Masks beside nnU-Net's, each with its own preprocessing",
+        ["way", "f", "voxels equal", "lesions", "others"],
+        rows,
+    )
+
+
+def _spacing(folders: dict[str, Path]) -> tuple[float, float, float]:
+    return read_study(folders[PEER].parent / "study").volumes[0].grid.spacing
+
+
+def _joined(costs: list[Cost]) -> Cost:
+    return Cost(
+        sum(c.wall for c in costs), sum(c.cpu for c in costs), max(c.peak_mb for c in costs), costs[0].before_mb
+    )
+
+
+def _cell(runs: list[dict[str, Cost]], stage: str, attribute: str, digits: int) -> str:
+    return spread([getattr(one[stage], attribute) for one in runs], digits) if stage in runs[0] else "-"
+
+
+def _ratio_rows(costs: dict[str, list[dict[str, Cost]]], names: list[str]) -> list[list[str]]:
+    rows = []
+    for stage, words in (("to masks", "up to the two masks"), ("whole", "whole")):
+        for attribute, unit in (("cpu", "CPU time"), ("wall", "wall time"), ("peak_mb", "peak memory")):
+            base = [getattr(one["whole"], attribute) for one in costs[PEER]]
+            cells = [
+                spread([getattr(one[stage], attribute) / b for one, b in zip(costs[name], base, strict=True)], 2)
+                for name in names
+            ]
+            rows.append([f"{words}, {unit}", *cells])
+    return rows
+
+
+def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
+    """The machine, the networks at its limit, and how far the whole is from it."""
+    gflops, width = found["gflops"], found["gb_per_s"]
+    print(
+        f"\nMachine, one thread: {gflops['fp32']:.0f} GFLOP/s in fp32, {gflops['bf16']:.0f} in bf16, {width:.1f} GB/s."
+    )
+    rows = [
+        [kind, f"{n['gflop']:.1f}", f"{n['mb_fp32']:.0f}", f"{n['fp32']:.3f}", f"{n['bf16']:.3f}"]
+        for kind, n in found["networks"].items()
+    ]
+    show("One forward pass", ["network", "GFLOP", "MB moved (fp32)", "limit fp32, s", "limit bf16, s"], rows)
+    rows = []
+    for name in WAYS:
+        runs = answers[name]
+        kind = "bf16" if "bfloat16" in runs[0]["engine"] else "fp32"
+        passes = runs[0]["passes"]
+        limits = {net: passes[net]["count"] * found["networks"][net][kind] for net in passes}
+        ends = ends_bytes(runs[0]["shape"], runs[0]["spacing"], passes["whole"]["count"]) / (1e9 * width)
+        cpu = statistics.median(run["costs"]["whole"]["cpu"] for run in runs)
+        network = {net: statistics.median(run["passes"][net]["cpu"] for run in runs) for net in passes}
+        limit = sum(limits.values()) + ends
+        rest = {stage: statistics.median(run["costs"][stage]["cpu"] for run in runs) for stage in STAGES}
+        rest["windows"] -= network["whole"]
+        rest["reclassify"] -= network["patch"]
+        spent = ", ".join(f"{stage} {value:.2g}" for stage, value in sorted(rest.items(), key=lambda e: -e[1]))
+        rows.append(
+            [
+                name,
+                f"{passes['whole']['count']} + {passes['patch']['count']}",
+                f"{limits['whole']:.2f} + {limits['patch']:.2f} + {ends:.2f} = {limit:.2f}",
+                f"{network['whole']:.2f} + {network['patch']:.2f}",
+                f"{cpu:.2f}",
+                f"{cpu / limit:.1f}",
+                f"{sum(rest.values()):.2f}: {spent}",
+            ]
+        )
+    header = ["way", "windows + patches", "limit: whole + patch + bytes", "networks took", "whole took", "times limit"]
+    show("How far from the limit, CPU seconds", [*header, "outside the networks"], rows)
+
+
+def forward_table(found: dict[str, dict[str, list[float]]]) -> None:
+    """Forward passes beside torch eager in fp32."""
+    rows = []
+    for kind, engines in found.items():
+        base = statistics.median(next(iter(engines.values())))
+        rows += [[kind, name, spread(s), f"{base / statistics.median(s):.2f}"] for name, s in engines.items()]
+    show("One forward pass, CPU seconds", ["network", "engine", "seconds", "times as fast as eager fp32"], rows)
+
+
+def export_table(answers: dict[str, list[Any]], out: dict[str, Path], half: Path, spacing: list[float]) -> None:
+    """Export of the same logits: costs, and what of nnU-Net's result stays the same."""
+    peer = [costs_of(a) for a in answers[PEER]]
+    base_cpu = statistics.median(one["probabilities"].cpu for one in peer)
+    base_mb = statistics.median(one["probabilities"].extra_mb for one in peer)
+    rows = []
+    for name, runs in answers.items():
+        for stage in runs[0]:
+            made = [costs_of(run)[stage] for run in runs]
+            cpu, extra = [c.cpu for c in made], [c.extra_mb for c in made]
+            ratio = f"{statistics.median(cpu) / base_cpu:.3f}; {statistics.median(extra) / base_mb:.3f}"
+            rows.append([f"{name}: {stage}", spread(cpu), spread(extra, 4), ratio])
+    header = ["export of the same logits", "CPU seconds", "extra peak, MB", "of nnU-Net's probabilities: time; memory"]
+    show("Export alone", header, rows)
+    z, y, x = spacing
+    rows = []
+    for factor in (1, 4):
+        one = compare(out["nnunet"] / f"f{factor}.npy", out["ours"] / f"f{factor}.npy", (z, y, x))
+        rows.append([f"same logits, f = {factor}", one.share, one.lists, "; ".join(one.others) or "-"])
+    theirs, ours = (np.load(p).argmax(0).astype(np.uint8) for p in (half, out["logits"] / "logits.npy"))
+    one = compare_masks(theirs, ours, (5.0, 2.0, 2.0))
+    rows.append(["same image, network's grid, f = 1", one.share, one.lists, "; ".join(one.others) or "-"])
+    show("How equal the masks are to nnU-Net's", ["from", "voxels equal", "lesions", "others"], rows)
+
+
+def parts_table(found: dict[str, Any]) -> None:
+    """Single parts, each beside the first of its group."""
+    groups = {
+        f"components of {found['components']['lesions']} lesions": found["components"]["seconds"],
+        f"masks, 14 x {found['masks']['slices']} x 512 x 512": found["masks"]["seconds"],
+        f"match, {' x '.join(map(str, found['matching']['lesions']))} lesions": found["matching"]["seconds"],
+        "shuffle, one patch of 4 x 16 x 128 x 128": found["shuffling"],
+        "alignment": found["alignment"],
+        "virtual patient": found["virtual"],
+    }
+    if "picai" in found:
+        groups[next(k for k in groups if k.startswith("match"))]["picai_eval " + found["picai"]["version"]] = found[
+            "picai"
+        ]["seconds"]
+    rows = []
+    for group, seconds in groups.items():
+        first = statistics.median(next(iter(seconds.values())))
+        for name, values in seconds.items():
+            middle = statistics.median(values)
+            rows.append([group, name, spread([1000 * v for v in values]), f"{middle / first:.3g}", f"{1 / middle:.3g}"])
+    show("Parts, CPU milliseconds", ["what", "by", "ms", "times the first", "a second"], rows)
+    told = found["components"]["equal"], found["matching"]["equal"]
+    print(f"\nseg2det and match give what the definitions give: {told[0]}, {told[1]}. ", end="")
+    print(
+        f"Masks differ from the definition in {found['masks']['differ']} of {found['masks']['voxels']} voxels. ", end=""
+    )
+    if "picai" in found:
+        ours, theirs = found["matching"]["counts"], found["picai"]["counts"]
+        print(f"TP, FP, FN: match {ours}, picai_eval {theirs}.", end="")
+    print()
+
+
+def import_table(found: dict[str, dict[str, list[float]]]) -> None:
+    """Processes that do nothing but begin."""
+    rows = [[name, spread(one["wall"]), spread(one["cpu"])] for name, one in found.items()]
+    show("Beginnings", ["process", "wall seconds", "CPU seconds"], rows)
+
+
+def scaling_table(found: dict[str, dict[int, Any]]) -> None:
+    """CPU seconds and peak memory against the size of things; one run each."""
+    rows = []
+    for what, runs in found.items():
+        for number, answer in runs.items():
+            cost = Cost(**answer["whole"])
+            made = answer.get("made", number)
+            rows.append([what, str(made), f"{cost.cpu:.3g}", f"{cost.peak_mb:.0f}", f"{cost.extra_mb:.0f}"])
+    show("Growth, default way, one run each", ["of", "number", "CPU seconds", "peak MB", "extra MB"], rows)

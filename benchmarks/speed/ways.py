@@ -1,0 +1,27 @@
+"""The ways of `predict` that are measured, each a step beyond the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+_LESS: dict[str, Any] = {"stop_when_decided": True}
+
+
+@dataclass(frozen=True)
+class Way:
+    """Runtime and precision as on the command line, and settings that differ from the defaults."""
+
+    runtime: str
+    precision: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+WAYS = {
+    "torch eager": Way("torch", "fp32"),
+    "exact": Way("auto", "fp32"),
+    "default": Way("auto", "auto"),
+    "stop when decided": Way("auto", "auto", _LESS),
+    "and search the liver": Way("auto", "auto", _LESS | {"search": "liver"}),
+}
+"""``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""
