@@ -90,7 +90,7 @@ def test_forward(benchmark: Benchmark, kind: ModelKind, runtime: Runtime, precis
     benchmark(model.run, sample)
 
 
-def test_read_and_write(benchmark: Benchmark, labels: np.ndarray, tmp_path: Path) -> None:
+def test_read_and_write(benchmark: Benchmark, tmp_path: Path) -> None:
     hu = np.random.default_rng(0).normal(40, 20, GRID.shape).astype(np.int16)
     # Air, fat and soft tissue, without which nothing is taken for a CT.
     hu[:, :60], hu[:, 60:80] = -1000, hu[:, 60:80] - 140

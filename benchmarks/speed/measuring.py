@@ -104,13 +104,20 @@ def apart(module: str, function: str, *, python: Path | None = None, threads: in
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def take_turns(jobs: dict[str, Callable[[], Any]], rounds: int, told: Callable[[str], None]) -> dict[str, list[Any]]:
-    """Every job once, then all again: a busy machine slows all alike."""
+def take_turns(
+    jobs: dict[str, Callable[[], Any]], rounds: int, told: Callable[[str], None], *, minutes: float
+) -> dict[str, list[Any]]:
+    """Every job once, then all again: a busy machine slows all alike.
+
+    After so many ``minutes`` no job begins that has run before.
+    """
     answers: dict[str, list[Any]] = {name: [] for name in jobs}
+    end = time.monotonic() + 60 * minutes
     for number in range(rounds):
         for name, job in jobs.items():
-            told(f"round {number + 1} of {rounds}: {name}")
-            answers[name].append(job())
+            if not number or time.monotonic() < end:
+                told(f"round {number + 1} of {rounds}: {name}")
+                answers[name].append(job())
     return answers
 
 

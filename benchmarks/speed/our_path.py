@@ -22,7 +22,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
-from livercascade.segment.engine import Precision, Runtime
+from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 
 _WATCHED = (
@@ -78,6 +78,11 @@ def cascade_of(way: str) -> Cascade:
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
     return cascade
+
+
+def bf16() -> bool:
+    """Whether the default computes in bfloat16 on this machine."""
+    return Engine.choose("cpu").bf16
 
 
 def whole(study: str, out: str, way: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Every run has a process of its own and the ways take turns. On a machine that do
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -41,24 +42,34 @@ def main(
     matrix: Annotated[int, typer.Option(help="Pixels along each side of a slice.")] = 512,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of everything.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a network.")] = 1,
+    minutes: Annotated[
+        float, typer.Option(help="Of the paths and of the export: no further run begins after.")
+    ] = 120.0,
+    out: Annotated[Path, typer.Option(help="Folder for what was measured, as JSON.")] = Path("runs/speed"),
     picai: Annotated[Path | None, typer.Option(help="Python of the environment with picai_eval.")] = None,
 ) -> None:
     """Print all tables, as RESULTS.md holds them."""
     chosen = section or list(Section)
+    out.mkdir(parents=True, exist_ok=True)
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {machine()}; {threads} thread(s) a process; {rounds} round(s)")
     print(f"Virtual patient {seed}, four phases of {slices} x {matrix} x {matrix}. Load when it began: {load()}.")
     with TemporaryDirectory() as name:
         work = Path(name)
         study = Path(apart("study", "make", folder=work, seed=seed, slices=slices, matrix=matrix))
         if Section.PATHS in chosen:
-            paths(work, study, rounds, threads)
+            paths(work, study, out, rounds, threads, minutes)
         if Section.EXPORT in chosen:
-            export(work, study, rounds, threads)
+            export(work, study, out, rounds, threads, minutes)
         if Section.PARTS in chosen:
-            parts(work, study, rounds, picai)
+            parts(work, study, out, rounds, picai)
         if Section.SCALING in chosen:
-            scaling(study, threads)
+            scaling(study, out, threads)
     print(f"\nLoad at the end: {load()}.")
+
+
+def keep(out: Path, section: Section, measured: Any) -> None:
+    """What a section measured, for other tables than these."""
+    (out / f"{section.value}.json").write_text(json.dumps(measured, indent=1, default=str) + "\n")
 
 
 def tell(text: str) -> None:
@@ -66,45 +77,53 @@ def tell(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def paths(work: Path, study: Path, rounds: int, threads: int) -> None:
+def paths(work: Path, study: Path, out: Path, rounds: int, threads: int, minutes: float) -> None:
     """The whole of `predict` in every way, nnU-Net's path, and the limit."""
-    folders = {name: work / f"way{number}" for number, name in enumerate(("nnU-Net", *WAYS))}
+    ways = [*WAYS]
+    if not apart("our_path", "bf16"):
+        print("This machine does not compute in bfloat16: the default is what is called exact.")
+        ways.remove("default")
+    folders = {name: work / f"way{number}" for number, name in enumerate(("nnU-Net", *ways))}
     for folder in folders.values():
         folder.mkdir()
     ours = {
         way: partial(apart, "our_path", "whole", threads=threads, study=study, out=folders[way], way=way)
-        for way in WAYS
+        for way in ways
     }
     theirs = partial(apart, "nnunet_path", "whole", threads=threads, study=study, out=folders["nnU-Net"])
-    answers = take_turns({"nnU-Net": theirs, **ours}, rounds, tell)
+    answers = take_turns({"nnU-Net": theirs, **ours}, rounds, tell, minutes=minutes)
     path_tables(answers, folders)
     tell("limit")
-    limit_tables(answers, apart("limit", "measure", threads=threads))
+    limit = apart("limit", "measure", threads=threads)
     tell("forward passes")
-    forward_table(apart("forward", "passes", threads=threads, rounds=5 * rounds))
+    forward = apart("forward", "passes", threads=threads, rounds=5)
+    keep(out, Section.PATHS, {"answers": answers, "limit": limit, "forward": forward})
+    limit_tables(answers, limit)
+    forward_table(forward)
 
 
-def export(work: Path, study: Path, rounds: int, threads: int) -> None:
+def export(work: Path, study: Path, out: Path, rounds: int, threads: int, minutes: float) -> None:
     """Export alone, on the same logits."""
     tell("logits for the export")
-    out = {name: work / f"export_{name}" for name in ("nnunet", "ours", "logits")}
-    for folder in out.values():
+    places = {name: work / f"export_{name}" for name in ("nnunet", "ours", "logits")}
+    for folder in places.values():
         folder.mkdir()
-    side = apart("our_path", "network_side", threads=threads, study=study, out=out["logits"])
-    given: dict[str, Any] = {"logits": out["logits"] / "logits.npy", "shape": side["shape"], "threads": threads}
+    side = apart("our_path", "network_side", threads=threads, study=study, out=places["logits"])
+    given: dict[str, Any] = {"logits": places["logits"] / "logits.npy", "shape": side["shape"], "threads": threads}
     jobs = {
-        "nnU-Net": partial(apart, "nnunet_path", "export", **given, spacing=side["spacing"], out=out["nnunet"]),
-        "all classes at once": partial(apart, "our_path", "stacked_export", **given, out=out["ours"]),
-        "streamed": partial(apart, "our_path", "export", **given, out=out["ours"]),
+        "nnU-Net": partial(apart, "nnunet_path", "export", **given, spacing=side["spacing"], out=places["nnunet"]),
+        "all classes at once": partial(apart, "our_path", "stacked_export", **given, out=places["ours"]),
+        "streamed": partial(apart, "our_path", "export", **given, out=places["ours"]),
     }
-    answers = take_turns(jobs, rounds, tell)
+    answers = take_turns(jobs, rounds, tell, minutes=minutes)
+    keep(out, Section.EXPORT, answers)
     tell("windows of nnU-Net on our image")
-    half = out["logits"] / "theirs.npy"
-    apart("nnunet_path", "windows", threads=threads, image=out["logits"] / "image.npy", out=half)
-    export_table(answers, out, half, side["spacing"])
+    half = places["logits"] / "theirs.npy"
+    apart("nnunet_path", "windows", threads=threads, image=places["logits"] / "image.npy", out=half)
+    export_table(answers, places, half, side["spacing"])
 
 
-def parts(work: Path, study: Path, rounds: int, picai: Path | None) -> None:
+def parts(work: Path, study: Path, out: Path, rounds: int, picai: Path | None) -> None:
     """Components, masks, match, shuffle, alignment, virtual patient, imports."""
     found: dict[str, Any] = {}
     jobs: dict[str, Callable[[], Any]] = {
@@ -122,11 +141,12 @@ def parts(work: Path, study: Path, rounds: int, picai: Path | None) -> None:
     if picai is not None:
         tell("picai_eval")
         found["picai"] = apart("picai", "counts", python=picai, maps=work / "maps.npz", rounds=rounds)
+    keep(out, Section.PARTS, found)
     parts_table(found)
     import_table(found["imports"])
 
 
-def scaling(study: Path, threads: int) -> None:
+def scaling(study: Path, out: Path, threads: int) -> None:
     """Cost against slices, height, phases, folds and proposals; one run each."""
     series = {
         "slices": (35, 60, 120, 400, 800),
@@ -142,6 +162,7 @@ def scaling(study: Path, threads: int) -> None:
             argument = "times" if what == "height" else "count"
             answer = apart("scaling", what, threads=threads, study=study, **{argument: number})
             found.setdefault(what, {})[number] = answer
+    keep(out, Section.SCALING, found)
     scaling_table(found)
 
 

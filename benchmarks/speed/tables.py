@@ -11,9 +11,10 @@ import numpy as np
 from agreement import compare, compare_masks
 from limit import ends_bytes
 from measuring import Cost, costs_of, spread
-from ways import WAYS
 
 from livercascade.io.source import read_study
+from livercascade.models.bundled import bundled
+from livercascade.segment.network import load_card
 
 STAGES = {
     "read": "read four phases",
@@ -58,16 +59,24 @@ def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None
         show(f"{title}: median (least-most)", ["stage", *names], rows)
     show("Beside nnU-Net's path", ["", *names[1:]], _ratio_rows(costs, names[1:]))
     spacing = _spacing(folders)
-    rows = []
+    rows, notes = [], []
     for name in names[1:]:
         for factor in (1, 4):
             found = compare(folders[PEER] / f"f{factor}.npy", folders[name] / f"f{factor}.npy", spacing)
-            rows.append([name, str(factor), found.share, found.lists, "; ".join(found.others) or "-"])
-    show(
-        "Masks beside nnU-Net's, each with its own preprocessing",
-        ["way", "f", "voxels equal", "lesions", "others"],
-        rows,
-    )
+            rows.append([name, str(factor), found.share, found.lists])
+            notes += [f"{name}, f = {factor}: {text}" for text in found.others]
+    show("Masks beside nnU-Net's, each with its own preprocessing", ["way", "f", "voxels equal", "lesions"], rows)
+    _list(notes)
+
+
+def _median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def _list(notes: list[str]) -> None:
+    print("\nLesions that are not the same:\n" if notes else "\nAll lesions are the same.")
+    for note in notes:
+        print(f"* {note}")
 
 
 def _spacing(folders: dict[str, Path]) -> tuple[float, float, float]:
@@ -88,11 +97,8 @@ def _ratio_rows(costs: dict[str, list[dict[str, Cost]]], names: list[str]) -> li
     rows = []
     for stage, words in (("to masks", "up to the two masks"), ("whole", "whole")):
         for attribute, unit in (("cpu", "CPU time"), ("wall", "wall time"), ("peak_mb", "peak memory")):
-            base = [getattr(one["whole"], attribute) for one in costs[PEER]]
-            cells = [
-                spread([getattr(one[stage], attribute) / b for one, b in zip(costs[name], base, strict=True)], 2)
-                for name in names
-            ]
+            base = _median([getattr(one["whole"], attribute) for one in costs[PEER]])
+            cells = [f"{_median([getattr(one[stage], attribute) for one in costs[n]]) / base:.3f}" for n in names]
             rows.append([f"{words}, {unit}", *cells])
     return rows
 
@@ -109,7 +115,9 @@ def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
     ]
     show("One forward pass", ["network", "GFLOP", "MB moved (fp32)", "limit fp32, s", "limit bf16, s"], rows)
     rows = []
-    for name in WAYS:
+    for name in answers:
+        if name == PEER:
+            continue
         runs = answers[name]
         kind = "bf16" if "bfloat16" in runs[0]["engine"] else "fp32"
         passes = runs[0]["passes"]
@@ -161,14 +169,21 @@ def export_table(answers: dict[str, list[Any]], out: dict[str, Path], half: Path
     header = ["export of the same logits", "CPU seconds", "extra peak, MB", "of nnU-Net's probabilities: time; memory"]
     show("Export alone", header, rows)
     z, y, x = spacing
-    rows = []
-    for factor in (1, 4):
-        one = compare(out["nnunet"] / f"f{factor}.npy", out["ours"] / f"f{factor}.npy", (z, y, x))
-        rows.append([f"same logits, f = {factor}", one.share, one.lists, "; ".join(one.others) or "-"])
+    rows, notes = [], []
+    found = {
+        f"same logits, f = {factor}": compare(
+            out["nnunet"] / f"f{factor}.npy", out["ours"] / f"f{factor}.npy", (z, y, x)
+        )
+        for factor in (1, 4)
+    }
     theirs, ours = (np.load(p).argmax(0).astype(np.uint8) for p in (half, out["logits"] / "logits.npy"))
-    one = compare_masks(theirs, ours, (5.0, 2.0, 2.0))
-    rows.append(["same image, network's grid, f = 1", one.share, one.lists, "; ".join(one.others) or "-"])
-    show("How equal the masks are to nnU-Net's", ["from", "voxels equal", "lesions", "others"], rows)
+    coarse = load_card(bundled("whole")).spacing_mm
+    found["same image, network's grid, f = 1"] = compare_masks(theirs, ours, coarse)
+    for name, one in found.items():
+        rows.append([name, one.share, one.lists])
+        notes += [f"{name}: {text}" for text in one.others]
+    show("How equal the masks are to nnU-Net's", ["from", "voxels equal", "lesions"], rows)
+    _list(notes)
 
 
 def parts_table(found: dict[str, Any]) -> None:

@@ -18,10 +18,10 @@ class Way:
 
 
 WAYS = {
-    "torch eager": Way("torch", "fp32"),
     "exact": Way("auto", "fp32"),
     "default": Way("auto", "auto"),
     "stop when decided": Way("auto", "auto", _LESS),
     "and search the liver": Way("auto", "auto", _LESS | {"search": "liver"}),
+    "torch eager": Way("torch", "fp32"),
 }
 """``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""
