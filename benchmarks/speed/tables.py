@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None
         ]
         show(f"{title}: median (least-most)", ["stage", *names], rows)
     show("Beside nnU-Net's path", ["", *names[1:]], _ratio_rows(costs, names[1:]))
+    show("What each step brought", ["step", "CPU seconds before", "after", "times as fast"], _step_rows(costs))
     spacing = _spacing(folders)
     rows, notes = [], []
     for name in names[1:]:
@@ -100,6 +102,18 @@ def _ratio_rows(costs: dict[str, list[dict[str, Cost]]], names: list[str]) -> li
             base = _median([getattr(one["whole"], attribute) for one in costs[PEER]])
             cells = [f"{_median([getattr(one[stage], attribute) for one in costs[n]]) / base:.3f}" for n in names]
             rows.append([f"{words}, {unit}", *cells])
+    return rows
+
+
+def _step_rows(costs: dict[str, list[dict[str, Cost]]]) -> list[list[str]]:
+    """Every way beside the one it builds on."""
+    order = [name for name in ("torch eager", "exact", "default", "stop when decided", *costs) if name in costs]
+    order = [name for name in dict.fromkeys(order) if name != PEER]
+    rows = []
+    for before, after in pairwise(order):
+        seconds = [_median([one["whole"].cpu for one in costs[name]]) for name in (before, after)]
+        row = [f"{before} to {after}", *(f"{s:.1f}" for s in seconds), f"{seconds[0] / seconds[1]:.2f}"]
+        rows.append(row)
     return rows
 
 
