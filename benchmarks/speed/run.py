@@ -149,19 +149,16 @@ def parts(work: Path, study: Path, out: Path, rounds: int, picai: Path | None) -
 def scaling(study: Path, out: Path, threads: int) -> None:
     """Cost against slices, height, phases, folds and proposals; one run each."""
     series = {
-        "slices": (35, 60, 120, 400, 800),
-        "height": (1, 2, 4),
+        "slices of the same body": (35, 60, 120, 400, 800),
+        "times the height": (1, 2, 4),
         "phases": (1, 2, 3, 4),
-        "folds": (1, 2, 3),
-        "proposals": (1, 4, 16, 32),
+        "folds of UNet^whole": (1, 2, 3),
+        "proposals": (1, 4, 16),
     }
-    found: dict[str, dict[int, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for what, numbers in series.items():
-        for number in numbers:
-            tell(f"{what}: {number}")
-            argument = "times" if what == "height" else "count"
-            answer = apart("scaling", what, threads=threads, study=study, **{argument: number})
-            found.setdefault(what, {})[number] = answer
+        tell(what)
+        found[what] = apart("scaling", "series", threads=threads, study=study, what=what, numbers=numbers)
     keep(out, Section.SCALING, found)
     scaling_table(found)
 

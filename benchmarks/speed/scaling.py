@@ -1,10 +1,10 @@
-"""How the cost of `find` grows: slices, phases, folds of UNet^whole, proposals that UNet^patch judges."""
+"""How the cost grows: slices, height, phases, folds of UNet^whole, proposals that UNet^patch judges."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 from measuring import Stages
 from our_path import cascade_of
 
-from livercascade.cascade.findings import Sensitivities, find, judge_proposals, propose
-from livercascade.data.labels import PHASES, LesionType
+from livercascade.cascade.findings import Sensitivities, judge_proposals, propose
+from livercascade.cascade.predict import Cascade
+from livercascade.data.labels import PHASES, LesionType, Organ
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
 from livercascade.io.regrid import to_scan
@@ -29,87 +30,86 @@ WAY = "default"
 BALL_MM = 8.0
 
 
-def slices(study: str, count: int) -> dict[str, Any]:
-    """UNet^whole and the masks on the same height of body in ``count`` slices; the grid it is computed on stays."""
-    scan = _with_slices(_scan(study), count)
-    cascade, stages = cascade_of(WAY), Stages()
-    with stages.stage("whole"):
-        propose(segment(scan, cascade.whole), scan, cascade.settings)
-    return stages.told()
+def series(study: str, what: str, numbers: list[int]) -> dict[int, Any]:
+    """Costs by number, one after the other in one process; reading and loading are not part of them."""
+    scan, _ = to_scan(read_study(Path(study)))
+    cascade = cascade_of(WAY)
+    ways: dict[str, Callable[[Scan, Cascade, int], dict[str, Any]]] = {
+        "slices of the same body": _slices,
+        "times the height": _height,
+        "phases": _phases,
+        "folds of UNet^whole": _folds,
+        "proposals": _proposals,
+    }
+    return {number: ways[what](scan, cascade, number) for number in numbers}
 
 
-def height(study: str, times: int) -> dict[str, Any]:
-    """The same on a body that is ``times`` as high, in slices of the same thickness."""
-    scan = _scan(study)
-    grid = replace(scan.grid, shape=(times * scan.grid.shape[0], *scan.grid.shape[1:]))
-    scan = Scan(grid, {p: np.concatenate([hu] * times) for p, hu in scan.hu.items()}, scan.reference)
-    cascade, stages = cascade_of(WAY), Stages()
-    with stages.stage("whole"):
-        propose(segment(scan, cascade.whole), scan, cascade.settings)
-    return stages.told()
-
-
-def phases(study: str, count: int) -> dict[str, Any]:
-    """The whole of `find` with the first of VP, AP, DP, NC."""
-    scan = _scan(study)
-    kept = sorted(scan.hu, key=lambda p: "VADN".index(p.value[0]))[:count]
-    scan = Scan(scan.grid, {p: scan.hu[p] for p in PHASES if p in kept}, scan.reference)
-    cascade, stages = cascade_of(WAY), Stages()
-    with stages.stage("whole"):
-        find(scan, cascade.whole, cascade.patch, cascade.settings)
-    return stages.told()
-
-
-def folds(study: str, count: int) -> dict[str, Any]:
-    """UNet^whole as an ensemble of ``count`` copies."""
-    scan, cascade, stages = _scan(study), cascade_of(WAY), Stages()
-    with _ensemble(count) as folder:
-        model = Model.load(folder, ModelKind.WHOLE, cascade.whole.engine)
+def _whole(scan: Scan, cascade: Cascade, model: Model) -> dict[str, Any]:
+    """UNet^whole, masks and proposals."""
+    stages = Stages()
     with stages.stage("whole"):
         propose(segment(scan, model), scan, cascade.settings)
     return stages.told()
 
 
-def proposals(study: str, count: int) -> dict[str, Any]:
-    """UNet^patch on ``count`` made proposals in the liver, ten patches each."""
-    scan, cascade, stages = _scan(study), cascade_of(WAY), Stages()
+def _slices(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
+    """The grid that the network works on stays."""
+    have = scan.grid.shape[0]
+    rows = np.minimum((np.arange(count) + 0.5) * have / count, have - 1).astype(int)
+    spacing = (scan.grid.spacing[0] * have / count, *scan.grid.spacing[1:])
+    grid = replace(scan.grid, shape=(count, *scan.grid.shape[1:]), spacing=spacing)
+    scan = Scan(grid, {p: hu[rows] for p, hu in scan.hu.items()}, scan.reference)
+    return _whole(scan, cascade, cascade.whole)
+
+
+def _height(scan: Scan, cascade: Cascade, times: int) -> dict[str, Any]:
+    """The same slices again and again."""
+    grid = replace(scan.grid, shape=(times * scan.grid.shape[0], *scan.grid.shape[1:]))
+    scan = Scan(grid, {p: np.concatenate([hu] * times) for p, hu in scan.hu.items()}, scan.reference)
+    return _whole(scan, cascade, cascade.whole)
+
+
+def _phases(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
+    """The first of VP, AP, DP and NC."""
+    kept = sorted(scan.hu, key=lambda phase: "VADN".index(phase.value[0]))[:count]
+    scan = Scan(scan.grid, {p: scan.hu[p] for p in PHASES if p in kept}, scan.reference)
+    return _whole(scan, cascade, cascade.whole)
+
+
+def _folds(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
+    """An ensemble of copies."""
+    with _ensemble(count) as folder:
+        model = Model.load(folder, ModelKind.WHOLE, cascade.whole.engine)
+    return _whole(scan, cascade, model)
+
+
+def _proposals(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
+    """UNet^patch alone, on made lesions in the liver found, ten patches each."""
+    stages = Stages()
     made = _made_proposals(propose(segment(scan, cascade.whole), scan, cascade.settings), scan, count)
     with stages.stage("whole"):
         judge_proposals(scan, made, cascade.patch, cascade.settings)
     return stages.told() | {"made": len(made.det_high)}
 
 
-def _scan(study: str) -> Scan:
-    return to_scan(read_study(Path(study)))[0]
-
-
-def _with_slices(scan: Scan, count: int) -> Scan:
-    have = scan.grid.shape[0]
-    rows = np.minimum((np.arange(count) + 0.5) * have / count, have - 1).astype(int)
-    spacing = (scan.grid.spacing[0] * have / count, *scan.grid.spacing[1:])
-    grid = replace(scan.grid, shape=(count, *scan.grid.shape[1:]), spacing=spacing)
-    return Scan(grid, {p: hu[rows] for p, hu in scan.hu.items()}, scan.reference)
-
-
 def _made_proposals(found: Sensitivities, scan: Scan, count: int) -> Sensitivities:
     """The liver with balls of 8 mm radius as the only lesions, at f = 4 alone."""
-    low = np.where(found.liver, np.uint8(7), np.where(found.low <= 7, np.uint8(0), found.low))
+    liver = np.uint8(int(Organ.LIVER))
+    low = np.where(found.liver, liver, np.where(found.low <= liver, np.uint8(0), found.low))
     high, rng = low.copy(), np.random.default_rng(0)
-    inside = np.argwhere(found.liver)
-    centres: list[np.ndarray] = []
     spacing = np.asarray(scan.grid.spacing)
+    inside, centres = np.argwhere(found.liver), list[np.ndarray]()
     for at in inside[rng.permutation(len(inside))[:20_000]]:
-        if len(centres) == count:
-            break
-        if all(np.linalg.norm((at - c) * spacing) > 2.5 * BALL_MM for c in centres):
+        if len(centres) < count and all(np.linalg.norm((at - c) * spacing) > 2.5 * BALL_MM for c in centres):
             centres.append(at)
+    reach = np.ceil(BALL_MM / spacing).astype(int)
     for centre in centres:
-        reach = np.ceil(BALL_MM / spacing).astype(int)
-        box = tuple(slice(max(c - r, 0), c + r + 1) for c, r in zip(centre, reach, strict=True))
-        axes = np.ogrid[tuple(slice(b.start, min(b.stop, n)) for b, n in zip(box, high.shape, strict=True))]
-        ball = sum(((a - c) * s) ** 2 for a, c, s in zip(axes, centre, spacing, strict=True)) <= BALL_MM**2
+        low_corner = np.maximum(centre - reach, 0)
+        box = tuple(slice(a, c + r + 1) for a, c, r in zip(low_corner, centre, reach, strict=True))
+        offsets = np.indices(high[box].shape) + (low_corner - centre)[:, None, None, None]
+        ball = ((offsets * spacing[:, None, None, None]) ** 2).sum(axis=0) <= BALL_MM**2
         high[box][ball & found.liver[box]] = LesionType.META
-    sets = [seg2det(mask, scan.grid, min_volume_ml=0.5) for mask in (low, high)]
+    sets = [seg2det(mask, scan.grid) for mask in (low, high)]
     return replace(found, low=low, high=high, det_low=sets[0], det_high=sets[1])
 
 

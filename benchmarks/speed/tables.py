@@ -238,7 +238,7 @@ def import_table(found: dict[str, dict[str, list[float]]]) -> None:
     show("Beginnings", ["process", "wall seconds", "CPU seconds"], rows)
 
 
-def scaling_table(found: dict[str, dict[int, Any]]) -> None:
+def scaling_table(found: dict[str, dict[str, Any]]) -> None:
     """CPU seconds and peak memory against the size of things; one run each."""
     rows = []
     for what, runs in found.items():
