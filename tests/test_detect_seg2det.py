@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from livercascade import seg2det
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType
+from livercascade.detect.seg2det import components
 
 LAWS = settings(max_examples=60, deadline=None)
 SPACING = (5.0, 0.8, 0.7)
@@ -72,6 +73,21 @@ def test_lesions_are_those_of_the_slicewise_procedure(seed, density):
     assert {voxels(x) for x in found} == slicewise(lesion) and len(found) == len(slicewise(lesion))
     apart = seg2det(mask, SPACING, min_volume_ml=0.0, per_label=True)
     assert {(x.label, voxels(x)) for x in apart} == {(t, g) for t in LesionType for g in slicewise(mask == t)}
+
+
+@LAWS
+@given(st.integers(0, 10**6), st.floats(0.05, 0.95), st.tuples(*3 * [st.integers(1, 7)]))
+def test_they_are_in_maps_of_every_shape_in_the_order_of_their_first_voxel(seed, density, shape):
+    lesion = random_mask(seed, density, shape) == 1
+    parts = [frozenset(map(tuple, (np.argwhere(p) + [s.start for s in b]).tolist())) for b, p in components(lesion)]
+    assert parts == sorted(slicewise(lesion), key=min)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6), (6, 1, 1), (1, 5, 3), (1, 61, 61), (5, 61, 61)])
+def test_as_many_lesions_as_a_map_can_hold(shape):
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[::2, ::2, ::2] = 1
+    assert len(seg2det(mask, SPACING, min_volume_ml=0.0)) == np.count_nonzero(mask)
 
 
 @LAWS

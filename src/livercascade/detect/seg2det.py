@@ -95,9 +95,11 @@ def components(
     low, high = _runs(region)
     if not low.size:
         return
-    corner = low.min(axis=1)
-    inside = tuple(slice(int(a), int(b) + 1) for a, b in zip(corner, high.max(axis=1), strict=True))
-    joined = cc3d.connected_components(np.ascontiguousarray(region[inside]), connectivity=26)
+    first, last = low.min(axis=1), high.max(axis=1) + 1
+    # With an empty voxel on every side: in flat arrays cc3d counts on fewer parts than there can be, and fails.
+    padded = np.zeros(last - first + 2, dtype=region.dtype)
+    padded[1:-1, 1:-1, 1:-1] = region[tuple(map(slice, first.tolist(), last.tolist()))]
+    joined, corner = cc3d.connected_components(padded, connectivity=26), first - 1
     numbers = joined[tuple(low - corner[:, None])]
     parts: list[tuple[tuple[int, int, int], Box, Bool[np.ndarray, "a b c"]]] = []
     for number, box in _boxes(numbers, low, high):
