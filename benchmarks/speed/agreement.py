@@ -50,7 +50,9 @@ def compare_masks(theirs: UInt8[np.ndarray, "z y x"], ours: UInt8[np.ndarray, "z
     dice = {(p.truth, p.found): 2 * p.voxels / (in_one[p.truth] + in_two[p.found]) for p in pairs}
     same = {key for key, value in dice.items() if value >= SAME_DICE and one[key[0]].label is two[key[1]].label}
     others = _others("nnU-Net", one, {i for i, _ in same}, "ours", two, dice)
-    others += _others("ours", two, {j for _, j in same}, "nnU-Net", one, {(j, i): d for (i, j), d in dice.items()})
+    # Of ours only those that nnU-Net has nothing of: the others stand beside theirs already.
+    turned = {(j, i): d for (i, j), d in dice.items()}
+    others += _others("ours", two, {j for j, _ in turned}, "nnU-Net", one, turned)
     return Agreement(int((theirs != ours).sum()), theirs.size, (len(one), len(two)), len(same), tuple(others))
 
 

@@ -19,9 +19,8 @@ ENGINES = {
 }
 
 
-def passes(threads: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+def passes(rounds: int) -> dict[str, dict[str, list[float]]]:
     """CPU seconds by network and engine."""
-    torch.set_num_threads(threads)
     out: dict[str, dict[str, list[float]]] = {}
     for kind in ModelKind:
         works = {}

@@ -30,12 +30,11 @@ class Layer:
     numbers: int
 
 
-def measure(threads: int) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Rates of the machine, and what one forward pass of each network costs at them.
 
     Rates are per second of processor time, so that other work on the machine counts little.
     """
-    torch.set_num_threads(threads)
     rates = {"fp32": matrix_rate(bf16=False), "bf16": matrix_rate(bf16=True)}
     width = bandwidth()
     networks = {kind: layers_of(kind) for kind in ("whole", "patch")}

@@ -61,14 +61,16 @@ def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None
     show("Beside nnU-Net's path", ["", *names[1:]], _ratio_rows(costs, names[1:]))
     show("What each step brought", ["step", "CPU seconds before", "after", "times as fast"], _step_rows(costs))
     spacing = _spacing(folders)
-    rows, notes = [], []
+    rows, notes = [], dict[str, str]()
     for name in names[1:]:
         for factor in (1, 4):
             found = compare(folders[PEER] / f"f{factor}.npy", folders[name] / f"f{factor}.npy", spacing)
             rows.append([name, str(factor), found.share, found.lists])
-            notes += [f"{name}, f = {factor}: {text}" for text in found.others]
+            # Ways mostly agree: what one has in common with those before it is told once.
+            for text in found.others:
+                notes.setdefault(f"f = {factor}: {text}", name)
     show("Masks beside nnU-Net's, each with its own preprocessing", ["way", "f", "voxels equal", "lesions"], rows)
-    _list(notes)
+    _list([f"{name}, {text}" for text, name in notes.items()])
 
 
 def _median(values: list[float]) -> float:
