@@ -16,6 +16,7 @@ from torch import nn
 
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.models.bundled import bundled
+from livercascade.segment.engine import Engine
 from livercascade.segment.network import load_card, load_network
 from livercascade.segment.openvino_network import compile_network
 
@@ -35,7 +36,9 @@ def measure() -> dict[str, Any]:
 
     Rates are per second of processor time, so that other work on the machine counts little.
     """
-    rates = {"fp32": matrix_rate(bf16=False), "bf16": matrix_rate(bf16=True)}
+    rates = {"fp32": matrix_rate(bf16=False)}
+    if Engine.choose("cpu").bf16:
+        rates["bf16"] = matrix_rate(bf16=True)
     width = bandwidth()
     networks = {kind: layers_of(kind) for kind in ("whole", "patch")}
     return {

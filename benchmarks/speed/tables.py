@@ -122,14 +122,13 @@ def _step_rows(costs: dict[str, list[dict[str, Cost]]]) -> list[list[str]]:
 def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
     """The machine, the networks at its limit, and how far the whole is from it."""
     gflops, width = found["gflops"], found["gb_per_s"]
-    print(
-        f"\nMachine, one thread: {gflops['fp32']:.0f} GFLOP/s in fp32, {gflops['bf16']:.0f} in bf16, {width:.1f} GB/s."
-    )
+    rates = ", ".join(f"{rate:.0f} GFLOP/s in {name}" for name, rate in gflops.items())
+    print(f"\nMachine, one thread: {rates}, {width:.1f} GB/s.")
     rows = [
-        [kind, f"{n['gflop']:.1f}", f"{n['mb_fp32']:.0f}", f"{n['fp32']:.3f}", f"{n['bf16']:.3f}"]
+        [kind, f"{n['gflop']:.1f}", f"{n['mb_fp32']:.0f}", *(f"{n[name]:.3f}" for name in gflops)]
         for kind, n in found["networks"].items()
     ]
-    show("One forward pass", ["network", "GFLOP", "MB moved (fp32)", "limit fp32, s", "limit bf16, s"], rows)
+    show("One forward pass", ["network", "GFLOP", "MB moved (fp32)", *(f"limit in {name}, s" for name in gflops)], rows)
     rows = []
     for name in answers:
         if name == PEER:
