@@ -24,6 +24,7 @@ from skimage import measure
 
 from livercascade.align.pair import align_pair
 from livercascade.align.settings import AlignSettings
+from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.detect.match import Outcome, match
 from livercascade.detect.seg2det import seg2det
@@ -100,10 +101,11 @@ def matching(rounds: int, lesions: int, maps: str) -> dict[str, Any]:
 
 def shuffling(rounds: int, patches: int) -> Seconds:
     """CPU seconds for one patch of each scheme."""
-    labels = lesion_map(12, seed=1)[:40, 100:400, 100:400].copy()
+    grid = Grid.axial((40, 300, 300), GRID.spacing)
+    labels = lesion_map(12, grid=grid)
     image = np.random.default_rng(0).normal(size=(4, *labels.shape)).astype(np.float32)
-    volume = PatchVolume.of(image, patch_labels(labels, liver_region(labels)), GRID.spacing, [-1.0] * 4)
-    lesions = seg2det(labels, GRID.spacing)
+    volume = PatchVolume.of(image, patch_labels(labels, liver_region(labels)), grid.spacing, [-1.0] * 4)
+    lesions = seg2det(labels, grid)
     out: Seconds = {}
     for scheme in Scheme:
         rng = np.random.default_rng(0)
