@@ -1,6 +1,5 @@
 /** Acts on lesions and masks, shared by keys, buttons and the mouse. Each is one named, undoable step. */
 import type { Delta } from "../server/delta";
-import { ServerError } from "../server/api";
 import type { Box, Evidence, Lesion, Measurement, Phase, Point } from "../server/types";
 import { lesionsFresh, maskRefs, refreshLesionsSoon } from "./casework";
 import { giveVerdict, refreshDifferences } from "./compare";
@@ -130,13 +129,7 @@ export async function giveType(label: number): Promise<void> {
     S.brushLabel.value = label;
     return S.say(`Brush paints ${S.labelInfo(label).name}`);
   }
-  const firsts = chosen.map((one) => one.first);
-  if (await step("tools/relabel", { at: chosen.map((one) => one.at), label })) await keepSelected(firsts);
-}
-
-async function keepSelected(firsts: readonly number[]): Promise<void> {
-  await lesionsFresh();
-  S.selected.value = (S.lesions.value?.lesions ?? []).filter((one) => firsts.includes(one.first)).map((one) => one.first);
+  await step("tools/relabel", { at: chosen.map((one) => one.at), label });
 }
 
 export async function deleteLesions(): Promise<void> {
@@ -229,12 +222,10 @@ export async function finishSplit(point: Point): Promise<void> {
 export async function addBox(box: Box): Promise<void> {
   const opened = S.open.value;
   if (!opened) return;
-  await guarded(async () => {
-    const label = S.labelInfo(S.brushLabel.value).group === "lesion" ? S.brushLabel.value : null;
-    const made = await S.services().api.addBox(opened.info.id, { box, label, evidence: "imaging", note: "" });
-    S.boxes.value = [...S.boxes.value, made];
-    S.say(`Box ${made.id}: turn it into a lesion in the table on the right`);
-  });
+  const label = S.labelInfo(S.brushLabel.value).group === "lesion" ? S.brushLabel.value : null;
+  const made = await S.services().api.addBox(opened.info.id, { box, label, evidence: "imaging", note: "" });
+  S.boxes.value = [...S.boxes.value, made];
+  S.say(`Box ${made.id}: turn it into a lesion in the table on the right`);
 }
 
 export async function seedFromBox(id: string, method: "prediction" | "intensity", label: number): Promise<void> {
@@ -249,42 +240,33 @@ export async function seedFromBox(id: string, method: "prediction" | "intensity"
 export async function removeBox(id: string): Promise<void> {
   const opened = S.open.value;
   if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.removeBox(opened.info.id, id);
-    S.boxes.value = S.boxes.value.filter((one) => one.id !== id);
-  });
+  await S.services().api.removeBox(opened.info.id, id);
+  S.boxes.value = S.boxes.value.filter((one) => one.id !== id);
 }
 
 export async function setEvidence(lesion: Lesion, evidence: Evidence["evidence"], note: string): Promise<void> {
   const opened = S.open.value;
   if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.setEvidence(opened.info.id, { at: lesion.at, evidence, note });
-    refreshLesionsSoon(0);
-    S.say(`Lesion ${lesion.number}: evidence ${evidence}`);
-  });
+  await S.services().api.setEvidence(opened.info.id, { at: lesion.at, evidence, note });
+  refreshLesionsSoon(0);
+  S.say(`Lesion ${lesion.number}: evidence ${evidence}`);
 }
 
 export async function keepMeasurement(json: Record<string, unknown>): Promise<Measurement | undefined> {
   const opened = S.open.value;
   if (!opened) return undefined;
-  let made: Measurement | undefined;
-  await guarded(async () => {
-    made = await S.services().api.measure(opened.info.id, json);
-    S.measurements.value = [...S.measurements.value, made];
-    S.say(made.kind === "ruler" ? `${(made.mm ?? 0).toFixed(1)} mm` : `${(made.mean ?? 0).toFixed(0)} ± ${(made.sd ?? 0).toFixed(0)} HU`);
-  });
+  const made = await S.services().api.measure(opened.info.id, json);
+  S.measurements.value = [...S.measurements.value, made];
+  S.say(made.kind === "ruler" ? `${(made.mm ?? 0).toFixed(1)} mm` : `${(made.mean ?? 0).toFixed(0)} ± ${(made.sd ?? 0).toFixed(0)} HU`);
   return made;
 }
 
 export async function removeMeasurement(id: string): Promise<void> {
   const opened = S.open.value;
   if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.removeMeasurement(opened.info.id, id);
-    S.measurements.value = S.measurements.value.filter((one) => one.id !== id);
-    S.say("Measurement removed");
-  });
+  await S.services().api.removeMeasurement(opened.info.id, id);
+  S.measurements.value = S.measurements.value.filter((one) => one.id !== id);
+  S.say("Measurement removed");
 }
 
 export function goToMeasurement(one: Measurement): void {
@@ -292,12 +274,4 @@ export function goToMeasurement(one: Measurement): void {
   if (!at) return;
   activate(one.phase, "axial");
   show(at.map(Math.round) as Point);
-}
-
-export async function guarded(task: () => Promise<void>): Promise<void> {
-  try {
-    await task();
-  } catch (reason) {
-    if (reason instanceof ServerError || reason instanceof Error) S.say(reason.message, true);
-  }
 }

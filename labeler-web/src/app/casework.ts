@@ -5,6 +5,7 @@ import { PhaseVolume } from "../model/phaseVolume";
 import { ServerError } from "../server/api";
 import { PHASES } from "../server/types";
 import type { CaseInfo, CaseState, Phase } from "../server/types";
+import { messageOf } from "./attempt";
 import { Draft } from "./draft";
 import type { DraftEvents } from "./draft";
 import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
@@ -27,15 +28,29 @@ export async function refreshCases(): Promise<void> {
   S.caseList.value = await S.services().api.cases();
 }
 
-/** Opens a case and everything that belongs to it; a later call overtakes an earlier one. */
+/** Opens a case and everything that belongs to it; a later call overtakes an earlier one. Throws why it cannot be shown. */
 export async function openCase(id: string): Promise<void> {
   const turn = ++opening;
-  const { api } = S.services();
   closeCase();
-  const info = await api.case(id);
-  if (turn !== opening) return;
-  if (!info.grid) throw new Error(whyNothingShows(info));
-  const grid = new Grid(info.grid);
+  S.caseId.value = location.hash = id;
+  document.title = `${id} · CT Labeler`;
+  try {
+    const info = await S.services().api.case(id);
+    if (turn !== opening) return;
+    if (!info.grid) throw new Error(whyNothingShows(info));
+    showCase(info, new Grid(info.grid));
+  } catch (reason) {
+    if (turn !== opening) return;
+    S.notShown.value = messageOf(reason);
+    throw reason;
+  }
+  await Promise.all([loadWindows(id, turn), loadBeside(id, turn), openEdit(id, turn, "ask")]);
+}
+
+/** Puts the panes of a case on the screen; their pictures come by themselves. */
+function showCase(info: CaseInfo, grid: Grid): void {
+  const { api } = S.services();
+  const { id } = info;
   const volumes = new Map<Phase, PhaseVolume>();
   for (const phase of PHASES) {
     const one = info.phases[phase];
@@ -55,8 +70,6 @@ export async function openCase(id: string): Promise<void> {
     S.activePlane.value = "axial";
     S.enlarged.value = undefined;
     S.open.value = { info, grid, volumes };
-    location.hash = id;
-    document.title = `${id} · CT Labeler`;
   });
   setAutomaticWindows(Object.fromEntries(PHASES.map((phase) => [phase, info.phases[phase].window ?? null])));
   for (const volume of volumes.values()) {
@@ -64,7 +77,6 @@ export async function openCase(id: string): Promise<void> {
     void volume.load();
   }
   S.say(info.notices.map((notice) => notice.message).join(" · ") || `${id}: ${volumes.size} of 4 phases`);
-  await Promise.all([loadWindows(id, turn), loadBeside(id, turn), openEdit(id, turn, "ask")]);
 }
 
 /** What stands in the way of a case none of whose phases can be read. */
@@ -79,6 +91,7 @@ export function closeCase(): void {
   S.draft.value?.close();
   batch(() => {
     S.open.value = undefined;
+    S.notShown.value = undefined;
     S.draft.value = undefined;
     S.mode.value = "edit";
     S.tab.value = S.tab.value === "differences" ? "lesions" : S.tab.value;
@@ -135,7 +148,7 @@ export async function openEdit(id: string, turn: number, recover: "ask" | "conti
     useDraft(draft);
     if (recover === "ask" && draft.state.value.recovery) S.dialog.value = "recovery";
   } catch (reason) {
-    if (turn === opening) S.say(reason instanceof Error ? reason.message : String(reason), true);
+    if (turn === opening) S.say(messageOf(reason), true);
   }
 }
 
@@ -182,7 +195,7 @@ async function refreshLesions(): Promise<void> {
   } catch (reason) {
     if (turn !== lesionTurn) return;
     S.lesionsStale.value = false;
-    S.say(reason instanceof Error ? reason.message : String(reason), true);
+    S.say(messageOf(reason), true);
   }
 }
 
@@ -238,7 +251,7 @@ export async function save(beside = false, note = ""): Promise<void> {
       await refreshVersions();
       S.dialog.value = "conflict";
       S.say(reason.message, true);
-    } else S.say(reason instanceof Error ? reason.message : String(reason), true);
+    } else S.say(messageOf(reason), true);
   }
 }
 
@@ -252,13 +265,12 @@ export async function setCaseState(state: CaseState): Promise<void> {
 
 /** Opens the neighbour in the work list, or the next case that is not done. */
 export async function moveToCase(step: 1 | -1 | "undone"): Promise<void> {
-  const opened = S.open.value;
+  const now = S.caseId.value;
   const list = S.caseList.value?.cases ?? [];
-  if (!opened) return;
   await S.draft.value?.settled();
   let id: string | null | undefined;
-  if (step === "undone") id = (await S.services().api.nextCase(opened.info.id)).id;
-  else id = list[list.findIndex((one) => one.id === opened.info.id) + step]?.id;
+  if (step === "undone") id = (await S.services().api.nextCase(now)).id;
+  else id = list[list.findIndex((one) => one.id === now) + step]?.id;
   if (id) await openCase(id);
   else S.say(step === "undone" ? "Every case is done" : "No further case in the work list");
 }

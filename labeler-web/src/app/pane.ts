@@ -7,6 +7,7 @@ import type { Box, Measurement, Point } from "../server/types";
 import { drawScene } from "../viewer/overlay";
 import type { View } from "../viewer/viewer";
 import * as acts from "./acts";
+import { attempt } from "./attempt";
 import { activate, goTo, pan, scroll, setWindow, zoom } from "./navigate";
 import type { PaneSpec } from "./navigate";
 import { bareScene, sceneOf } from "./scene";
@@ -31,7 +32,8 @@ export class PaneController {
   private drag: Drag | undefined;
   private pointer: [number, number] | undefined;
   private readonly stops: (() => void)[] = [];
-  private drawing = false;
+  /** What lies over the slice will be drawn in the next frame. */
+  drawing = false;
 
   constructor(
     readonly spec: PaneSpec,
@@ -240,10 +242,10 @@ export class PaneController {
   }
 
   private apply(tool: S.Tool, voxel: Point, event: { shiftKey: boolean }, at: [number, number]): void {
-    if (tool === "fill") void acts.fill(voxel, this.spec.phase, !event.shiftKey, this.meanAround(voxel));
-    else if (tool === "interpolate") void acts.interpolate(voxel);
+    if (tool === "fill") attempt(() => acts.fill(voxel, this.spec.phase, !event.shiftKey, this.meanAround(voxel)));
+    else if (tool === "interpolate") attempt(() => acts.interpolate(voxel));
     else if (tool === "pick") acts.pick(voxel);
-    else if (tool === "split" && S.splitLine.value) void acts.finishSplit(voxel);
+    else if (tool === "split" && S.splitLine.value) attempt(() => acts.finishSplit(voxel));
     else if (this.plane !== "axial") S.say("Use this tool in an axial pane");
     else if (tool === "split" || tool === "box") this.drag = { kind: tool, from: at, to: at };
   }
@@ -309,9 +311,9 @@ export class PaneController {
       const voxel = this.voxelAt(this.pixelAt(event));
       if (voxel) {
         goTo(voxel);
-        void acts.selectAt(voxel, event.ctrlKey || event.shiftKey);
+        attempt(() => acts.selectAt(voxel, event.ctrlKey || event.shiftKey));
       }
-    } else if (drag.kind === "paint") void acts.commitStroke(drag.tool, drag.stroke.finish());
+    } else if (drag.kind === "paint") attempt(() => acts.commitStroke(drag.tool, drag.stroke.finish()));
     else if ("from" in drag) this.finish(drag);
     this.redraw();
   }
@@ -322,7 +324,7 @@ export class PaneController {
     if (drag.kind === "ruler" || drag.kind === "circle") {
       const { id: _, mm: __, ...json } = this.measurement(drag);
       if (drag.kind === "circle" && this.plane !== "axial") return S.say("The HU circle measures in axial slices");
-      void acts.keepMeasurement(json);
+      attempt(() => acts.keepMeasurement(json));
     } else if (drag.kind === "split") {
       S.splitLine.value = { at: [slice, 0, 0], slice, line: [[drag.from[1], drag.from[0]], [drag.to[1], drag.to[0]]] };
       S.say(`Now click the part that becomes ${S.labelInfo(S.brushLabel.value).name} (1-6 changes the type, Esc forgets the cut)`);
@@ -330,7 +332,7 @@ export class PaneController {
       const { columns, rows } = boxOf(drag.from, drag.to);
       const half = Math.max(1, Math.round(((columns[1] - columns[0]) * this.caseGrid.spacing[2]) / 2 / this.caseGrid.spacing[0]));
       const box: Box = [[Math.max(0, slice - half), Math.min(this.caseGrid.shape[0], slice + half + 1)], rows, columns];
-      void acts.addBox(box);
+      attempt(() => acts.addBox(box));
     }
   }
 
@@ -351,12 +353,12 @@ export class PaneController {
     const [column, row] = this.caseGrid.toPixel(this.plane, voxel);
     const tool = this.tool();
     if (!this.sameGrid) return;
-    if (tool === "navigate") void acts.selectAt(voxel, false);
+    if (tool === "navigate") attempt(() => acts.selectAt(voxel, false));
     else if (acts.PAINTERS.has(tool)) {
       this.startStroke(tool, [column, row]);
       const drag = this.drag;
       this.drag = undefined;
-      if (drag?.kind === "paint") void acts.commitStroke(tool, drag.stroke.finish());
+      if (drag?.kind === "paint") attempt(() => acts.commitStroke(tool, drag.stroke.finish()));
     } else this.apply(tool, voxel, { shiftKey: false }, [column, row]);
     if (this.drag && "from" in this.drag) this.drag = undefined;
   }
