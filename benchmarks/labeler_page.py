@@ -21,12 +21,7 @@ import numpy as np
 
 SIDE = 512
 GOALS_S = {60: 3, 400: 6}
-ARGUMENTS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-background-networking",
-]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def make_case(folder: Path, slices: int) -> None:
@@ -63,14 +58,15 @@ class Running:
 
     def __init__(self, cohort: Path) -> None:
         command = [sys.executable, "-c", "from livercascade.cli.main import app; app()", "label", str(cohort)]
-        self.process = subprocess.Popen(
-            [*command, "--no-browser", "--user", "benchmark"], stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if found := re.search(r"http://\S+token=\S+", line):
-                self.link = found[0]
-                break
+        self.log = cohort.parent / "server.log"
+        with self.log.open("w") as stream:
+            self.process = subprocess.Popen([*command, "--no-browser", "--user", "benchmark"], stderr=stream)
+        while not self.links() and self.process.poll() is None:
+            time.sleep(0.05)
+
+    def links(self) -> list[str]:
+        """Login links so far; each works once, and then the server writes the next."""
+        return re.findall(r"http://\S+token=\S+", self.log.read_text())
 
     def close(self) -> None:
         self.process.terminate()
@@ -87,7 +83,7 @@ def page_times(running: Running, case: str) -> dict[str, float]:
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         page.set_default_timeout(600_000)
         began = time.perf_counter()
-        page.goto(f"{running.link}#{case}", wait_until="commit")
+        page.goto(f"{running.links()[-1]}#{case}", wait_until="commit")
         page.wait_for_function("() => window.ctLabeler?.state().shown.length === 4", polling=20)
         first = time.perf_counter() - began
         page.wait_for_function("() => window.ctLabeler.state().lesions", polling=50)
@@ -130,6 +126,7 @@ def main() -> None:
             name = f"slices{slices}"
             if not (cohort / name / "labels.nii.gz").exists():
                 make_case(cohort / name, slices)
+            shutil.rmtree(cohort / "labelling", ignore_errors=True)
             running = Running(cohort)
             try:
                 for when in ("first opening", "opened before"):

@@ -18,6 +18,7 @@ export const draftEvents: DraftEvents = {
     S.maskRevision.value++;
     refreshLesionsSoon();
   },
+  noted: refreshNotes,
   refused(message) {
     S.maskRevision.value++;
     S.say(message, true);
@@ -124,20 +125,33 @@ async function loadWindows(id: string, turn: number): Promise<void> {
 
 async function loadBeside(id: string, turn: number): Promise<void> {
   const { api } = S.services();
-  const [report, measurements, boxes, reviews] = await Promise.all([
+  const [report, reviews] = await Promise.all([
     api.report(id).catch(() => ({ status: "missing", parts: [] })),
-    api.measurements(id).catch(() => ({ measurements: [] })),
-    api.boxes(id).catch(() => ({ boxes: [] })),
     api.reviews(id).catch(() => ({ reviews: [] })),
+    refreshNotes(),
   ]);
   if (turn !== opening) return;
   batch(() => {
     S.report.value = report;
-    S.measurements.value = measurements.measurements;
-    S.boxes.value = boxes.boxes;
     S.reviews.value = reviews.reviews;
   });
   await refreshVersions();
+}
+
+/** Reads boxes and measurements anew. */
+export async function refreshNotes(): Promise<void> {
+  const opened = S.open.value;
+  if (!opened) return;
+  const { api } = S.services();
+  const [measurements, boxes] = await Promise.all([
+    api.measurements(opened.info.id).catch(() => ({ measurements: [] })),
+    api.boxes(opened.info.id).catch(() => ({ boxes: [] })),
+  ]);
+  if (S.open.value !== opened) return;
+  batch(() => {
+    S.measurements.value = measurements.measurements;
+    S.boxes.value = boxes.boxes;
+  });
 }
 
 /** Opens the working mask; where it holds unsaved steps, offers to go on or to set them aside. */

@@ -332,7 +332,7 @@ export class PaneController {
       const { columns, rows } = boxOf(drag.from, drag.to);
       const half = Math.max(1, Math.round(((columns[1] - columns[0]) * this.caseGrid.spacing[2]) / 2 / this.caseGrid.spacing[0]));
       const box: Box = [[Math.max(0, slice - half), Math.min(this.caseGrid.shape[0], slice + half + 1)], rows, columns];
-      attempt(() => acts.addBox(box));
+      attempt(() => acts.drawBox(box));
     }
   }
 

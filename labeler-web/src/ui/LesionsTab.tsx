@@ -84,7 +84,7 @@ function Selection({ chosen }: { chosen: readonly Lesion[] }) {
         <button type="button" title="Interpolate between drawn slices (I)" disabled={chosen.length > 1} onClick={() => attempt(() => acts.interpolate(undefined))}>Interpolate</button>
         <button type="button" disabled={chosen.length > 1} onClick={() => attempt(acts.fillHoles)}>Fill holes</button>
       </div>
-      {chosen.length === 1 && <EvidenceFields key={first.first} lesion={first} />}
+      {chosen.length === 1 && <EvidenceFields key={`${first.first} ${first.evidence?.time}`} lesion={first} />}
     </section>
   );
 }

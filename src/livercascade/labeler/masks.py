@@ -18,6 +18,8 @@ from livercascade.labeler.names import version_number
 from livercascade.labeler.sources import Sources, other_grid
 from livercascade.labeler.versions import Versions, no_image
 
+Mask = UInt8[np.ndarray, "z y x"]
+"""Labels in display order."""
 _KEPT_BYTES = 700 << 20
 _KEPT_AT_LEAST = 2
 
@@ -33,12 +35,10 @@ class Masks:
 
     sources: Sources
     versions: Versions
-    _kept: OrderedDict[tuple[str, str], UInt8[np.ndarray, "z y x"]] = field(
-        default_factory=OrderedDict[tuple[str, str], np.ndarray]
-    )
+    _kept: OrderedDict[tuple[str, str], Mask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, ref: str) -> UInt8[np.ndarray, "z y x"]:
+    def get(self, ref: str) -> Mask:
         """Labels in display order, read-only.
 
         Raises:
@@ -60,7 +60,7 @@ class Masks:
         with self._lock:
             self._kept.clear()
 
-    def _read(self, ref: str) -> UInt8[np.ndarray, "z y x"]:
+    def _read(self, ref: str) -> Mask:
         if self.sources.grid is None:
             raise no_image()
         if ref == "empty":
@@ -80,7 +80,7 @@ class Masks:
             self._kept.popitem(last=False)
 
 
-def _on_grid(path: Path, grid: Grid) -> UInt8[np.ndarray, "z y x"]:
+def _on_grid(path: Path, grid: Grid) -> Mask:
     mask, placed = read_labels(path, is_ct=False)
     if not placed.matches(grid):
         raise other_grid(path.name, placed, grid)
