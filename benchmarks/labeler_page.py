@@ -8,6 +8,7 @@ prints a line each. Run: python benchmarks/labeler_page.py [--slices 60 400] [--
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -134,7 +135,8 @@ def main() -> None:
                     print(
                         f"{slices} slices, {when}: four pictures {t['first']:.2f} s (goal {GOALS_S.get(slices, '-')}), "
                         f"with mask and lesion table {t['masked']:.2f} s, all slices {t['whole']:.1f} s, "
-                        f"scroll step {1000 * t['step']:.0f} ms of CPU, page memory {t['memory']:.0f} MB",
+                        f"scroll step {1000 * t['step']:.0f} ms of CPU, page memory {t['memory']:.0f} MB; "
+                        f"{os.getloadavg()[0]:.1f} processes at work on {os.cpu_count()} cores",
                         flush=True,
                     )
             finally:

@@ -79,8 +79,10 @@ class Desk:
         self.ready(case)
 
     def open(self, case: str) -> None:
-        """Opens a case in the page that is there, with the first tool in hand and all four phases shown."""
+        """Opens a case in the page that is there: first tool in hand, all four phases, the table of lesions."""
         self.ask_for(case)
+        if self.state["tab"] != "lesions":
+            self.page.get_by_role("tab", name="Lesions").click()
         self.page.keyboard.press("v")
         while self.state["layout"] != "four":
             self.press("l")

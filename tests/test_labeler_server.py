@@ -72,6 +72,16 @@ def test_work_list_goes_on_to_what_is_not_done(server):
     assert get(client, "/api/cases/next?after=p01")["id"] == "p03"
     client.put("/api/cases/p02/state", json={"state": "in_progress"})
     assert get(client, "/api/cases")["counts"]["in_progress"] >= 1
+    # To look at a case is not to begin it.
+    editor = Editor(client, fresh(server, "looked"))
+
+    def state():
+        return {row["id"]: row["state"] for row in get(client, "/api/cases")["cases"]}["looked"]
+
+    editor.open()
+    assert state() == "new"
+    editor.paint([5], 2)
+    assert state() == "in_progress"
 
 
 def test_voxels_are_those_of_the_file(server):

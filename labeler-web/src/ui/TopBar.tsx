@@ -15,6 +15,9 @@ export function TopBar() {
   const opened = S.open.value;
   const list = S.caseList.value?.cases ?? [];
   const at = list.findIndex((one) => one.id === S.caseId.value);
+  const listed = list[at]?.state ?? "new";
+  // The list is read anew when a version is saved.
+  const state = listed === "new" && (S.draft.value?.state.value.steps?.length ?? 0) > 0 ? "in_progress" : listed;
   return (
     <header class="top" data-region="">
       <div class="group">
@@ -26,7 +29,7 @@ export function TopBar() {
         <button type="button" title="Next case (Ctrl+→)" aria-label="Next case" disabled={at < 0 || at + 1 >= list.length} onClick={() => attempt(() => moveToCase(1))}>›</button>
         <button type="button" title="Next case that is not done" onClick={() => attempt(() => moveToCase("undone"))}>Next undone</button>
         {opened && (
-          <select aria-label="State of this case" class={`state ${list[at]?.state ?? ""}`} value={list[at]?.state ?? "new"}
+          <select aria-label="State of this case" class={`state ${state}`} value={state}
             onChange={(event) => attempt(() => setCaseState(event.currentTarget.value as CaseState))}>
             {Object.entries(STATES).map(([value, words]) => <option key={value} value={value}>{words}</option>)}
           </select>
