@@ -13,13 +13,13 @@ import numpy as np
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
 from livercascade.labeler.annotations import Notebook, Noted
-from livercascade.labeler.delta import Delta
+from livercascade.labeler.delta import Delta, Mask
 from livercascade.labeler.draft import Draft
 from livercascade.labeler.drafts import REVIEW, Drafts
 from livercascade.labeler.errors import LabelError
 from livercascade.labeler.frame import Frame
 from livercascade.labeler.journal import Journal
-from livercascade.labeler.masks import Mask, Masks
+from livercascade.labeler.masks import Masks
 from livercascade.labeler.plain_files import now
 from livercascade.labeler.sources import Sources
 from livercascade.labeler.versions import DraftMark, NewVersion, VersionRecord, Versions, no_image

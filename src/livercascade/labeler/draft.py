@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from livercascade.labeler.annotations import Noted
-from livercascade.labeler.delta import Delta, check_against, empty_delta
+from livercascade.labeler.delta import Delta, Mask, check_against, empty_delta
 from livercascade.labeler.errors import LabelError
 from livercascade.labeler.journal import Journal
 from livercascade.labeler.plain_files import now
@@ -75,7 +74,7 @@ class Draft:
     """
 
     head: DraftHead
-    mask: UInt8[np.ndarray, "z y x"]
+    mask: Mask
     journal: Journal
     parent: str
     n: int = 0
@@ -89,7 +88,7 @@ class Draft:
     def begin(
         cls,
         journal: Journal,
-        base: UInt8[np.ndarray, "z y x"],
+        base: Mask,
         *,
         case: str,
         user: str,
@@ -104,7 +103,7 @@ class Draft:
         return cls(head, np.array(base), journal, parent=ref, n=n0, saved_n=n0)
 
     @classmethod
-    def resume(cls, journal: Journal, records: Sequence[dict[str, Any]], base: UInt8[np.ndarray, "z y x"]) -> Draft:
+    def resume(cls, journal: Journal, records: Sequence[dict[str, Any]], base: Mask) -> Draft:
         """The draft of a journal.
 
         Raises:

@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.io.nifti import read_labels
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.errors import not_found
 from livercascade.labeler.names import version_number
 from livercascade.labeler.sources import Sources, other_grid
 from livercascade.labeler.versions import Versions, no_image
 
-Mask = UInt8[np.ndarray, "z y x"]
-"""Labels in display order."""
 _KEPT_BYTES = 700 << 20
 _KEPT_AT_LEAST = 2
 

@@ -11,8 +11,8 @@ from livercascade.labeler.annotations import Noted, boxes_of, circle, ruler_mm, 
 from livercascade.labeler.box_seed import checked_box
 from livercascade.labeler.case import Case
 from livercascade.labeler.components import check_inside
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.errors import bad_request, not_found
-from livercascade.labeler.masks import Mask
 
 
 def note_evidence(case: Case, mask: Mask, body: bodies.Evidence, user: str) -> tuple[Noted, str]:

@@ -13,9 +13,9 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.labeler import bodies
 from livercascade.labeler.annotations import evidence_of
 from livercascade.labeler.components import component_at, describe, flat_indices, lesions_of
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.drafts import REVIEW
 from livercascade.labeler.errors import not_found, told_error
-from livercascade.labeler.masks import Mask
 from livercascade.labeler.names import user_of_folder
 from livercascade.labeler.requests import (
     CaseDep,

@@ -13,9 +13,8 @@ from livercascade.data.labels import NUM_CLASSES
 from livercascade.io.nifti import read_labels
 from livercascade.labeler import bodies
 from livercascade.labeler.case import Case
-from livercascade.labeler.delta import MAGIC, bad_label, check_against, from_bytes
+from livercascade.labeler.delta import MAGIC, Mask, bad_label, check_against, from_bytes
 from livercascade.labeler.errors import LabelError, bad_request, not_found
-from livercascade.labeler.masks import Mask
 from livercascade.labeler.names import SOURCE_REFS
 from livercascade.labeler.project import dicom_folder
 from livercascade.labeler.requests import BodyDep, CaseDep, MatchDep, NoteDep, UserDep, told

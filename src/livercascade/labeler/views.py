@@ -11,10 +11,10 @@ from livercascade.data.labels import BACKGROUND, LESION_TYPES, ORGANS, PHASES, P
 from livercascade.labeler.annotations import boxes_of, evidence_of, source_boxes
 from livercascade.labeler.case import Case
 from livercascade.labeler.components import Components, describe, diameter_mm, lesions_of, organ_volumes
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.draft import Draft
 from livercascade.labeler.errors import LabelError, told_error
 from livercascade.labeler.frame import Frame
-from livercascade.labeler.masks import Mask
 from livercascade.labeler.project import dicom_folder
 from livercascade.labeler.report_text import report_files, report_text
 from livercascade.labeler.versions import mask_sha256
