@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint page virtual-check benchmark speed alignment resources evaluation evaluation-peers labeler reproduce clean
+.PHONY: demo test test-page lint page virtual-check benchmark speed alignment resources evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -62,6 +62,13 @@ evaluation: .venv/develop  ## Time and memory of evaluate on 331 cases of 60 x 5
 labeler: .venv/develop  ## Server and page of the CT Labeler: comparison, first picture, scrolling, memory
 	$(BIN)/python benchmarks/labeler.py --out runs/labeler
 	$(BIN)/python benchmarks/labeler_page.py
+
+wheel-check: .venv/develop  ## The wheel in an environment of its own, without Node: the labeler's page opens
+	rm -rf runs/wheel
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w runs/wheel .
+	$(PYTHON) -m venv runs/wheel/venv
+	runs/wheel/venv/bin/pip install -q --disable-pip-version-check -c constraints.txt runs/wheel/*.whl
+	$(BIN)/python benchmarks/labeler_wheel.py --command runs/wheel/venv/bin/livercascade
 
 runs/peers/ready:
 	$(PYTHON) -m venv runs/peers/venv

@@ -143,7 +143,7 @@ export const KEYS: readonly Key[] = [
   key("Tools", "Q", "box round a proven lesion", "q", () => take("box")),
   key("Tools", "[  ]", "brush smaller, larger", "[", () => brushSize(-1)),
   key("Tools", "", "", "]", () => brushSize(1)),
-  key("Tools", "Alt+Enter", "use the tool at the linked cursor", "Alt+enter", () => panes.get(activePane())?.applyAtCursor(), { onPanes: true }),
+  key("Tools", "Alt+Enter", "use the tool at the linked cursor", "Alt+enter", () => panes.get(activePane())?.gestures.applyAtCursor(), { onPanes: true }),
   key("Tools", "H (hold)", "hide the masks", "", () => undefined),
   key("Tools", "O", "contour and fill, contour, fill", "o", cycleOverlay),
   key("Tools", "-  =", "fill weaker, stronger", "-", () => setOpacity(-0.05)),
