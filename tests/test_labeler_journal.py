@@ -8,10 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.labeler.annotations import Noted
-from livercascade.labeler.delta import Delta, change_to, empty_delta, from_bytes
+from livercascade.labeler.delta import Delta, empty_delta, from_bytes
 from livercascade.labeler.draft import Draft
 from livercascade.labeler.errors import LabelError
 from livercascade.labeler.journal import Journal, encode_record
+
+
+def change_to(mask, target):
+    """The change that makes one mask the other."""
+    index = np.flatnonzero(mask != target).astype(np.uint32)
+    return Delta(index, mask.reshape(-1)[index], target.reshape(-1)[index])
+
 
 records = st.lists(
     st.dictionaries(st.text(max_size=8), st.one_of(st.text(max_size=20), st.integers(-9, 9)), max_size=3), max_size=6
@@ -74,7 +81,7 @@ masks = st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integer
 @settings(deadline=None, max_examples=40)
 @given(one=masks, other=masks)
 def test_delta_goes_there_and_back(one, other):
-    delta = change_to(one, other, (0, 0, 0))
+    delta = change_to(one, other)
     assert len(delta) == np.count_nonzero(one != other)
     mask = one.copy()
     delta.apply(mask)
@@ -135,7 +142,7 @@ def test_undo_and_redo_are_those_of_a_list_of_masks_and_notes(tmp_path_factory, 
         elif isinstance(act, int):
             new = mask.copy()
             new.reshape(-1)[act : act + 7] = (new.reshape(-1)[act] + 1) % 14
-            draft.step(change_to(mask, new, (0, 0, 0)), name=f"step {act}", kind="brush")
+            draft.step(change_to(mask, new), name=f"step {act}", kind="brush")
             states = [*states[: place + 1], (new, notes)]
             place += 1
         assert np.array_equal(draft.mask, states[place][0]) and book == states[place][1]

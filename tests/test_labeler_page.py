@@ -147,7 +147,11 @@ def test_a_stroke_covers_what_its_definition_says(
     mm = desk.state["brush"]["mm"]
     centre = (4, 12, 15) if eraser else (4, 20, 30)
     dab = ball(desk.under("AP-axial", centre), mm, slices=slices)
+    before = [desk.overlay_pixels(f"{phase}-axial") for phase in PHASES]
     desk.click(centre, "AP-axial")
+    for phase, was in zip(PHASES, before, strict=True):
+        changed = (desk.overlay_pixels(f"{phase}-axial") != was).any(axis=1)
+        assert changed.sum() > 100, f"the stroke is not seen in {phase}"
     expected[dab & (expected <= 6) & (expected > 0) if eraser else dab] = 7 if eraser else 2
     assert desk.hash == sha256(expected)
     assert np.array_equal(mask_of(server.client, case.name, "draft.edit"), expected)
@@ -220,6 +224,22 @@ def test_undo_and_redo_take_back_everything_by_name(desk: Desk) -> None:
     desk.page.get_by_role("button", name=names[0], exact=True).last.click()
     desk.settled()
     assert desk.hash == hashes[1]
+
+
+def test_fifty_steps_at_the_pace_of_fast_fingers_are_undone_and_redone(desk: Desk) -> None:
+    first = desk.hash
+    desk.click((4, 20, 34))
+    desk.press("b")
+    for k in range(50):
+        desk.press(str(1 + k % 2), "Alt+Enter", settle=False)
+    last = desk.hash
+    assert len(desk.state["draft"]["steps"]) == 50 and last != first
+    desk.press(*["Control+z"] * 50)
+    assert desk.hash == first
+    desk.press(*["Control+y"] * 50)
+    assert desk.hash == last
+    desk.press("Control+z", "Control+z")
+    assert desk.hash == last and desk.state["draft"]["position"] == 48
 
 
 def test_boxes_measurements_and_evidence_are_undone_by_name(desk: Desk) -> None:

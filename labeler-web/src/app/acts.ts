@@ -83,7 +83,7 @@ const holds = (lesion: Lesion, point: Point): boolean =>
   lesion.box.every(([first, end], axis) => (point[axis] as number) >= first && (point[axis] as number) < end);
 
 /** The lesion at a voxel: 3D connected region, one look-up in the table, asked of the server where boxes overlap. */
-export async function lesionAt(point: Point): Promise<Lesion | undefined> {
+async function lesionAt(point: Point): Promise<Lesion | undefined> {
   const draft = S.draft.value;
   const opened = S.open.value;
   if (!draft || !opened) return undefined;

@@ -25,7 +25,7 @@ export const draftEvents: DraftEvents = {
   },
 };
 
-export async function refreshCases(): Promise<void> {
+async function refreshCases(): Promise<void> {
   S.caseList.value = await S.services().api.cases();
 }
 
@@ -88,7 +88,7 @@ function whyNothingShows(info: CaseInfo): string {
   return `${info.id} cannot be shown. ${faults.join(" ") || "It has no image."}`;
 }
 
-export function closeCase(): void {
+function closeCase(): void {
   for (const volume of S.open.value?.volumes.values() ?? []) volume.stop();
   S.draft.value?.close();
   batch(() => {
@@ -156,7 +156,7 @@ export async function refreshNotes(): Promise<void> {
 }
 
 /** Opens the working mask; where it holds unsaved steps, offers to go on or to set them aside. */
-export async function openEdit(id: string, turn: number, recover: "ask" | "continue" | "discard"): Promise<void> {
+async function openEdit(id: string, turn: number, recover: "ask" | "continue" | "discard"): Promise<void> {
   try {
     const draft = await Draft.open(S.services().api, id, { task: "edit", recover, base: "head" }, draftEvents);
     if (turn !== opening) return draft.close();

@@ -182,7 +182,7 @@ function framesIn(grid: Grid, plane: Plane, slice: number): Frames {
   return frames;
 }
 
-export function circleText(one: Measurement): string[] {
+function circleText(one: Measurement): string[] {
   if (one.mean === undefined) return [`r ${(one.radius_mm ?? 0).toFixed(1)} mm`];
   return [
     `${one.mean.toFixed(0)} ± ${(one.sd ?? 0).toFixed(0)} HU`,

@@ -10,7 +10,7 @@ import { imported } from "./FileMenu";
 import { clock } from "./TopBar";
 
 /** A modal window: the focus stays inside, Escape closes it where closing decides nothing. */
-export function Modal({ title, children, wide, onClose }: { title: string; children: ComponentChildren; wide?: boolean; onClose?: () => void }) {
+function Modal({ title, children, wide, onClose }: { title: string; children: ComponentChildren; wide?: boolean; onClose?: () => void }) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const shown = box.current;

@@ -56,7 +56,7 @@ export function TopBar() {
   );
 }
 
-export function Switch({ label, value, options, titles, onPick }: {
+function Switch({ label, value, options, titles, onPick }: {
   label: string;
   value: string;
   options: readonly (readonly [string, string])[];

@@ -99,16 +99,6 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Delta]:
     return header, Delta(*_split(body, count))
 
 
-def change_to(mask: Mask, target: Mask, corner: tuple[int, int, int]) -> Delta:
-    """The change that makes the box of ``mask`` at ``corner`` equal to ``target``."""
-    box = tuple(slice(c, c + n) for c, n in zip(corner, target.shape, strict=True))
-    part = mask[box]
-    z, y, x = np.nonzero(part != target)
-    _, ny, nx = mask.shape
-    index = ((z + corner[0]) * ny + (y + corner[1])) * nx + (x + corner[2])
-    return Delta(index.astype(np.uint32), part[z, y, x], target[z, y, x])
-
-
 def check_against(delta: Delta, mask: Mask) -> None:
     """Refuse a change that does not fit the mask it is meant for.
 
