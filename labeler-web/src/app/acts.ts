@@ -1,10 +1,11 @@
 /** Acts on lesions and masks, shared by keys, buttons and the mouse. Each is one named, undoable step. */
 import type { Delta } from "../server/delta";
 import type { Box, Evidence, Lesion, Measurement, Phase, Point } from "../server/types";
-import { lesionsFresh, maskRefs, refreshLesionsSoon, refreshNotes } from "./casework";
+import { lesionsFresh, refreshLesionsSoon, refreshNotes } from "./casework";
 import { giveVerdict, refreshDifferences } from "./compare";
 import { activate, show } from "./navigate";
 import * as S from "./state";
+import { maskRefs } from "./versions";
 
 /** The tools that paint; each stroke of one is a step. */
 export const PAINTERS: ReadonlySet<S.Tool> = new Set<S.Tool>(["brush", "eraser", "ball", "threshold"]);

@@ -1,15 +1,15 @@
-/** Opening a case: image, masks, report and windows load by themselves; then the drafts on it. */
+/** Opening a case: image, masks, report and windows load by themselves; then the drafts on it and their lesions. */
 import { batch } from "@preact/signals";
 import { Grid } from "../model/grid";
 import { PhaseVolume } from "../model/phaseVolume";
-import { ServerError } from "../server/api";
 import { PHASES } from "../server/types";
-import type { CaseInfo, CaseState, Phase } from "../server/types";
+import type { CaseInfo, Phase } from "../server/types";
 import { messageOf } from "./attempt";
 import { Draft } from "./draft";
 import type { DraftEvents } from "./draft";
 import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
 import * as S from "./state";
+import { refreshVersions } from "./versions";
 
 let opening = 0;
 
@@ -24,10 +24,6 @@ export const draftEvents: DraftEvents = {
     S.say(message, true);
   },
 };
-
-async function refreshCases(): Promise<void> {
-  S.caseList.value = await S.services().api.cases();
-}
 
 /** Opens a case and everything that belongs to it; a later call overtakes an earlier one. Throws why it cannot be shown. */
 export async function openCase(id: string): Promise<void> {
@@ -217,65 +213,6 @@ async function refreshLesions(): Promise<void> {
 /** Resolves when the lesion table shows the present mask. */
 export async function lesionsFresh(): Promise<void> {
   while (S.lesionsStale.value) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
-export async function refreshVersions(): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  const { api } = S.services();
-  const [versions, history] = await Promise.all([api.versions(opened.info.id), api.history(opened.info.id)]);
-  if (S.open.value !== opened) return;
-  batch(() => {
-    S.versions.value = versions;
-    S.history.value = history.events;
-  });
-}
-
-/** Every mask that can be shown beside or compared, the newest version first. */
-export function maskRefs(): string[] {
-  const saved = (S.versions.value?.versions ?? []).map((one) => one.ref).reverse();
-  const sources = (S.open.value?.info.masks ?? []).filter((one) => one.status === "ok").map((one) => one.ref);
-  return [...new Set([...saved, ...sources.filter((ref) => !/^v\d+$/.test(ref))])];
-}
-
-/** Shows another mask's contours in white dashes, from which lesions can be copied; undefined hides them. */
-export async function showReference(ref: string | undefined): Promise<void> {
-  const opened = S.open.value;
-  if (!opened || !ref) {
-    S.reference.value = undefined;
-  } else {
-    S.reference.value = { ref, mask: await S.services().api.mask(opened.info.id, ref) };
-    S.say(`${ref} shown in white dashes: Ctrl+C over a lesion of it, then Ctrl+V, copies it`);
-  }
-  S.maskRevision.value++;
-}
-
-export async function save(beside = false, note = ""): Promise<void> {
-  const draft = S.draft.value;
-  if (!draft) return;
-  try {
-    const version = await draft.save(note, beside);
-    batch(() => {
-      S.savedAt.value = { ref: version.ref, time: version.time };
-      if (S.dialog.value === "conflict") S.dialog.value = undefined;
-    });
-    S.say(beside ? `Saved beside as ${version.ref}: compare it with ${S.versions.value?.head ?? "the other"}` : `Saved as ${version.ref}`);
-    await Promise.all([refreshVersions(), refreshCases()]);
-  } catch (reason) {
-    if (reason instanceof ServerError && reason.code === "VERSION_CONFLICT") {
-      await refreshVersions();
-      S.dialog.value = "conflict";
-      S.say(reason.message, true);
-    } else S.say(messageOf(reason), true);
-  }
-}
-
-export async function setCaseState(state: CaseState): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await S.services().api.setState(opened.info.id, state);
-  await refreshCases();
-  S.say(`${opened.info.id} marked ${state.replace("_", " ")}`);
 }
 
 /** Opens the neighbour in the work list, or the next case that is not done. */

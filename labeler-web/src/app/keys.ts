@@ -1,11 +1,12 @@
 /** Every key, in one table: what the page does with it and what the help says of it. Keys are inert while one types. */
 import * as acts from "./acts";
 import { attempt } from "./attempt";
-import { moveToCase, save } from "./casework";
+import { moveToCase } from "./casework";
 import { acceptAndGoOn, giveVerdict, toggleBlink, walkDifferences } from "./compare";
 import * as nav from "./navigate";
 import { panes } from "./pane";
 import * as S from "./state";
+import { save } from "./versions";
 
 export interface Key {
   /** Shown in the help and on buttons. */

@@ -1,9 +1,10 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { attempt } from "../app/attempt";
-import { openCase, reopenEdit, save } from "../app/casework";
+import { openCase, reopenEdit } from "../app/casework";
 import { compare } from "../app/compare";
 import * as S from "../app/state";
+import { save } from "../app/versions";
 import { Badge, LESION_TYPES } from "./LesionsTab";
 import { Help } from "./Help";
 import { imported } from "./FileMenu";

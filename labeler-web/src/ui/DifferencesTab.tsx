@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import { giveType } from "../app/acts";
 import { attempt } from "../app/attempt";
-import { maskRefs } from "../app/casework";
 import * as C from "../app/compare";
 import * as S from "../app/state";
+import { maskRefs } from "../app/versions";
 import type { Difference, DifferenceKind } from "../server/types";
 import { Badge, TypeButtons } from "./LesionsTab";
 

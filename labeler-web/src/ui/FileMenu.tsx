@@ -1,7 +1,8 @@
 import { useRef } from "preact/hooks";
 import { attempt } from "../app/attempt";
-import { maskRefs, openCase, refreshVersions } from "../app/casework";
+import { openCase } from "../app/casework";
 import * as S from "../app/state";
+import { maskRefs, refreshVersions } from "../app/versions";
 import { ServerError } from "../server/api";
 
 /** Import and export of masks. */

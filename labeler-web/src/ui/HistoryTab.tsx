@@ -1,7 +1,8 @@
 import { goToStep, redo, undo } from "../app/acts";
 import { attempt } from "../app/attempt";
-import { openCase, refreshVersions } from "../app/casework";
+import { openCase } from "../app/casework";
 import * as S from "../app/state";
+import { refreshVersions } from "../app/versions";
 import type { Version } from "../server/types";
 import { download } from "./FileMenu";
 

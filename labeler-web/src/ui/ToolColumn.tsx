@@ -1,8 +1,8 @@
 import { FILL_HU, PAINTERS } from "../app/acts";
 import { attempt } from "../app/attempt";
-import { maskRefs, showReference } from "../app/casework";
 import { TOOLS, takeTool } from "../app/keys";
 import * as S from "../app/state";
+import { maskRefs, showReference } from "../app/versions";
 import { ToolIcon } from "./icons";
 
 export function ToolColumn() {

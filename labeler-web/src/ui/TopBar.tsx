@@ -1,8 +1,9 @@
 import { attempt } from "../app/attempt";
-import { moveToCase, save, setCaseState } from "../app/casework";
+import { moveToCase } from "../app/casework";
 import { leaveCompare } from "../app/compare";
 import { LAYOUTS, setLayout, setMainPhase } from "../app/navigate";
 import * as S from "../app/state";
+import { save, setCaseState } from "../app/versions";
 import { PHASES } from "../server/types";
 import type { CaseState } from "../server/types";
 import { FileMenu } from "./FileMenu";
