@@ -81,7 +81,7 @@ function showCase(info: CaseInfo, grid: Grid): void {
 function whyNothingShows(info: CaseInfo): string {
   const said = PHASES.map((phase) => info.phases[phase].error).filter((error) => error && error.code !== "PHASE_MISSING");
   const faults = [...new Set(said.map((error) => `${error?.message} ${error?.remedy}`))];
-  return `${info.id} cannot be shown. ${faults.join(" ") || "It has no image."}`;
+  return [`${info.id} cannot be shown.`, ...(faults.length > 0 ? faults : ["It has no image."])].join("\n");
 }
 
 function closeCase(): void {

@@ -39,7 +39,7 @@ function NoPictures() {
   const why = S.notShown.value;
   return (
     <main class="panes empty" aria-label="Pictures">
-      <p class={why ? "warn" : "hint"}>{why ?? none ?? "Loading …"}</p>
+      <p class={why ? "why warn" : "hint"}>{why ?? none ?? "Loading …"}</p>
     </main>
   );
 }

@@ -40,7 +40,7 @@ export function HistoryTab() {
       </section>
       <section class="card" aria-label="Versions">
         <h3>Versions</h3>
-        {(S.versions.value?.versions ?? []).length === 0 && <p class="hint">None saved yet; the case starts from {S.open.value?.info.head}.</p>}
+        {S.open.value && (S.versions.value?.versions ?? []).length === 0 && <p class="hint">None saved yet; the case starts from {S.open.value.info.head}.</p>}
         {[...(S.versions.value?.versions ?? [])].reverse().map((one) => <VersionRow key={one.ref} version={one} />)}
       </section>
       <section class="card" aria-label="Record">

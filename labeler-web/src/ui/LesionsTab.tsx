@@ -126,14 +126,15 @@ function BoxRow({ seed }: { seed: BoxSeed }) {
   const middle = seed.box.map(([first, end]) => Math.floor((first + end) / 2)) as [number, number, number];
   return (
     <div class="box-row">
-      <button type="button" class="plain" title="Go there" onClick={() => show(middle)}>{seed.id}</button>
+      <button type="button" class="plain" title={`Go to box ${seed.id}`} onClick={() => show(middle)}>Slices {seed.box[0][0] + 1}–{seed.box[0][1]}</button>
       <span class="faint">{BOX_STATES[seed.status]}</span>
+      <span class="spring" />
+      <button type="button" class="plain" aria-label={`Remove box ${seed.id}`} onClick={() => attempt(() => acts.removeBox(seed.id))}>×</button>
       <select aria-label={`Type of box ${seed.id}`} value={label} onChange={(event) => setLabel(Number(event.currentTarget.value))}>
         {LESION_TYPES.map((type) => <option key={type} value={type}>{S.labelInfo(type).name}</option>)}
       </select>
       <button type="button" title="The predicted lesion inside the box" disabled={seed.status === "seeded"} onClick={() => attempt(() => acts.seedFromBox(seed.id, "prediction", label))}>Predicted</button>
       <button type="button" title="What in the box looks like its middle" disabled={seed.status === "seeded"} onClick={() => attempt(() => acts.seedFromBox(seed.id, "intensity", label))}>By HU</button>
-      <button type="button" class="plain" aria-label={`Remove box ${seed.id}`} onClick={() => attempt(() => acts.removeBox(seed.id))}>×</button>
     </div>
   );
 }
@@ -147,6 +148,7 @@ function Measurements() {
         <div class="box-row" key={one.id}>
           <button type="button" class="plain" title="Go there" onClick={() => acts.goToMeasurement(one)}>{one.kind === "ruler" ? "Ruler" : "Circle"} {one.phase}</button>
           <span>{one.kind === "ruler" ? `${(one.mm ?? 0).toFixed(1)} mm` : `${(one.mean ?? 0).toFixed(0)} ± ${(one.sd ?? 0).toFixed(0)} HU`}</span>
+          <span class="spring" />
           <button type="button" class="plain" aria-label={`Remove measurement ${one.id}`} onClick={() => attempt(() => acts.removeMeasurement(one.id))}>×</button>
         </div>
       ))}
