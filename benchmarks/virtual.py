@@ -244,7 +244,7 @@ def oracle(found: list[Candidate]) -> None:
 
 
 def visibility(repeats: int = 10) -> None:
-    """A searching observer before an 8-mm lesion at -20 HU, at growing noise."""
+    """A searching observer before an 8-mm lesion at -20 HU in uniform tissue, at growing noise."""
     table = _table(
         "8 mm at -20 HU, 5 mm slices: seen by a matched filter that searches 11 x 11 cm (5 % false alarms)",
         "noise, HU",
@@ -267,7 +267,7 @@ def _score(noise: float, lesion: bool, seed: int) -> np.ndarray:
     table = np.full((4, 256), 100.0, np.float32)
     table[:, Tissue.SPLEEN] = 80.0
     palette = Palette(table)
-    palette.mottle[:] = palette.mottle[Tissue.LIVER]
+    palette.mottle[:] = 0.0
     scanner = Scanner((noise,) * 4, 0.6, 2.0, ((0, 0, 0),) * 4, 0.0)
     settings, streams = VirtualSettings(matrix=160), Streams(9_000 + 2 * seed + lesion)
     exposed = expose_phases(canvas, palette, scanner, settings, streams)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import livercascade.labeler
@@ -71,10 +73,16 @@ class Desk:
             self.page.goto(f"{server.base}/{query}#{case}")
         self.ready(case)
 
-    def open(self, case: str) -> None:
-        """Opens a case in the page that is there, with the first tool in hand and all four phases shown."""
+    def ask_for(self, case: str) -> None:
+        """Opens a case by the address, as a bookmark does."""
         self.page.evaluate("(id) => { location.hash = id; }", case)
         self.ready(case)
+
+    def open(self, case: str) -> None:
+        """Opens a case in the page that is there: first tool in hand, all four phases, the table of lesions."""
+        self.ask_for(case)
+        if self.state["tab"] != "lesions":
+            self.page.get_by_role("tab", name="Lesions").click()
         self.page.keyboard.press("v")
         while self.state["layout"] != "four":
             self.press("l")
@@ -89,13 +97,11 @@ class Desk:
             self.complaints.append(f"left the origin: {url}")
 
     def ready(self, case: str = "") -> None:
-        """Waits until pictures, mask and lesion table of the case are there."""
+        """Waits until the case was asked for and all of it that can come is there."""
         self.until(
-            f"() => {{ const s = window.ctLabeler?.state(); return s && (!{case!r} || s.case === {case!r}) && s.lesions"
-            " && Object.keys(s.loaded).length > 0 && Object.values(s.loaded).every((share) => share === 1)"
-            " && s.shown.length === s.panes.length && s.panes.length > 0 && Object.keys(s.views).length > 0; }"
+            f"() => {{ const now = window.ctLabeler?.state().case; return now && (!{case!r} || now === {case!r}); }}"
         )
-        self.frame()
+        self.settled()
 
     def until(self, function: str) -> None:
         self.page.wait_for_function(function, timeout=PATIENCE_MS)
@@ -105,8 +111,8 @@ class Desk:
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def settled(self) -> None:
+        """Waits until what was asked for is done and drawn."""
         self.page.evaluate("() => ctLabeler.settled()")
-        self.frame()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -193,11 +199,14 @@ class Desk:
             self.frame()
         assert self.slice("VP-axial") == z
 
-    def overlay_pixels(self, pane: str = "VP-axial") -> list[int]:
-        """Red, green, blue, alpha of every pixel that lies over the picture."""
+    def overlay_pixels(self, pane: str = "VP-axial") -> np.ndarray:
+        """Red, green, blue, alpha of every pixel that lies over the picture, a row each."""
         script = """(pane) => { const c = document.querySelector(`[data-pane="${pane}"] canvas.overlay`);
-            return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; }"""
-        return self.page.evaluate(script, pane)
+            const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+            let text = '';
+            for (let k = 0; k < data.length; k += 32768) text += String.fromCharCode(...data.subarray(k, k + 32768));
+            return btoa(text); }"""
+        return np.frombuffer(base64.b64decode(self.page.evaluate(script, pane)), np.uint8).reshape(-1, 4)
 
     def picture_hash(self, pane: str) -> str:
         script = """async (pane) => { const c = document.querySelector(`[data-pane="${pane}"] canvas:not(.overlay)`);

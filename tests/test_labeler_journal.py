@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livercascade.labeler.delta import Delta, change_to, from_bytes
+from livercascade.labeler.annotations import Noted
+from livercascade.labeler.delta import Delta, empty_delta, from_bytes
 from livercascade.labeler.draft import Draft
 from livercascade.labeler.errors import LabelError
 from livercascade.labeler.journal import Journal, encode_record
+
+
+def change_to(mask, target):
+    """The change that makes one mask the other."""
+    index = np.flatnonzero(mask != target).astype(np.uint32)
+    return Delta(index, mask.reshape(-1)[index], target.reshape(-1)[index])
+
 
 records = st.lists(
     st.dictionaries(st.text(max_size=8), st.one_of(st.text(max_size=20), st.integers(-9, 9)), max_size=3), max_size=6
@@ -73,7 +81,7 @@ masks = st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integer
 @settings(deadline=None, max_examples=40)
 @given(one=masks, other=masks)
 def test_delta_goes_there_and_back(one, other):
-    delta = change_to(one, other, (0, 0, 0))
+    delta = change_to(one, other)
     assert len(delta) == np.count_nonzero(one != other)
     mask = one.copy()
     delta.apply(mask)
@@ -84,43 +92,62 @@ def test_delta_goes_there_and_back(one, other):
         assert all(np.array_equal(getattr(back, k), getattr(delta, k)) for k in ("index", "old", "new"))
 
 
-acts = st.lists(st.one_of(st.integers(0, 59), st.sampled_from(["undo", "redo", "save", "reopen", "goto"])), max_size=25)
+acts = st.lists(
+    st.one_of(st.integers(0, 59), st.sampled_from(["undo", "redo", "save", "reopen", "goto", "note"])), max_size=25
+)
 
 
 @settings(deadline=None, max_examples=60)
 @given(acts=acts)
-def test_undo_and_redo_are_those_of_a_list_of_masks(tmp_path_factory, acts):
-    """The oracle keeps whole masks; the draft keeps sparse steps, and is read from its journal now and then."""
+def test_undo_and_redo_are_those_of_a_list_of_masks_and_notes(tmp_path_factory, acts):
+    """The oracle keeps whole masks and notes; the draft keeps sparse steps, and is reread from its journal at times."""
     journal = Journal(tmp_path_factory.mktemp("d") / "edit.jsonl")
     base = np.zeros((3, 4, 5), np.uint8)
     draft = Draft.begin(journal, base, case="a", user="mia", name="edit", ref="empty")
-    states, place, saved = [base.copy()], 0, base.copy()
-    for act in acts:
+    states, place, saved, book = [(base.copy(), {})], 0, base.copy(), {}
+
+    def write(changes):
+        for one in changes:
+            assert book.get(one.id) == one.before
+            book.pop(one.id, None)
+            if one.after is not None:
+                book[one.id] = one.after
+
+    def go(to, op="goto"):
+        before = draft.mask.copy()
+        delta = draft.go(to, op)
+        assert len(delta) == np.count_nonzero(before != states[to][0])
+        write(draft.notes_between(place, to))
+        return to
+
+    for number, act in enumerate(acts):
+        mask, notes = states[place]
         if act == "undo" and place:
-            draft.go(place - 1, "undo")
-            place -= 1
+            place = go(place - 1, act)
         elif act == "redo" and place + 1 < len(states):
-            draft.go(place + 1, "redo")
-            place += 1
+            place = go(place + 1, act)
         elif act == "goto" and len(states) > 2 and place != 1:
-            before = states[place]
-            delta = draft.go(1)
-            assert len(delta) == np.count_nonzero(before != states[1])
-            place = 1
+            place = go(1)
         elif act == "save":
             draft.saved("v1")
-            saved = states[place]
+            saved = mask
         elif act == "reopen":
             draft = Draft.resume(journal, journal.read(), base)
-        elif isinstance(act, int):
-            new = states[place].copy()
-            new.reshape(-1)[act : act + 7] = (new.reshape(-1)[act] + 1) % 14
-            draft.step(change_to(states[place], new, (0, 0, 0)), name=f"step {act}", kind="brush")
-            states = [*states[: place + 1], new]
+        elif act == "note":
+            noted = Noted("boxes", f"b{number % 3}", notes.get(f"b{number % 3}"), {"number": number})
+            write([noted])
+            draft.step(empty_delta(), name="note", kind="draw_box", noted=noted)
+            states = [*states[: place + 1], (mask, {**notes, noted.id: noted.after})]
             place += 1
-        assert np.array_equal(draft.mask, states[place])
+        elif isinstance(act, int):
+            new = mask.copy()
+            new.reshape(-1)[act : act + 7] = (new.reshape(-1)[act] + 1) % 14
+            draft.step(change_to(mask, new), name=f"step {act}", kind="brush")
+            states = [*states[: place + 1], (new, notes)]
+            place += 1
+        assert np.array_equal(draft.mask, states[place][0]) and book == states[place][1]
         assert draft.position == place and len(draft.steps) == len(states) - 1
-        assert draft.dirty or np.array_equal(saved, states[place])
+        assert draft.dirty or np.array_equal(saved, states[place][0])
 
 
 def test_a_draft_whose_base_has_changed_is_not_replayed(tmp_path):

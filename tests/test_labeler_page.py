@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,11 @@ def test_a_stroke_covers_what_its_definition_says(
     mm = desk.state["brush"]["mm"]
     centre = (4, 12, 15) if eraser else (4, 20, 30)
     dab = ball(desk.under("AP-axial", centre), mm, slices=slices)
+    before = [desk.overlay_pixels(f"{phase}-axial") for phase in PHASES]
     desk.click(centre, "AP-axial")
+    for phase, was in zip(PHASES, before, strict=True):
+        changed = (desk.overlay_pixels(f"{phase}-axial") != was).any(axis=1)
+        assert changed.sum() > 100, f"the stroke is not seen in {phase}"
     expected[dab & (expected <= 6) & (expected > 0) if eraser else dab] = 7 if eraser else 2
     assert desk.hash == sha256(expected)
     assert np.array_equal(mask_of(server.client, case.name, "draft.edit"), expected)
@@ -219,6 +224,57 @@ def test_undo_and_redo_take_back_everything_by_name(desk: Desk) -> None:
     desk.page.get_by_role("button", name=names[0], exact=True).last.click()
     desk.settled()
     assert desk.hash == hashes[1]
+
+
+def test_fifty_steps_at_the_pace_of_fast_fingers_are_undone_and_redone(desk: Desk) -> None:
+    first = desk.hash
+    desk.click((4, 20, 34))
+    desk.press("b")
+    for k in range(50):
+        desk.press(str(1 + k % 2), "Alt+Enter", settle=False)
+    last = desk.hash
+    assert len(desk.state["draft"]["steps"]) == 50 and last != first
+    desk.press(*["Control+z"] * 50)
+    assert desk.hash == first
+    desk.press(*["Control+y"] * 50)
+    assert desk.hash == last
+    desk.press("Control+z", "Control+z")
+    assert desk.hash == last and desk.state["draft"]["position"] == 48
+
+
+def test_boxes_measurements_and_evidence_are_undone_by_name(desk: Desk) -> None:
+    side = desk.page.get_by_role("tabpanel")
+
+    def shown() -> tuple[int, int, int]:
+        evident = sum(one["evidence"] is not None for one in desk.state["lesions"])
+        boxes, measurements = (side.get_by_role("button", name=f"Remove {what} ") for what in ("box", "measurement"))
+        return boxes.count(), measurements.count(), evident
+
+    desk.go_to_slice(4)
+    desk.press("d")
+    desk.drag([(4, 10, 10), (4, 10, 35)])
+    desk.press("u")
+    desk.drag([(4, 20, 30), (4, 20, 34)])
+    desk.press("q")
+    desk.drag([(4, 7, 9), (4, 14, 17)])
+    desk.press("v")
+    desk.click(HCC)
+    side.get_by_role("combobox", name="Evidence").select_option("pathology")
+    desk.settled()
+    assert shown() == (1, 2, 1)
+    names = [step["name"] for step in desk.state["draft"]["steps"]]
+    assert re.fullmatch(r"Ruler \d\d\.\d mm", names[0]) and re.fullmatch(r"Circle \d+ ± \d HU", names[1])
+    assert names[2].startswith("Box in slices") and names[3] == "Evidence of HCC in slice 3: pathology"
+    assert not desk.state["draft"]["dirty"]
+    for left in ((1, 2, 0), (0, 2, 0), (0, 1, 0), (0, 0, 0)):
+        desk.press("Control+z")
+        assert shown() == left
+    assert desk.status == f"Undo {names[0]}"
+    desk.press(*["Control+y"] * 4)
+    assert shown() == (1, 2, 1)
+    desk.push("Remove measurement", exact=False)
+    desk.press("Control+z")
+    assert shown() == (1, 2, 1)
 
 
 def test_a_clicked_lesion_is_retyped_deleted_and_its_neighbours_stay(desk: Desk) -> None:

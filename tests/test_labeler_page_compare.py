@@ -144,7 +144,7 @@ def test_a_difference_is_edited_by_hand_and_old_and_new_blink(tab: Desk) -> None
     tab.hover((2, 2, 2))
 
     def dashed_and_coloured() -> tuple[int, int]:
-        rgba = np.array(tab.overlay_pixels()).reshape(-1, 4)
+        rgba = tab.overlay_pixels()
         white = (rgba[:, :3].min(1) > 235) & (rgba[:, 3] > 200)
         blue = (rgba[:, 2].astype(int) - rgba[:, 0] > 60) & (rgba[:, 3] > 200)
         return int(white.sum()), int(blue.sum())

@@ -72,6 +72,16 @@ def test_work_list_goes_on_to_what_is_not_done(server):
     assert get(client, "/api/cases/next?after=p01")["id"] == "p03"
     client.put("/api/cases/p02/state", json={"state": "in_progress"})
     assert get(client, "/api/cases")["counts"]["in_progress"] >= 1
+    # To look at a case is not to begin it.
+    editor = Editor(client, fresh(server, "looked"))
+
+    def state():
+        return {row["id"]: row["state"] for row in get(client, "/api/cases")["cases"]}["looked"]
+
+    editor.open()
+    assert state() == "new"
+    editor.paint([5], 2)
+    assert state() == "in_progress"
 
 
 def test_voxels_are_those_of_the_file(server):
@@ -362,6 +372,48 @@ def test_measurements(server, reader):
     assert found["sd"] == pytest.approx(values.std(), abs=0.01)
     assert [one["id"] for one in get(reader, url)["measurements"]] == [made.json()["id"]]
     assert reader.delete(f"{url}/{made.json()['id']}").status_code == 200
+
+
+def test_notes_are_steps_that_undo_and_redo_take_back_and_bring_again(server, reader):
+    folder = server.place / fresh(server, "noted")
+    sides = [[s.start, s.stop] for s in BOXES[1]]
+    (folder / "boxes.json").write_text(json.dumps([{"box": sides, "label": 1}]))
+    editor = Editor(reader, "noted")
+    editor.open()
+
+    def notes():
+        lesions = get(reader, "/api/cases/noted/lesions?ref=draft.edit")["lesions"]
+        return (
+            [row["evidence"]["evidence"] for row in lesions if row["evidence"]],
+            [(box["id"], box["status"]) for box in get(reader, "/api/cases/noted/boxes")["boxes"]],
+            [one["kind"] for one in get(reader, "/api/cases/noted/measurements")["measurements"]],
+        )
+
+    def drawn():
+        return next(box["id"] for box in get(reader, "/api/cases/noted/boxes")["boxes"] if box["id"] != "f1")
+
+    ruler = {"kind": "ruler", "phase": "VP", "from_": [3, 10, 10], "to": [3, 10, 20]}
+    seen = [notes()]
+    for tool, body in (
+        ("evidence", {"at": IN_HCC, "evidence": "report"}),
+        ("evidence", {"at": IN_HCC, "evidence": "pathology", "note": "biopsy"}),
+        ("measure", ruler),
+        ("draw_box", {"box": sides, "label": 2}),
+        ("remove_box", {"id": "f1"}),
+        ("remove_box", None),
+    ):
+        answer = editor.tool(tool, **({"id": drawn()} if body is None else body))
+        assert answer.status_code == 200, answer.text
+        assert read_delta(answer.content)[0]["notes"] in (["evidence"], ["boxes"], ["measurements"])
+        assert notes() not in seen[-1:]
+        seen.append(notes())
+    assert seen[-1] == (["pathology"], [], ["ruler"])
+    assert editor.state["undo"].startswith("Remove box")
+    # They are kept without a version.
+    assert not editor.state["dirty"] and code(editor.save()) == "NOTHING_CHANGED"
+    for expected in seen[-2::-1]:
+        assert editor.act("undo").status_code == 200 and notes() == expected
+    assert editor.act("goto", position=6).status_code == 200 and notes() == seen[-1]
 
 
 def test_import_and_export_of_nifti(server, reader):

@@ -1,5 +1,6 @@
 import { render } from "preact";
-import { openCase, refreshCases } from "./app/casework";
+import { attempt, messageOf } from "./app/attempt";
+import { openCase } from "./app/casework";
 import { listenToKeys } from "./app/keys";
 import * as S from "./app/state";
 import { testHandle } from "./app/testHandle";
@@ -36,13 +37,13 @@ async function start(): Promise<void> {
     });
     window.addEventListener("hashchange", () => {
       const id = decodeURIComponent(location.hash.slice(1));
-      if (id && id !== S.open.value?.info.id) void openCase(id);
+      if (id && id !== S.caseId.value) attempt(() => openCase(id));
     });
     await openFirst();
   } catch (reason) {
     S.fatal.value = reason instanceof ServerError && reason.status === 401
       ? "This page needs the link that the terminal shows: it holds a one-time key."
-      : `The labeler could not start: ${reason instanceof Error ? reason.message : String(reason)}`;
+      : `The labeler could not start: ${messageOf(reason)}`;
   }
 }
 
@@ -51,13 +52,7 @@ async function openFirst(): Promise<void> {
   const cases = S.caseList.value?.cases ?? [];
   const named = decodeURIComponent(location.hash.slice(1));
   const first = cases.find((one) => one.id === named) ?? cases.find((one) => one.state !== "done") ?? cases[0];
-  if (!first) return;
-  try {
-    await openCase(first.id);
-  } catch (reason) {
-    S.say(reason instanceof Error ? reason.message : String(reason), true);
-    await refreshCases();
-  }
+  if (first) await attempt(() => openCase(first.id));
 }
 
 void start();

@@ -1,11 +1,11 @@
 /** Acts on lesions and masks, shared by keys, buttons and the mouse. Each is one named, undoable step. */
 import type { Delta } from "../server/delta";
-import { ServerError } from "../server/api";
 import type { Box, Evidence, Lesion, Measurement, Phase, Point } from "../server/types";
-import { lesionsFresh, maskRefs, refreshLesionsSoon } from "./casework";
+import { lesionsFresh, refreshLesionsSoon, refreshNotes } from "./casework";
 import { giveVerdict, refreshDifferences } from "./compare";
 import { activate, show } from "./navigate";
 import * as S from "./state";
+import { maskRefs } from "./versions";
 
 /** The tools that paint; each stroke of one is a step. */
 export const PAINTERS: ReadonlySet<S.Tool> = new Set<S.Tool>(["brush", "eraser", "ball", "threshold"]);
@@ -46,11 +46,14 @@ export async function commitStroke(tool: S.Tool, change: Omit<Delta, "header">):
 
 async function step(act: string, json?: unknown): Promise<boolean> {
   const draft = S.draft.value;
-  if (!draft) return false;
+  if (!draft) {
+    S.say("The mask is still loading");
+    return false;
+  }
   const name = await draft.step(act, json);
   if (name === undefined) return false;
   S.confirmedAt.value = new Date().toISOString();
-  S.say(act === "undo" ? `Undone: ${name}` : act === "redo" ? `Redone: ${name}` : name);
+  S.say(name);
   return true;
 }
 
@@ -81,7 +84,7 @@ const holds = (lesion: Lesion, point: Point): boolean =>
   lesion.box.every(([first, end], axis) => (point[axis] as number) >= first && (point[axis] as number) < end);
 
 /** The lesion at a voxel: 3D connected region, one look-up in the table, asked of the server where boxes overlap. */
-export async function lesionAt(point: Point): Promise<Lesion | undefined> {
+async function lesionAt(point: Point): Promise<Lesion | undefined> {
   const draft = S.draft.value;
   const opened = S.open.value;
   if (!draft || !opened) return undefined;
@@ -130,13 +133,7 @@ export async function giveType(label: number): Promise<void> {
     S.brushLabel.value = label;
     return S.say(`Brush paints ${S.labelInfo(label).name}`);
   }
-  const firsts = chosen.map((one) => one.first);
-  if (await step("tools/relabel", { at: chosen.map((one) => one.at), label })) await keepSelected(firsts);
-}
-
-async function keepSelected(firsts: readonly number[]): Promise<void> {
-  await lesionsFresh();
-  S.selected.value = (S.lesions.value?.lesions ?? []).filter((one) => firsts.includes(one.first)).map((one) => one.first);
+  await step("tools/relabel", { at: chosen.map((one) => one.at), label });
 }
 
 export async function deleteLesions(): Promise<void> {
@@ -226,78 +223,34 @@ export async function finishSplit(point: Point): Promise<void> {
 
 // ---- boxes, evidence, measurements ---------------------------------------------------------------------------------
 
-export async function addBox(box: Box): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await guarded(async () => {
-    const label = S.labelInfo(S.brushLabel.value).group === "lesion" ? S.brushLabel.value : null;
-    const made = await S.services().api.addBox(opened.info.id, { box, label, evidence: "imaging", note: "" });
-    S.boxes.value = [...S.boxes.value, made];
-    S.say(`Box ${made.id}: turn it into a lesion in the table on the right`);
-  });
+export async function drawBox(box: Box): Promise<void> {
+  const label = S.labelInfo(S.brushLabel.value).group === "lesion" ? S.brushLabel.value : null;
+  if (await step("tools/draw_box", { box, label, evidence: "imaging", note: "" })) {
+    S.say("Box drawn: turn it into a lesion in the table on the right");
+  }
 }
 
 export async function seedFromBox(id: string, method: "prediction" | "intensity", label: number): Promise<void> {
-  const opened = S.open.value;
   const seed = S.boxes.value.find((one) => one.id === id);
-  if (!opened || !seed) return;
+  if (!seed) return;
   const from = maskRefs().find((ref) => ref === "prediction" || ref === "segmentation") ?? "head";
-  await step("tools/box", { box: seed.box, label, method, from, phase: S.activePhase.value, id });
-  S.boxes.value = (await S.services().api.boxes(opened.info.id)).boxes;
+  const made = await step("tools/box", { box: seed.box, label, method, from, phase: S.activePhase.value, id });
+  // A refusal may have marked the box: it needs drawing by hand.
+  if (!made) await refreshNotes();
 }
 
-export async function removeBox(id: string): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.removeBox(opened.info.id, id);
-    S.boxes.value = S.boxes.value.filter((one) => one.id !== id);
-  });
-}
+export const removeBox = (id: string): Promise<boolean> => step("tools/remove_box", { id });
 
-export async function setEvidence(lesion: Lesion, evidence: Evidence["evidence"], note: string): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.setEvidence(opened.info.id, { at: lesion.at, evidence, note });
-    refreshLesionsSoon(0);
-    S.say(`Lesion ${lesion.number}: evidence ${evidence}`);
-  });
-}
+export const setEvidence = (lesion: Lesion, evidence: Evidence["evidence"], note: string): Promise<boolean> =>
+  step("tools/evidence", { at: lesion.at, evidence, note });
 
-export async function keepMeasurement(json: Record<string, unknown>): Promise<Measurement | undefined> {
-  const opened = S.open.value;
-  if (!opened) return undefined;
-  let made: Measurement | undefined;
-  await guarded(async () => {
-    made = await S.services().api.measure(opened.info.id, json);
-    S.measurements.value = [...S.measurements.value, made];
-    S.say(made.kind === "ruler" ? `${(made.mm ?? 0).toFixed(1)} mm` : `${(made.mean ?? 0).toFixed(0)} ± ${(made.sd ?? 0).toFixed(0)} HU`);
-  });
-  return made;
-}
+export const keepMeasurement = (json: Record<string, unknown>): Promise<boolean> => step("tools/measure", json);
 
-export async function removeMeasurement(id: string): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await guarded(async () => {
-    await S.services().api.removeMeasurement(opened.info.id, id);
-    S.measurements.value = S.measurements.value.filter((one) => one.id !== id);
-    S.say("Measurement removed");
-  });
-}
+export const removeMeasurement = (id: string): Promise<boolean> => step("tools/remove_measurement", { id });
 
 export function goToMeasurement(one: Measurement): void {
   const at = one.centre ?? one.from;
   if (!at) return;
   activate(one.phase, "axial");
   show(at.map(Math.round) as Point);
-}
-
-export async function guarded(task: () => Promise<void>): Promise<void> {
-  try {
-    await task();
-  } catch (reason) {
-    if (reason instanceof ServerError || reason instanceof Error) S.say(reason.message, true);
-  }
 }

@@ -1,14 +1,15 @@
-/** Opening a case: image, masks, report and windows load by themselves; then the drafts on it. */
+/** Opening a case: image, masks, report and windows load by themselves; then the drafts on it and their lesions. */
 import { batch } from "@preact/signals";
 import { Grid } from "../model/grid";
 import { PhaseVolume } from "../model/phaseVolume";
-import { ServerError } from "../server/api";
 import { PHASES } from "../server/types";
-import type { CaseInfo, CaseState, Phase } from "../server/types";
+import type { CaseInfo, Phase } from "../server/types";
+import { messageOf } from "./attempt";
 import { Draft } from "./draft";
 import type { DraftEvents } from "./draft";
 import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
 import * as S from "./state";
+import { refreshVersions } from "./versions";
 
 let opening = 0;
 
@@ -17,25 +18,40 @@ export const draftEvents: DraftEvents = {
     S.maskRevision.value++;
     refreshLesionsSoon();
   },
+  noted: refreshNotes,
   refused(message) {
     S.maskRevision.value++;
     S.say(message, true);
   },
 };
 
-export async function refreshCases(): Promise<void> {
-  S.caseList.value = await S.services().api.cases();
-}
-
-/** Opens a case and everything that belongs to it; a later call overtakes an earlier one. */
+/** Opens a case and everything that belongs to it; a later call overtakes an earlier one. Throws why it cannot be shown. */
 export async function openCase(id: string): Promise<void> {
   const turn = ++opening;
-  const { api } = S.services();
   closeCase();
-  const info = await api.case(id);
-  if (turn !== opening) return;
-  if (!info.grid) throw new Error(whyNothingShows(info));
-  const grid = new Grid(info.grid);
+  S.caseId.value = location.hash = id;
+  document.title = `${id} · CT Labeler`;
+  try {
+    const info = await S.services().api.case(id);
+    if (turn !== opening) return;
+    if (!info.grid) throw new Error(whyNothingShows(info));
+    showCase(info, new Grid(info.grid));
+  } catch (reason) {
+    if (turn !== opening) return;
+    S.notShown.value = messageOf(reason);
+    throw reason;
+  }
+  // The first slices, then the mask, then the other slices: 400 slices of four phases are 840 MB.
+  let edit: Promise<void> | undefined;
+  for (const volume of S.open.value?.volumes.values() ?? []) void volume.load(async () => edit);
+  edit = openEdit(id, turn, "ask");
+  await Promise.all([edit, loadWindows(id, turn), loadBeside(id, turn)]);
+}
+
+/** Puts the panes of a case on the screen; their pictures come by themselves. */
+function showCase(info: CaseInfo, grid: Grid): void {
+  const { api } = S.services();
+  const { id } = info;
   const volumes = new Map<Phase, PhaseVolume>();
   for (const phase of PHASES) {
     const one = info.phases[phase];
@@ -55,30 +71,25 @@ export async function openCase(id: string): Promise<void> {
     S.activePlane.value = "axial";
     S.enlarged.value = undefined;
     S.open.value = { info, grid, volumes };
-    location.hash = id;
-    document.title = `${id} · CT Labeler`;
   });
   setAutomaticWindows(Object.fromEntries(PHASES.map((phase) => [phase, info.phases[phase].window ?? null])));
-  for (const volume of volumes.values()) {
-    volume.want(middle[0]);
-    void volume.load();
-  }
+  for (const volume of volumes.values()) volume.want(middle[0]);
   S.say(info.notices.map((notice) => notice.message).join(" · ") || `${id}: ${volumes.size} of 4 phases`);
-  await Promise.all([loadWindows(id, turn), loadBeside(id, turn), openEdit(id, turn, "ask")]);
 }
 
 /** What stands in the way of a case none of whose phases can be read. */
 function whyNothingShows(info: CaseInfo): string {
   const said = PHASES.map((phase) => info.phases[phase].error).filter((error) => error && error.code !== "PHASE_MISSING");
   const faults = [...new Set(said.map((error) => `${error?.message} ${error?.remedy}`))];
-  return `${info.id} cannot be shown. ${faults.join(" ") || "It has no image."}`;
+  return [`${info.id} cannot be shown.`, ...(faults.length > 0 ? faults : ["It has no image."])].join("\n");
 }
 
-export function closeCase(): void {
+function closeCase(): void {
   for (const volume of S.open.value?.volumes.values() ?? []) volume.stop();
   S.draft.value?.close();
   batch(() => {
     S.open.value = undefined;
+    S.notShown.value = undefined;
     S.draft.value = undefined;
     S.mode.value = "edit";
     S.tab.value = S.tab.value === "differences" ? "lesions" : S.tab.value;
@@ -111,31 +122,44 @@ async function loadWindows(id: string, turn: number): Promise<void> {
 
 async function loadBeside(id: string, turn: number): Promise<void> {
   const { api } = S.services();
-  const [report, measurements, boxes, reviews] = await Promise.all([
+  const [report, reviews] = await Promise.all([
     api.report(id).catch(() => ({ status: "missing", parts: [] })),
-    api.measurements(id).catch(() => ({ measurements: [] })),
-    api.boxes(id).catch(() => ({ boxes: [] })),
     api.reviews(id).catch(() => ({ reviews: [] })),
+    refreshNotes(),
   ]);
   if (turn !== opening) return;
   batch(() => {
     S.report.value = report;
-    S.measurements.value = measurements.measurements;
-    S.boxes.value = boxes.boxes;
     S.reviews.value = reviews.reviews;
   });
   await refreshVersions();
 }
 
+/** Reads boxes and measurements anew. */
+export async function refreshNotes(): Promise<void> {
+  const opened = S.open.value;
+  if (!opened) return;
+  const { api } = S.services();
+  const [measurements, boxes] = await Promise.all([
+    api.measurements(opened.info.id).catch(() => ({ measurements: [] })),
+    api.boxes(opened.info.id).catch(() => ({ boxes: [] })),
+  ]);
+  if (S.open.value !== opened) return;
+  batch(() => {
+    S.measurements.value = measurements.measurements;
+    S.boxes.value = boxes.boxes;
+  });
+}
+
 /** Opens the working mask; where it holds unsaved steps, offers to go on or to set them aside. */
-export async function openEdit(id: string, turn: number, recover: "ask" | "continue" | "discard"): Promise<void> {
+async function openEdit(id: string, turn: number, recover: "ask" | "continue" | "discard"): Promise<void> {
   try {
     const draft = await Draft.open(S.services().api, id, { task: "edit", recover, base: "head" }, draftEvents);
     if (turn !== opening) return draft.close();
     useDraft(draft);
     if (recover === "ask" && draft.state.value.recovery) S.dialog.value = "recovery";
   } catch (reason) {
-    if (turn === opening) S.say(reason instanceof Error ? reason.message : String(reason), true);
+    if (turn === opening) S.say(messageOf(reason), true);
   }
 }
 
@@ -182,7 +206,7 @@ async function refreshLesions(): Promise<void> {
   } catch (reason) {
     if (turn !== lesionTurn) return;
     S.lesionsStale.value = false;
-    S.say(reason instanceof Error ? reason.message : String(reason), true);
+    S.say(messageOf(reason), true);
   }
 }
 
@@ -191,74 +215,14 @@ export async function lesionsFresh(): Promise<void> {
   while (S.lesionsStale.value) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-export async function refreshVersions(): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  const { api } = S.services();
-  const [versions, history] = await Promise.all([api.versions(opened.info.id), api.history(opened.info.id)]);
-  if (S.open.value !== opened) return;
-  batch(() => {
-    S.versions.value = versions;
-    S.history.value = history.events;
-  });
-}
-
-/** Every mask that can be shown beside or compared, the newest version first. */
-export function maskRefs(): string[] {
-  const saved = (S.versions.value?.versions ?? []).map((one) => one.ref).reverse();
-  const sources = (S.open.value?.info.masks ?? []).filter((one) => one.status === "ok").map((one) => one.ref);
-  return [...new Set([...saved, ...sources.filter((ref) => !/^v\d+$/.test(ref))])];
-}
-
-/** Shows another mask's contours in white dashes, from which lesions can be copied; undefined hides them. */
-export async function showReference(ref: string | undefined): Promise<void> {
-  const opened = S.open.value;
-  if (!opened || !ref) {
-    S.reference.value = undefined;
-  } else {
-    S.reference.value = { ref, mask: await S.services().api.mask(opened.info.id, ref) };
-    S.say(`${ref} shown in white dashes: Ctrl+C over a lesion of it, then Ctrl+V, copies it`);
-  }
-  S.maskRevision.value++;
-}
-
-export async function save(beside = false, note = ""): Promise<void> {
-  const draft = S.draft.value;
-  if (!draft) return;
-  try {
-    const version = await draft.save(note, beside);
-    batch(() => {
-      S.savedAt.value = { ref: version.ref, time: version.time };
-      if (S.dialog.value === "conflict") S.dialog.value = undefined;
-    });
-    S.say(beside ? `Saved beside as ${version.ref}: compare it with ${S.versions.value?.head ?? "the other"}` : `Saved as ${version.ref}`);
-    await Promise.all([refreshVersions(), refreshCases()]);
-  } catch (reason) {
-    if (reason instanceof ServerError && reason.code === "VERSION_CONFLICT") {
-      await refreshVersions();
-      S.dialog.value = "conflict";
-      S.say(reason.message, true);
-    } else S.say(reason instanceof Error ? reason.message : String(reason), true);
-  }
-}
-
-export async function setCaseState(state: CaseState): Promise<void> {
-  const opened = S.open.value;
-  if (!opened) return;
-  await S.services().api.setState(opened.info.id, state);
-  await refreshCases();
-  S.say(`${opened.info.id} marked ${state.replace("_", " ")}`);
-}
-
 /** Opens the neighbour in the work list, or the next case that is not done. */
 export async function moveToCase(step: 1 | -1 | "undone"): Promise<void> {
-  const opened = S.open.value;
+  const now = S.caseId.value;
   const list = S.caseList.value?.cases ?? [];
-  if (!opened) return;
   await S.draft.value?.settled();
   let id: string | null | undefined;
-  if (step === "undone") id = (await S.services().api.nextCase(opened.info.id)).id;
-  else id = list[list.findIndex((one) => one.id === opened.info.id) + step]?.id;
+  if (step === "undone") id = (await S.services().api.nextCase(now)).id;
+  else id = list[list.findIndex((one) => one.id === now) + step]?.id;
   if (id) await openCase(id);
   else S.say(step === "undone" ? "Every case is done" : "No further case in the work list");
 }

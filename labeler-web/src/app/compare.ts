@@ -1,6 +1,7 @@
 /** Intelligent Editing: two masks of a case compared lesion by lesion, and a verdict for each difference. */
 import { batch } from "@preact/signals";
 import type { Difference, VerdictName } from "../server/types";
+import { messageOf } from "./attempt";
 import { Draft } from "./draft";
 import { draftEvents, reopenEdit, useDraft } from "./casework";
 import { show } from "./navigate";
@@ -49,7 +50,7 @@ export async function compare(old: string, fresh: string): Promise<void> {
     if (first) goToDifference(first);
     S.say(list.of === 0 ? "No differences" : `${list.open} of ${list.of} differences open`);
   } catch (reason) {
-    S.say(reason instanceof Error ? reason.message : String(reason), true);
+    S.say(messageOf(reason), true);
   }
 }
 
@@ -68,11 +69,16 @@ export async function leaveCompare(): Promise<void> {
   await reopenEdit("continue");
 }
 
+let reading = 0;
+
+/** Reads the list with its verdicts anew; of several calls the last counts. */
 export async function refreshDifferences(): Promise<void> {
   const opened = S.open.value;
   const refs = S.compareRefs.value;
   if (!opened || !refs) return;
-  S.differences.value = await S.services().api.differences(opened.info.id, refs.old, refs.fresh);
+  const turn = ++reading;
+  const list = await S.services().api.differences(opened.info.id, refs.old, refs.fresh);
+  if (turn === reading && S.compareRefs.value === refs) S.differences.value = list;
 }
 
 /** The differences that are listed, by the filter. */
@@ -98,6 +104,8 @@ export function goToDifference(one: Difference): void {
   show(one.at);
 }
 
+const ALL_DECIDED = "Every difference is decided: Ctrl+S saves the merged mask";
+
 /** Next or previous difference; `open` passes over those already decided. */
 export function walkDifferences(direction: 1 | -1, openOnly = false): void {
   const all = walked(S.differences.value?.differences ?? []);
@@ -105,27 +113,37 @@ export function walkDifferences(direction: 1 | -1, openOnly = false): void {
   const at = all.findIndex((one) => one.id === S.difference.value);
   for (let far = 1; far <= all.length; far++) {
     const next = all[(at + direction * far + 2 * all.length) % all.length] as Difference;
-    if (!openOnly || !next.verdict) return goToDifference(next);
+    if (!openOnly || !(next.verdict || deciding.has(next.id))) return goToDifference(next);
   }
-  S.say("Every difference is decided: Ctrl+S saves the merged mask");
+  S.say(ALL_DECIDED);
 }
+
+/** Differences whose verdict is on its way. */
+const deciding = new Set<string>();
 
 export async function giveVerdict(verdict: VerdictName, label: number | null = null): Promise<void> {
   const draft = S.draft.value;
   const one = currentDifference();
   if (!draft || !one) return S.say("No difference is chosen: press N");
-  const name = await draft.step("tools/verdict", { difference: one.id, verdict, label });
-  if (name === undefined) return;
-  S.confirmedAt.value = new Date().toISOString();
-  await refreshDifferences();
-  const list = S.differences.value;
-  S.say(`${name}${list ? ` · ${list.open} of ${list.of} open` : ""}`);
+  deciding.add(one.id);
+  try {
+    const name = await draft.step("tools/verdict", { difference: one.id, verdict, label });
+    if (name === undefined) return;
+    S.confirmedAt.value = new Date().toISOString();
+    await refreshDifferences();
+    const list = S.differences.value;
+    const left = list?.open === 0 ? ALL_DECIDED : list && `${list.open} of ${list.of} open`;
+    S.say(left ? `${name} · ${left}` : name);
+  } finally {
+    deciding.delete(one.id);
+  }
 }
 
-/** Accepts the new mask here and goes on to the next open difference. */
+/** Accepts the new mask here and goes on to the next open difference at once: a fast reader does not wait for the server. */
 export async function acceptAndGoOn(): Promise<void> {
-  await giveVerdict("accept");
+  const given = giveVerdict("accept");
   walkDifferences(1, true);
+  await given;
 }
 
 export function toggleBlink(): void {

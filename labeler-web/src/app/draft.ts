@@ -15,7 +15,9 @@ const RETRY_MS = 1000;
 
 export interface DraftEvents {
   /** Voxels of the mask changed. */
-  changed(indices: Uint32Array | undefined): void;
+  changed(): void;
+  /** Evidence, boxes or measurements changed. */
+  noted(): Promise<void>;
   /** The server refused a request, or the mask had to be read anew. */
   refused(message: string): void;
 }
@@ -88,7 +90,8 @@ export class Draft {
         for (let k = 0; k < delta.indices.length; k++) this.mask[delta.indices[k] as number] = delta.after[k] as number;
         this.state.value = delta.header.state;
         name = delta.header.name;
-        this.events.changed(delta.indices);
+        if (delta.indices.length > 0 || delta.header.notes.includes("evidence")) this.events.changed();
+        if (delta.header.notes.length > 0) await this.events.noted();
       } catch (reason) {
         if (!(await this.wasWritten(reason, n))) throw reason;
         await this.reload();
@@ -109,7 +112,8 @@ export class Draft {
   async reload(): Promise<void> {
     this.state.value = await this.api.draft(this.caseId, this.name);
     this.mask = await this.api.mask(this.caseId, this.ref);
-    this.events.changed(undefined);
+    this.events.changed();
+    await this.events.noted();
   }
 
   /** The answer to a request may have been lost after it was written: the journal is then one longer, by our step. */

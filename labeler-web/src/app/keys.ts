@@ -1,10 +1,12 @@
 /** Every key, in one table: what the page does with it and what the help says of it. Keys are inert while one types. */
 import * as acts from "./acts";
-import { moveToCase, save } from "./casework";
+import { attempt } from "./attempt";
+import { moveToCase } from "./casework";
 import { acceptAndGoOn, giveVerdict, toggleBlink, walkDifferences } from "./compare";
 import * as nav from "./navigate";
 import { panes } from "./pane";
 import * as S from "./state";
+import { save } from "./versions";
 
 export interface Key {
   /** Shown in the help and on buttons. */
@@ -16,7 +18,7 @@ export interface Key {
   readonly mode?: S.Mode;
   /** Only while no control outside the panes has the focus: keys that move the focus or press buttons elsewhere. */
   readonly onPanes?: boolean;
-  readonly run: () => void;
+  readonly run: () => unknown;
 }
 
 export const TOOLS: readonly { id: S.Tool; name: string; key: string; does: string }[] = [
@@ -71,22 +73,25 @@ function nudge(columns: number, rows: number): void {
   nav.goTo(opened.grid.fromPixel(plane, column + columns, row + rows, slice));
 }
 
-function interpolateHere(): void {
+function interpolateHere(): Promise<void> | void {
   const draft = S.draft.value;
   const opened = S.open.value;
   const point = S.hover.value?.point ?? S.cursor.value;
   const drawn = draft && opened && draft.mask[opened.grid.flat(point)];
-  if (drawn || acts.selectedLesions().length > 0) void acts.interpolate(drawn ? point : undefined);
-  else take("interpolate");
+  if (drawn || acts.selectedLesions().length > 0) return acts.interpolate(drawn ? point : undefined);
+  take("interpolate");
 }
+
+const FOCUSABLE = ":is(button, select, input, [tabindex]):not(:disabled, [hidden], [tabindex='-1'])";
 
 /** Moves the keyboard's focus to the next region of the page, also out of the panes, where Tab walks lesions. */
 function nextRegion(): void {
   const regions = [...document.querySelectorAll<HTMLElement>("[data-region]")];
   const at = regions.findIndex((one) => one.contains(document.activeElement));
-  const next = regions[(at + 1) % regions.length];
-  const inside = next?.matches("[tabindex]") ? next : next?.querySelector<HTMLElement>("button, [tabindex='0'], select, input");
-  inside?.focus();
+  for (let far = 1; far <= regions.length; far++) {
+    const inside = regions[(at + far) % regions.length]?.querySelector<HTMLElement>(FOCUSABLE);
+    if (inside) return inside.focus();
+  }
 }
 
 function escape(): void {
@@ -98,7 +103,7 @@ function escape(): void {
 
 const DIGITS = [1, 2, 3, 4, 5, 6] as const;
 
-const key = (group: Key["group"], shown: string, does: string, combos: string, run: () => void, extra: Partial<Key> = {}): Key => ({
+const key = (group: Key["group"], shown: string, does: string, combos: string, run: () => unknown, extra: Partial<Key> = {}): Key => ({
   group, shown, does, combos: combos.split(" "), run, ...extra,
 });
 
@@ -139,7 +144,7 @@ export const KEYS: readonly Key[] = [
   key("Tools", "Q", "box round a proven lesion", "q", () => take("box")),
   key("Tools", "[  ]", "brush smaller, larger", "[", () => brushSize(-1)),
   key("Tools", "", "", "]", () => brushSize(1)),
-  key("Tools", "Alt+Enter", "use the tool at the linked cursor", "Alt+enter", () => panes.get(activePane())?.applyAtCursor(), { onPanes: true }),
+  key("Tools", "Alt+Enter", "use the tool at the linked cursor", "Alt+enter", () => panes.get(activePane())?.gestures.applyAtCursor(), { onPanes: true }),
   key("Tools", "H (hold)", "hide the masks", "", () => undefined),
   key("Tools", "O", "contour and fill, contour, fill", "o", cycleOverlay),
   key("Tools", "-  =", "fill weaker, stronger", "-", () => setOpacity(-0.05)),
@@ -147,30 +152,30 @@ export const KEYS: readonly Key[] = [
   key("Tools", "J", "show or hide organs", "j", () => { S.organsShown.value = !S.organsShown.value; }),
 
   ...DIGITS.map((label) =>
-    key("Lesions", String(label), `type ${label} for the selected lesion, else for the brush`, `#${label}`, () => void acts.giveType(label))),
-  key("Lesions", "0, Delete", "delete the selected lesion", "#0 delete", () => void acts.deleteLesions()),
+    key("Lesions", String(label), `type ${label} for the selected lesion, else for the brush`, `#${label}`, () => acts.giveType(label))),
+  key("Lesions", "0, Delete", "delete the selected lesion", "#0 delete", acts.deleteLesions),
   key("Lesions", "Tab, Shift+Tab", "next, previous lesion (in the panes)", "tab", () => acts.walkLesions(1), { onPanes: true }),
   key("Lesions", "", "", "Shift+tab", () => acts.walkLesions(-1), { onPanes: true }),
   key("Lesions", "Ctrl+C", "copy the lesion under the pointer (the dashed mask first)", "Ctrl+c", acts.copy),
-  key("Lesions", "Ctrl+V", "paste the lesion, or its slice into this slice", "Ctrl+v", () => void acts.paste(false)),
-  key("Lesions", "Ctrl+Shift+V", "paste one slice of the lesion", "Ctrl+Shift+v", () => void acts.paste(true)),
+  key("Lesions", "Ctrl+V", "paste the lesion, or its slice into this slice", "Ctrl+v", () => acts.paste(false)),
+  key("Lesions", "Ctrl+Shift+V", "paste one slice of the lesion", "Ctrl+Shift+v", () => acts.paste(true)),
 
   key("Compare", "N, P", "next, previous difference", "n", () => walkDifferences(1), { mode: "compare" }),
   key("Compare", "", "", "p", () => walkDifferences(-1), { mode: "compare" }),
-  key("Compare", "Enter", "accept the new mask here and go on", "enter", () => void acceptAndGoOn(), { mode: "compare", onPanes: true }),
-  key("Compare", "A", "accept the new mask here", "a", () => void giveVerdict("accept"), { mode: "compare" }),
-  key("Compare", "R", "keep the old mask here", "r", () => void giveVerdict("keep"), { mode: "compare" }),
+  key("Compare", "Enter", "accept the new mask here and go on", "enter", acceptAndGoOn, { mode: "compare", onPanes: true }),
+  key("Compare", "A", "accept the new mask here", "a", () => giveVerdict("accept"), { mode: "compare" }),
+  key("Compare", "R", "keep the old mask here", "r", () => giveVerdict("keep"), { mode: "compare" }),
   key("Compare", "1 to 6", "accept the shape with this type", "", () => undefined),
-  key("Compare", "M", "mark for a second reader", "m", () => void giveVerdict("second_reader"), { mode: "compare" }),
-  key("Compare", "K", "done by hand: leave it as I drew it", "k", () => void giveVerdict("edited"), { mode: "compare" }),
-  key("Compare", "Backspace", "take the verdict back", "backspace", () => void giveVerdict("clear"), { mode: "compare" }),
+  key("Compare", "M", "mark for a second reader", "m", () => giveVerdict("second_reader"), { mode: "compare" }),
+  key("Compare", "K", "done by hand: leave it as I drew it", "k", () => giveVerdict("edited"), { mode: "compare" }),
+  key("Compare", "Backspace", "take the verdict back", "backspace", () => giveVerdict("clear"), { mode: "compare" }),
   key("Compare", "X", "blink: old only, new only, both", "x", toggleBlink, { mode: "compare" }),
 
-  key("Work", "Ctrl+Z", "undo", "Ctrl+z", () => void acts.undo()),
-  key("Work", "Ctrl+Shift+Z, Ctrl+Y", "redo", "Ctrl+Shift+z Ctrl+y", () => void acts.redo()),
-  key("Work", "Ctrl+S", "save a version", "Ctrl+s", () => void save()),
-  key("Work", "Ctrl+→, Ctrl+←", "next, previous case", "Ctrl+arrowright", () => void moveToCase(1)),
-  key("Work", "", "", "Ctrl+arrowleft", () => void moveToCase(-1)),
+  key("Work", "Ctrl+Z", "undo", "Ctrl+z", acts.undo),
+  key("Work", "Ctrl+Shift+Z, Ctrl+Y", "redo", "Ctrl+Shift+z Ctrl+y", acts.redo),
+  key("Work", "Ctrl+S", "save a version", "Ctrl+s", () => save()),
+  key("Work", "Ctrl+→, Ctrl+←", "next, previous case", "Ctrl+arrowright", () => moveToCase(1)),
+  key("Work", "", "", "Ctrl+arrowleft", () => moveToCase(-1)),
   key("Work", "Esc", "forget a cut, leave a large pane, select nothing", "escape", escape),
   key("Work", "?", "this help", "? Shift+? f1", () => { S.dialog.value = "help"; }),
 ];
@@ -181,10 +186,12 @@ function comboOf(event: KeyboardEvent): string[] {
   return [...(digit ? [`${held}#${digit}`] : []), `${held}${event.key.toLowerCase()}`];
 }
 
-function typing(target: EventTarget | null): boolean {
+/** True when a key is the control's own: all in a text field; in a list those without Ctrl, which choose in it. */
+function typing({ target, ctrlKey, metaKey }: KeyboardEvent): boolean {
   if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLSelectElement) return !ctrlKey && !metaKey;
   if (target instanceof HTMLInputElement) return target.type !== "checkbox" && target.type !== "range" && target.type !== "radio";
-  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
+  return target instanceof HTMLTextAreaElement || target.isContentEditable;
 }
 
 /** True while the panes, or nothing at all, have the focus. */
@@ -194,7 +201,7 @@ function onPanes(target: EventTarget | null): boolean {
 
 function keyDown(event: KeyboardEvent): void {
   if (event.key === "Control") S.eraseHeld.value = true;
-  if (typing(event.target) || S.dialog.value || !S.open.value) {
+  if (typing(event) || S.dialog.value || !S.caseId.value) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") event.preventDefault();
     return;
   }
@@ -211,7 +218,7 @@ function keyDown(event: KeyboardEvent): void {
     if (one.onPanes && !inPanes) continue;
     if (!one.combos.some((combo) => combo !== "" && combos.includes(combo))) continue;
     event.preventDefault();
-    one.run();
+    attempt(one.run);
     return;
   }
 }

@@ -16,6 +16,9 @@ export const LAYOUTS: readonly { id: S.Layout; name: string }[] = [
 /** Raised when the panes have changed size or a fit is asked for: the planes are fitted anew. */
 export const refit = signal(0);
 
+/** True from a call for a fit until the panes are fitted. */
+export const fitting = signal(false);
+
 export interface PaneSpec {
   readonly id: string;
   readonly phase: Phase;

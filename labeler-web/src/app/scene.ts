@@ -1,11 +1,12 @@
 /** Puts together what lies over one pane: masks, lesion numbers, boxes, measurements, cross. */
 import { LETTERS } from "../model/grid";
 import type { Grid, Plane } from "../model/grid";
-import { outlinesOf } from "../model/contours";
+import { boundsOf, outlinesOf } from "../model/contours";
 import type { Outline } from "../model/contours";
-import type { Measurement, Phase, Point } from "../server/types";
+import type { Lesion, Measurement, Phase, Point } from "../server/types";
 import { fillPicture } from "../viewer/overlay";
 import type { Scene } from "../viewer/overlay";
+import { selectedLesions } from "./acts";
 import * as S from "./state";
 
 const OLD_COLOR = "#ffffff";
@@ -108,10 +109,16 @@ function masks(grid: Grid, plane: Plane, slice: number): Pick<Scene, "outlines" 
     : { outlines: lines, fill: { picture: fillOf(cut, grid, plane), opacity: S.opacity.value } };
 }
 
-type Frames = { columns: [number, number]; rows: [number, number]; color: string; dashed?: boolean }[];
+/** Half-open ranges of pixels. */
+interface Rectangle {
+  readonly columns: readonly [number, number];
+  readonly rows: readonly [number, number];
+}
+
+type Frames = (Rectangle & { color: string; dashed?: boolean })[];
 
 /** The rectangle of a half-open box in a slice, or undefined where the slice misses it. */
-function frameOf(grid: Grid, plane: Plane, slice: number, box: readonly (readonly [number, number])[]): Omit<Frames[number], "color"> | undefined {
+function frameOf(grid: Grid, plane: Plane, slice: number, box: readonly (readonly [number, number])[]): Rectangle | undefined {
   const low = box.map(([first]) => first) as Point;
   const high = box.map(([, end]) => end - 1) as Point;
   const [a, b] = [grid.toPixel(plane, low), grid.toPixel(plane, high)];
@@ -122,30 +129,60 @@ function frameOf(grid: Grid, plane: Plane, slice: number, box: readonly (readonl
   };
 }
 
-function framesAndTags(grid: Grid, plane: Plane, slice: number): Pick<Scene, "frames" | "tags"> {
+const areaOf = ({ columns, rows }: Rectangle): number => (columns[1] - columns[0]) * (rows[1] - rows[0]);
+
+const holds = (outer: Rectangle, inner: Rectangle): boolean =>
+  (["columns", "rows"] as const).every((axis) => outer[axis][0] <= inner[axis][0] && outer[axis][1] >= inner[axis][1]);
+
+/**
+ * Numbers of the lesions, each beside the largest outline that the lesion has in the slice. An outline belongs to the
+ * lesion of its label whose box is the smallest that holds it.
+ */
+function lesionTags(grid: Grid, plane: Plane, slice: number): Scene["tags"] {
+  const working = S.draft.value;
+  if (S.overlayHidden.value || !working) return [];
+  const found = outlines(sliceOf("working", working.mask, grid, plane, slice), grid, plane);
+  const largest = new Map<Lesion, Rectangle>();
+  const near = (S.lesions.value?.lesions ?? []).flatMap((lesion) => {
+    const frame = frameOf(grid, plane, slice, lesion.box);
+    return frame ? [{ lesion, frame }] : [];
+  });
+  near.sort((a, b) => areaOf(a.frame) - areaOf(b.frame));
+  for (const label of new Set(near.map((one) => one.lesion.label))) {
+    for (const outline of found.get(label) ?? []) {
+      const bounds = boundsOf(outline);
+      const owner = near.find(({ lesion, frame }) => lesion.label === label && holds(frame, bounds))?.lesion;
+      const before = owner && largest.get(owner);
+      if (owner && (!before || areaOf(bounds) > areaOf(before))) largest.set(owner, bounds);
+    }
+  }
+  return [...largest].map(([lesion, { columns, rows }]) => {
+    const info = S.labelInfo(lesion.label);
+    return { column: columns[1] - 1, row: rows[0], text: `${lesion.number} ${info.name}`, color: info.color };
+  });
+}
+
+/** Brackets round what is selected, and the boxes of mask 00. */
+function framesIn(grid: Grid, plane: Plane, slice: number): Frames {
   const frames: Frames = [];
-  const tags: { column: number; row: number; text: string; color: string }[] = [];
   if (S.mode.value === "compare") {
     const current = S.differences.value?.differences.find((one) => one.id === S.difference.value);
     const frame = current && frameOf(grid, plane, slice, current.box);
     if (frame) frames.push({ ...frame, color: SELECTED_COLOR });
   } else {
-    for (const lesion of S.lesions.value?.lesions ?? []) {
+    for (const lesion of selectedLesions()) {
       const frame = frameOf(grid, plane, slice, lesion.box);
-      if (!frame) continue;
-      if (S.selected.value.includes(lesion.first)) frames.push({ ...frame, color: SELECTED_COLOR });
-      const info = S.labelInfo(lesion.label);
-      if (!S.overlayHidden.value) tags.push({ column: frame.columns[1] - 1, row: frame.rows[0], text: `${lesion.number} ${info.name}`, color: info.color });
+      if (frame) frames.push({ ...frame, color: SELECTED_COLOR });
     }
     for (const seed of S.boxes.value) {
       const box = seed.status !== "seeded" && frameOf(grid, plane, slice, seed.box);
       if (box) frames.push({ ...box, color: BOX_COLOR, dashed: true });
     }
   }
-  return { frames, tags };
+  return frames;
 }
 
-export function circleText(one: Measurement): string[] {
+function circleText(one: Measurement): string[] {
   if (one.mean === undefined) return [`r ${(one.radius_mm ?? 0).toFixed(1)} mm`];
   return [
     `${one.mean.toFixed(0)} ± ${(one.sd ?? 0).toFixed(0)} HU`,
@@ -183,7 +220,7 @@ export function sceneOf(grid: Grid, plane: Plane, slice: number, phase: Phase, c
   const [width, height] = grid.extent(plane);
   const [su, sv] = grid.planeSpacing(plane);
   const at = cross && grid.toPixel(plane, cross);
-  const shared = framesAndTags(grid, plane, slice);
+  const frames = framesIn(grid, plane, slice);
   const taken = measured(grid, plane, slice, phase, preview.measurement);
   const cutLine = S.splitLine.value;
   const line = preview.line ?? (cutLine && plane === "axial" && cutLine.slice === slice
@@ -195,8 +232,8 @@ export function sceneOf(grid: Grid, plane: Plane, slice: number, phase: Phase, c
     height,
     letters: LETTERS[plane],
     ...masks(grid, plane, slice),
-    tags: shared.tags,
-    frames: preview.box ? [...shared.frames, { ...preview.box, color: BOX_COLOR, dashed: true }] : shared.frames,
+    tags: S.mode.value === "edit" ? lesionTags(grid, plane, slice) : [],
+    frames: preview.box ? [...frames, { ...preview.box, color: BOX_COLOR, dashed: true }] : frames,
     rulers: line ? [...taken.rulers, { ...line, text: "cut: click the part to retype", color: "#ff8a8a" }] : taken.rulers,
     circles: taken.circles,
     cross: at && [at[0], at[1]],

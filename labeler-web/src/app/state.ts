@@ -45,6 +45,9 @@ export function services(): Services {
 export const session = signal<Session | undefined>(undefined);
 export const caseList = signal<CaseList | undefined>(undefined);
 export const open = signal<OpenCase | undefined>(undefined);
+/** The case that was asked for; `open` follows when it has come, or `notShown` says why it cannot. */
+export const caseId = signal("");
+export const notShown = signal<string | undefined>(undefined);
 export const user = signal("");
 export const fatal = signal<string | undefined>(undefined);
 /** An end of the session that only a new log-in mends. */

@@ -1,11 +1,20 @@
 /** Read-only view of the page's state for tests and support: hashes and numbers, never voxels. `window.ctLabeler`. */
 import type { Point } from "../server/types";
+import { busy } from "./attempt";
+import { fitting } from "./navigate";
 import { panes } from "./pane";
 import * as S from "./state";
 
 async function sha256(bytes: Uint8Array): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function atRest(): boolean {
+  const asked = busy() || (S.draft.value !== undefined && (S.draft.value.pending.value > 0 || S.lesionsStale.value));
+  const coming = [...(S.open.value?.volumes.values() ?? [])].some((volume) => !volume.complete && !volume.error);
+  const drawing = fitting.value || !S.services().viewer.idle || [...panes.values()].some((pane) => pane.drawing);
+  return !asked && !coming && !drawing;
 }
 
 export const testHandle = {
@@ -15,9 +24,9 @@ export const testHandle = {
     return S.draft.value && sha256(S.draft.value.mask);
   },
 
+  /** Resolves when everything asked for is done, every slice has come, and the screen shows it. */
   async settled(): Promise<void> {
-    await S.draft.value?.settled();
-    while (S.draft.value && S.lesionsStale.value) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let calm = 0; calm < 2; calm = atRest() ? calm + 1 : 0) await new Promise(requestAnimationFrame);
   },
 
   labelAt(point: Point): number | undefined {
@@ -63,7 +72,7 @@ export const testHandle = {
     const opened = S.open.value;
     const volumes = [...(opened?.volumes.values() ?? [])];
     return {
-      case: opened?.info.id,
+      case: S.caseId.value,
       renderer: S.services().viewer.renderer,
       mode: S.mode.value,
       layout: S.layout.value,

@@ -38,6 +38,18 @@ export function outlinesOf(labels: Uint8Array, width: number, height: number): M
   return outlines;
 }
 
+/** Columns and rows that an outline spans, half-open. */
+export function boundsOf(outline: Outline): { columns: [number, number]; rows: [number, number] } {
+  const columns: [number, number] = [Infinity, -Infinity];
+  const rows: [number, number] = [Infinity, -Infinity];
+  for (let k = 0; k < outline.length; k++) {
+    const range = k % 2 === 0 ? columns : rows;
+    range[0] = Math.min(range[0], outline[k] as number);
+    range[1] = Math.max(range[1], outline[k] as number);
+  }
+  return { columns, rows };
+}
+
 function chained(edges: Map<number, number>, corners: number): Outline[] {
   const outlines: Outline[] = [];
   for (const start of edges.keys()) {

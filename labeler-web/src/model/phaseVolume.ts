@@ -50,10 +50,15 @@ export class PhaseVolume {
     this.cancel.abort();
   }
 
-  /** Fetches everything; ends early when the server refuses the phase (`error` says why). */
-  async load(): Promise<void> {
+  /**
+   * Fetches everything; ends early when the server refuses the phase (`error` says why).
+   *
+   * @param urgent What comes before the bulk of the slices, once the first ones round the wanted one are here.
+   */
+  async load(urgent: () => Promise<unknown>): Promise<void> {
     const { signal } = this.cancel;
     while (!this.complete && !signal.aborted) {
+      if (this.arrivedCount >= FIRST_SLAB + SLAB) await urgent();
       const [z0, n] = this.nextSlab();
       try {
         this.take(z0, await this.api.slab(this.caseId, this.phase, z0, n, signal));

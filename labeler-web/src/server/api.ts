@@ -23,6 +23,8 @@ export interface StepHeader {
   count: number;
   name: string;
   kind: string;
+  /** Notebooks that changed with it: `evidence`, `boxes`, `measurements`. */
+  notes: string[];
   state: T.DraftState;
 }
 
@@ -142,19 +144,9 @@ export class Api {
     this.json(`/api/cases/${part(id)}/differences?old=${part(old)}&new=${part(fresh)}&min_ml=0`);
   reviews = (id: string): Promise<{ reviews: T.Review[] }> => this.json(`/api/cases/${part(id)}/reviews`);
 
-  setEvidence = (id: string, json: { at: T.Point; evidence: string; note: string }): Promise<T.Evidence> =>
-    this.json(`/api/cases/${part(id)}/evidence`, { method: "PUT", json });
   boxes = (id: string): Promise<{ boxes: T.BoxSeed[] }> => this.json(`/api/cases/${part(id)}/boxes`);
-  addBox = (id: string, json: { box: T.Box; label: number | null; evidence: string; note: string }): Promise<T.BoxSeed> =>
-    this.json(`/api/cases/${part(id)}/boxes`, { method: "POST", json });
-  removeBox = (id: string, box: string): Promise<Response> =>
-    this.request(`/api/cases/${part(id)}/boxes/${part(box)}`, { method: "DELETE" });
   measurements = (id: string): Promise<{ measurements: T.Measurement[] }> =>
     this.json(`/api/cases/${part(id)}/measurements`);
-  measure = (id: string, json: Record<string, unknown>): Promise<T.Measurement> =>
-    this.json(`/api/cases/${part(id)}/measurements`, { method: "POST", json });
-  removeMeasurement = (id: string, measurement: string): Promise<Response> =>
-    this.request(`/api/cases/${part(id)}/measurements/${part(measurement)}`, { method: "DELETE" });
 
   importFile = (id: string, format: "nifti" | "dicom-seg", file: Blob, map?: string): Promise<T.Version> =>
     this.json(`/api/cases/${part(id)}/imports?format=${format}${map ? `&map=${part(map)}` : ""}`, {

@@ -25,12 +25,22 @@ export function App() {
       <ToolColumn />
       <div class="centre">
         <ToolOptions />
-        {S.open.value ? <Panes /> : <main class="panes empty"><p class="hint">{S.caseList.value?.cases.length === 0 ? "No cases in this project." : "Loading …"}</p></main>}
+        {S.open.value ? <Panes /> : <NoPictures />}
       </div>
       <Side />
       <StatusLine />
       <Dialogs />
     </div>
+  );
+}
+
+function NoPictures() {
+  const none = S.caseList.value?.cases.length === 0 ? "No cases in this project." : undefined;
+  const why = S.notShown.value;
+  return (
+    <main class="panes empty" aria-label="Pictures">
+      <p class={why ? "why warn" : "hint"}>{why ?? none ?? "Loading …"}</p>
+    </main>
   );
 }
 

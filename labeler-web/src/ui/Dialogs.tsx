@@ -1,16 +1,17 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { guarded } from "../app/acts";
-import { openCase, reopenEdit, save } from "../app/casework";
+import { attempt } from "../app/attempt";
+import { openCase, reopenEdit } from "../app/casework";
 import { compare } from "../app/compare";
 import * as S from "../app/state";
+import { save } from "../app/versions";
 import { Badge, LESION_TYPES } from "./LesionsTab";
 import { Help } from "./Help";
 import { imported } from "./FileMenu";
 import { clock } from "./TopBar";
 
 /** A modal window: the focus stays inside, Escape closes it where closing decides nothing. */
-export function Modal({ title, children, wide, onClose }: { title: string; children: ComponentChildren; wide?: boolean; onClose?: () => void }) {
+function Modal({ title, children, wide, onClose }: { title: string; children: ComponentChildren; wide?: boolean; onClose?: () => void }) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const shown = box.current;
@@ -65,7 +66,7 @@ function WorkList() {
   const rows = (list?.cases ?? []).filter((one) => one.id.toLowerCase().includes(wanted.toLowerCase()) && (state === "any" || one.state === state));
   const go = (id: string): void => {
     shut();
-    void guarded(() => openCase(id));
+    attempt(() => openCase(id));
   };
   return (
     <Modal title="Work list" wide onClose={shut}>
@@ -117,7 +118,7 @@ function Reader() {
     localStorage.setItem(USER_KEY, S.user.value);
     shut();
     const opened = S.open.value;
-    if (opened) void guarded(() => openCase(opened.info.id));
+    if (opened) attempt(() => openCase(opened.info.id));
   };
   return (
     <Modal title="Who is reading?" onClose={shut}>
@@ -143,7 +144,7 @@ function Recovery() {
         They are shown now.
       </p>
       <div class="buttons end">
-        <button type="button" onClick={() => { shut(); void guarded(() => reopenEdit("discard")); }}>Set them aside</button>
+        <button type="button" onClick={() => { shut(); attempt(() => reopenEdit("discard")); }}>Set them aside</button>
         <button type="button" class="primary" onClick={shut}>Go on with them</button>
       </div>
     </Modal>
@@ -167,8 +168,8 @@ function Conflict() {
       </p>
       <div class="buttons end">
         <button type="button" onClick={shut}>Not now</button>
-        <button type="button" onClick={() => void save(true)}>Save beside</button>
-        <button type="button" class="primary" onClick={() => void guarded(besideAndCompare)}>Save beside and compare</button>
+        <button type="button" onClick={() => attempt(() => save(true))}>Save beside</button>
+        <button type="button" class="primary" onClick={() => attempt(besideAndCompare)}>Save beside and compare</button>
       </div>
     </Modal>
   );
@@ -197,7 +198,7 @@ function Segments() {
         </label>
       ))}
       <div class="types-legend">{LESION_TYPES.map((label) => <Badge key={label} label={label} />)}</div>
-      <div class="buttons end"><button type="button" class="primary" onClick={() => void guarded(go)}>Import</button></div>
+      <div class="buttons end"><button type="button" class="primary" onClick={() => attempt(go)}>Import</button></div>
     </Modal>
   );
 }

@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
 import { giveType } from "../app/acts";
-import { maskRefs } from "../app/casework";
+import { attempt } from "../app/attempt";
 import * as C from "../app/compare";
 import * as S from "../app/state";
+import { maskRefs } from "../app/versions";
 import type { Difference, DifferenceKind } from "../server/types";
 import { Badge, TypeButtons } from "./LesionsTab";
 
@@ -35,12 +36,12 @@ function Chooser() {
       <div class="buttons">
         {pick("Old", old, setOld)}
         {pick("New", fresh, setFresh)}
-        <button type="button" class={S.mode.value === "compare" ? "" : "primary"} onClick={() => void C.compare(old, fresh)}>Compare</button>
+        <button type="button" class={S.mode.value === "compare" ? "" : "primary"} onClick={() => attempt(() => C.compare(old, fresh))}>Compare</button>
       </div>
       {S.mode.value === "edit" && S.reviews.value.map((one) => (
         <p class="hint" key={`${one.draft} ${one.user}`}>
           {one.user}: {one.old} with {one.new}, {one.done} of {one.of} decided{" "}
-          {one.user === S.user.value && <button type="button" onClick={() => { setOld(one.old); setFresh(one.new); void C.compare(one.old, one.new); }}>Go on</button>}
+          {one.user === S.user.value && <button type="button" onClick={() => { setOld(one.old); setFresh(one.new); attempt(() => C.compare(one.old, one.new)); }}>Go on</button>}
         </p>
       ))}
       {S.mode.value === "edit" && <p class="hint">Two masks are compared lesion by lesion; you accept, keep or retype each difference, and save the merged mask.</p>}
@@ -100,7 +101,7 @@ function Row({ one }: { one: Difference }) {
 function Verdict({ one }: { one: Difference }) {
   const pressed = one.verdict?.verdict;
   const button = (verdict: Parameters<typeof C.giveVerdict>[0], words: string, key: string) => (
-    <button type="button" aria-pressed={pressed === verdict} title={`${words} (${key})`} onClick={() => void C.giveVerdict(verdict)}>{words} <kbd>{key}</kbd></button>
+    <button type="button" aria-pressed={pressed === verdict} title={`${words} (${key})`} onClick={() => attempt(() => C.giveVerdict(verdict))}>{words} <kbd>{key}</kbd></button>
   );
   return (
     <section class="card" aria-label="Verdict on this difference">
@@ -111,11 +112,11 @@ function Verdict({ one }: { one: Difference }) {
         {button("second_reader", "Second reader", "M")}
         {button("edited", "Drawn by hand", "K")}
       </div>
-      {one.id !== "organs" && <TypeButtons verb="Accept the shape with this type" pressed={pressed === "relabel" ? (one.verdict?.label ?? undefined) : undefined} onPick={(label) => void giveType(label)} />}
+      {one.id !== "organs" && <TypeButtons verb="Accept the shape with this type" pressed={pressed === "relabel" ? (one.verdict?.label ?? undefined) : undefined} onPick={(label) => attempt(() => giveType(label))} />}
       <div class="buttons">
         <button type="button" onClick={() => C.walkDifferences(-1)}>Previous <kbd>P</kbd></button>
         <button type="button" onClick={() => C.walkDifferences(1)}>Next <kbd>N</kbd></button>
-        <button type="button" class="primary" onClick={() => void C.acceptAndGoOn()}>Accept, go on <kbd>↵</kbd></button>
+        <button type="button" class="primary" onClick={() => attempt(C.acceptAndGoOn)}>Accept, go on <kbd>↵</kbd></button>
       </div>
       <p class="hint legend"><i class="dash" aria-hidden="true" /> old <i class="line" aria-hidden="true" /> new. X shows one of them. Tools draw on the merged mask.</p>
     </section>

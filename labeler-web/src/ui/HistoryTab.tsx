@@ -1,6 +1,8 @@
-import { goToStep, guarded, redo, undo } from "../app/acts";
-import { openCase, refreshVersions } from "../app/casework";
+import { goToStep, redo, undo } from "../app/acts";
+import { attempt } from "../app/attempt";
+import { openCase } from "../app/casework";
 import * as S from "../app/state";
+import { refreshVersions } from "../app/versions";
 import type { Version } from "../server/types";
 import { download } from "./FileMenu";
 
@@ -16,8 +18,8 @@ export function HistoryTab() {
       <section class="card" aria-label="Steps">
         <h3>Steps</h3>
         <div class="buttons">
-          <button type="button" disabled={!state?.undo} title="Ctrl+Z" onClick={() => void undo()}>Undo</button>
-          <button type="button" disabled={!state?.redo} title="Ctrl+Shift+Z" onClick={() => void redo()}>Redo</button>
+          <button type="button" disabled={!state?.undo} title="Ctrl+Z" onClick={() => attempt(undo)}>Undo</button>
+          <button type="button" disabled={!state?.redo} title="Ctrl+Shift+Z" onClick={() => attempt(redo)}>Redo</button>
         </div>
         {steps.length === 0 && <p class="hint">Nothing edited yet.</p>}
         <ol class="steps" reversed>
@@ -26,19 +28,19 @@ export function HistoryTab() {
             const applied = position <= (state?.position ?? 0);
             return (
               <li key={position} class={applied ? "" : "undone"}>
-                <button type="button" class="plain" aria-current={position === state?.position ? "step" : undefined} title="Go back or forward to here" onClick={() => void goToStep(position)}>
+                <button type="button" class="plain" aria-current={position === state?.position ? "step" : undefined} title="Go back or forward to here" onClick={() => attempt(() => goToStep(position))}>
                   {one.name}
                 </button>
                 <span class="faint">{when(one.time)}{position === state?.saved_position ? " · saved" : ""}</span>
               </li>
             );
           })}
-          {steps.length > 0 && <li><button type="button" class="plain" onClick={() => void goToStep(0)}>Start: {state?.base}</button></li>}
+          {steps.length > 0 && <li><button type="button" class="plain" onClick={() => attempt(() => goToStep(0))}>Start: {state?.base}</button></li>}
         </ol>
       </section>
       <section class="card" aria-label="Versions">
         <h3>Versions</h3>
-        {(S.versions.value?.versions ?? []).length === 0 && <p class="hint">None saved yet; the case starts from {S.open.value?.info.head}.</p>}
+        {S.open.value && (S.versions.value?.versions ?? []).length === 0 && <p class="hint">None saved yet; the case starts from {S.open.value.info.head}.</p>}
         {[...(S.versions.value?.versions ?? [])].reverse().map((one) => <VersionRow key={one.ref} version={one} />)}
       </section>
       <section class="card" aria-label="Record">
@@ -67,8 +69,8 @@ function VersionRow({ version }: { version: Version }) {
         </details>
       )}
       <div class="buttons">
-        <button type="button" disabled={head} onClick={() => void restore(version.ref)}>Restore</button>
-        <button type="button" onClick={() => void download(version.ref, "nii.gz")}>NIfTI</button>
+        <button type="button" disabled={head} onClick={() => attempt(() => restore(version.ref))}>Restore</button>
+        <button type="button" onClick={() => attempt(() => download(version.ref, "nii.gz"))}>NIfTI</button>
       </div>
     </div>
   );
@@ -77,10 +79,8 @@ function VersionRow({ version }: { version: Version }) {
 async function restore(ref: string): Promise<void> {
   const opened = S.open.value;
   if (!opened) return;
-  await guarded(async () => {
-    const made = await S.services().api.restore(opened.info.id, ref, S.versions.value?.head ?? opened.info.head);
-    await openCase(opened.info.id);
-    await refreshVersions();
-    S.say(`${ref} restored as ${made.ref}`);
-  });
+  const made = await S.services().api.restore(opened.info.id, ref, S.versions.value?.head ?? opened.info.head);
+  await openCase(opened.info.id);
+  await refreshVersions();
+  S.say(`${ref} restored as ${made.ref}`);
 }

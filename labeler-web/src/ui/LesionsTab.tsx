@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import * as acts from "../app/acts";
+import { attempt } from "../app/attempt";
 import { show } from "../app/navigate";
 import * as S from "../app/state";
 import type { BoxSeed, Evidence, Lesion } from "../server/types";
@@ -77,13 +78,13 @@ function Selection({ chosen }: { chosen: readonly Lesion[] }) {
   return (
     <section class="card" aria-label="Selected lesions">
       <h3>{chosen.length === 1 ? `Lesion ${first.number}` : `${chosen.length} lesions`}</h3>
-      <TypeButtons verb="Type of the selected lesions" pressed={chosen.every((one) => one.label === first.label) ? first.label : undefined} onPick={(label) => void acts.giveType(label)} />
+      <TypeButtons verb="Type of the selected lesions" pressed={chosen.every((one) => one.label === first.label) ? first.label : undefined} onPick={(label) => attempt(() => acts.giveType(label))} />
       <div class="buttons">
-        <button type="button" class="danger" title="Delete (0)" onClick={() => void acts.deleteLesions()}>Delete</button>
-        <button type="button" title="Interpolate between drawn slices (I)" disabled={chosen.length > 1} onClick={() => void acts.interpolate(undefined)}>Interpolate</button>
-        <button type="button" disabled={chosen.length > 1} onClick={() => void acts.fillHoles()}>Fill holes</button>
+        <button type="button" class="danger" title="Delete (0)" onClick={() => attempt(acts.deleteLesions)}>Delete</button>
+        <button type="button" title="Interpolate between drawn slices (I)" disabled={chosen.length > 1} onClick={() => attempt(() => acts.interpolate(undefined))}>Interpolate</button>
+        <button type="button" disabled={chosen.length > 1} onClick={() => attempt(acts.fillHoles)}>Fill holes</button>
       </div>
-      {chosen.length === 1 && <EvidenceFields key={first.first} lesion={first} />}
+      {chosen.length === 1 && <EvidenceFields key={`${first.first} ${first.evidence?.time}`} lesion={first} />}
     </section>
   );
 }
@@ -95,7 +96,7 @@ function EvidenceFields({ lesion }: { lesion: Lesion }) {
     <div class="evidence">
       <label class="field">
         <span>Evidence</span>
-        <select value={kind} onChange={(event) => void acts.setEvidence(lesion, event.currentTarget.value as Evidence["evidence"], note)}>
+        <select value={kind} onChange={(event) => attempt(() => acts.setEvidence(lesion, event.currentTarget.value as Evidence["evidence"], note))}>
           <option value="none">none noted</option>
           <option value="pathology">pathology</option>
           <option value="report">report</option>
@@ -103,7 +104,7 @@ function EvidenceFields({ lesion }: { lesion: Lesion }) {
         </select>
       </label>
       <input type="text" aria-label="Note on the evidence" placeholder="note, e.g. biopsy 3 May" maxLength={400} value={note} onInput={(event) => setNote(event.currentTarget.value)}
-        onChange={() => void acts.setEvidence(lesion, kind, note)} />
+        onChange={() => attempt(() => acts.setEvidence(lesion, kind, note))} />
     </div>
   );
 }
@@ -125,14 +126,15 @@ function BoxRow({ seed }: { seed: BoxSeed }) {
   const middle = seed.box.map(([first, end]) => Math.floor((first + end) / 2)) as [number, number, number];
   return (
     <div class="box-row">
-      <button type="button" class="plain" title="Go there" onClick={() => show(middle)}>{seed.id}</button>
+      <button type="button" class="plain" title={`Go to box ${seed.id}`} onClick={() => show(middle)}>Slices {seed.box[0][0] + 1}–{seed.box[0][1]}</button>
       <span class="faint">{BOX_STATES[seed.status]}</span>
+      <span class="spring" />
+      <button type="button" class="plain" aria-label={`Remove box ${seed.id}`} onClick={() => attempt(() => acts.removeBox(seed.id))}>×</button>
       <select aria-label={`Type of box ${seed.id}`} value={label} onChange={(event) => setLabel(Number(event.currentTarget.value))}>
         {LESION_TYPES.map((type) => <option key={type} value={type}>{S.labelInfo(type).name}</option>)}
       </select>
-      <button type="button" title="The predicted lesion inside the box" disabled={seed.status === "seeded"} onClick={() => void acts.seedFromBox(seed.id, "prediction", label)}>Predicted</button>
-      <button type="button" title="What in the box looks like its middle" disabled={seed.status === "seeded"} onClick={() => void acts.seedFromBox(seed.id, "intensity", label)}>By HU</button>
-      <button type="button" class="plain" aria-label={`Remove box ${seed.id}`} onClick={() => void acts.removeBox(seed.id)}>×</button>
+      <button type="button" title="The predicted lesion inside the box" disabled={seed.status === "seeded"} onClick={() => attempt(() => acts.seedFromBox(seed.id, "prediction", label))}>Predicted</button>
+      <button type="button" title="What in the box looks like its middle" disabled={seed.status === "seeded"} onClick={() => attempt(() => acts.seedFromBox(seed.id, "intensity", label))}>By HU</button>
     </div>
   );
 }
@@ -146,7 +148,8 @@ function Measurements() {
         <div class="box-row" key={one.id}>
           <button type="button" class="plain" title="Go there" onClick={() => acts.goToMeasurement(one)}>{one.kind === "ruler" ? "Ruler" : "Circle"} {one.phase}</button>
           <span>{one.kind === "ruler" ? `${(one.mm ?? 0).toFixed(1)} mm` : `${(one.mean ?? 0).toFixed(0)} ± ${(one.sd ?? 0).toFixed(0)} HU`}</span>
-          <button type="button" class="plain" aria-label={`Remove measurement ${one.id}`} onClick={() => void acts.removeMeasurement(one.id)}>×</button>
+          <span class="spring" />
+          <button type="button" class="plain" aria-label={`Remove measurement ${one.id}`} onClick={() => attempt(() => acts.removeMeasurement(one.id))}>×</button>
         </div>
       ))}
     </section>

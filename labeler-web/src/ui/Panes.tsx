@@ -1,6 +1,6 @@
 import { effect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { fit, panesOf, refit } from "../app/navigate";
+import { fit, fitting, panesOf, refit } from "../app/navigate";
 import * as S from "../app/state";
 import { PLANES } from "../model/grid";
 import { Pane } from "./Pane";
@@ -9,6 +9,7 @@ import { Pane } from "./Pane";
 export function Panes() {
   useEffect(() => {
     let frame = 0;
+    let later: ReturnType<typeof setTimeout> | undefined;
     const fitAll = (): void => {
       cancelAnimationFrame(frame);
       frame = requestAnimationFrame(() => {
@@ -20,16 +21,21 @@ export function Panes() {
           const first = S.layout.value === "one-three" ? mine.slice(0, 1) : mine;
           if (first.length > 0) fit(plane, first);
         }
+        fitting.value = false;
       });
     };
     // A new layout, another case or a request to fit; panes are in the page one frame later.
     const stop = effect(() => {
       void [S.layout.value, S.enlarged.value, refit.value, S.open.value, S.mainPhase.value];
-      setTimeout(fitAll, 0);
+      fitting.value = true;
+      clearTimeout(later);
+      later = setTimeout(fitAll, 0);
     });
     return () => {
       stop();
+      clearTimeout(later);
       cancelAnimationFrame(frame);
+      fitting.value = false;
     };
   }, []);
   const layout = S.layout.value;

@@ -1,7 +1,8 @@
-import { FILL_HU, PAINTERS, guarded } from "../app/acts";
-import { maskRefs, showReference } from "../app/casework";
+import { FILL_HU, PAINTERS } from "../app/acts";
+import { attempt } from "../app/attempt";
 import { TOOLS, takeTool } from "../app/keys";
 import * as S from "../app/state";
+import { maskRefs, showReference } from "../app/versions";
 import { ToolIcon } from "./icons";
 
 export function ToolColumn() {
@@ -81,7 +82,7 @@ function Beside() {
   return (
     <label class="field">
       <span>Beside</span>
-      <select aria-label="Mask shown beside" value={S.reference.value?.ref ?? ""} onChange={(event) => { const ref = event.currentTarget.value; void guarded(() => showReference(ref || undefined)); }}>
+      <select aria-label="Mask shown beside" value={S.reference.value?.ref ?? ""} onChange={(event) => { const ref = event.currentTarget.value; attempt(() => showReference(ref || undefined)); }}>
         <option value="">nothing</option>
         {maskRefs().map((ref) => <option key={ref} value={ref}>{ref}</option>)}
       </select>

@@ -1,8 +1,9 @@
-import { guarded } from "../app/acts";
-import { moveToCase, save, setCaseState } from "../app/casework";
+import { attempt } from "../app/attempt";
+import { moveToCase } from "../app/casework";
 import { leaveCompare } from "../app/compare";
 import { LAYOUTS, setLayout, setMainPhase } from "../app/navigate";
 import * as S from "../app/state";
+import { save, setCaseState } from "../app/versions";
 import { PHASES } from "../server/types";
 import type { CaseState } from "../server/types";
 import { FileMenu } from "./FileMenu";
@@ -14,27 +15,30 @@ const STATES: Record<CaseState, string> = { new: "new", in_progress: "in progres
 export function TopBar() {
   const opened = S.open.value;
   const list = S.caseList.value?.cases ?? [];
-  const at = list.findIndex((one) => one.id === opened?.info.id);
+  const at = list.findIndex((one) => one.id === S.caseId.value);
+  const listed = list[at]?.state ?? "new";
+  // The list is read anew when a version is saved.
+  const state = listed === "new" && (S.draft.value?.state.value.steps?.length ?? 0) > 0 ? "in_progress" : listed;
   return (
     <header class="top" data-region="">
       <div class="group">
-        <button type="button" title="Previous case (Ctrl+←)" aria-label="Previous case" disabled={at <= 0} onClick={() => void moveToCase(-1)}>‹</button>
+        <button type="button" title="Previous case (Ctrl+←)" aria-label="Previous case" disabled={at <= 0} onClick={() => attempt(() => moveToCase(-1))}>‹</button>
         <button type="button" class="case" title="Work list" onClick={() => (S.dialog.value = "worklist")}>
-          <b>{opened?.info.id ?? "no case"}</b>
+          <b>{S.caseId.value || "no case"}</b>
           <span class="faint">{at + 1} / {list.length}</span>
         </button>
-        <button type="button" title="Next case (Ctrl+→)" aria-label="Next case" disabled={at < 0 || at + 1 >= list.length} onClick={() => void moveToCase(1)}>›</button>
-        <button type="button" title="Next case that is not done" onClick={() => void moveToCase("undone")}>Next undone</button>
+        <button type="button" title="Next case (Ctrl+→)" aria-label="Next case" disabled={at < 0 || at + 1 >= list.length} onClick={() => attempt(() => moveToCase(1))}>›</button>
+        <button type="button" title="Next case that is not done" onClick={() => attempt(() => moveToCase("undone"))}>Next undone</button>
         {opened && (
-          <select aria-label="State of this case" class={`state ${list[at]?.state ?? ""}`} value={list[at]?.state ?? "new"}
-            onChange={(event) => void guarded(() => setCaseState(event.currentTarget.value as CaseState))}>
+          <select aria-label="State of this case" class={`state ${state}`} value={state}
+            onChange={(event) => attempt(() => setCaseState(event.currentTarget.value as CaseState))}>
             {Object.entries(STATES).map(([value, words]) => <option key={value} value={value}>{words}</option>)}
           </select>
         )}
       </div>
       <div class="group">
         <Switch label="Mode" value={S.mode.value} options={[["edit", "Edit"], ["compare", "Compare"]]}
-          onPick={(value) => (value === "edit" ? void leaveCompare() : (S.tab.value = "differences"))} />
+          onPick={(value) => (value === "edit" ? attempt(leaveCompare) : (S.tab.value = "differences"))} />
         <Switch label="Layout" value={S.layout.value} options={LAYOUTS.map((one) => [one.id, { four: "4", "one-three": "1+3", mpr: "MPR" }[one.id]] as const)}
           titles={LAYOUTS.map((one) => `${one.name} (L)`)} onPick={(value) => setLayout(value as S.Layout)} />
         {S.layout.value !== "four" && (
@@ -44,7 +48,7 @@ export function TopBar() {
       </div>
       <div class="group end">
         <SavedMarker />
-        <button type="button" class="primary" disabled={!S.draft.value} title="Save a version (Ctrl+S)" onClick={() => void save()}>Save</button>
+        <button type="button" class="primary" disabled={!S.draft.value} title="Save a version (Ctrl+S)" onClick={() => attempt(() => save())}>Save</button>
         <FileMenu />
         <button type="button" title="Who is reading" onClick={() => (S.dialog.value = "user")}><span class="faint">Reader</span> {S.user.value || "–"}</button>
         <button type="button" title="Help and keys (?)" aria-label="Help" onClick={() => (S.dialog.value = "help")}>?</button>
@@ -53,7 +57,7 @@ export function TopBar() {
   );
 }
 
-export function Switch({ label, value, options, titles, onPick }: {
+function Switch({ label, value, options, titles, onPick }: {
   label: string;
   value: string;
   options: readonly (readonly [string, string])[];

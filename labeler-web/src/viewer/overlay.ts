@@ -94,8 +94,15 @@ function drawTags(pen: CanvasRenderingContext2D, place: Place, tags: Scene["tags
     let y = place.y(tag.row - 0.5) - 4;
     while (taken.some((other) => x0 < other.x1 && x1 > other.x0 && Math.abs(y - other.y) < 13)) y -= 13;
     taken.push({ x0, x1, y });
-    write(pen, tag.text, x0, y, tag.color, "left");
+    write(pen, tag.text, x0, y, lightened(tag.color), "left");
   }
+}
+
+/** A colour of a lesion, light enough to be read over a picture. */
+function lightened(color: string): string {
+  const value = Number.parseInt(color.slice(1), 16);
+  const half = [value >> 16, (value >> 8) & 255, value & 255].map((part) => Math.round((part + 255) / 2));
+  return `rgb(${half.join(",")})`;
 }
 
 /** Corner brackets round what is selected, or a dashed box for a box of mask 00. */

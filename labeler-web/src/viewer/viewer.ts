@@ -138,6 +138,8 @@ interface PaneState {
   source: SliceSource | undefined;
   index: number;
   shown: boolean;
+  /** What is seen is not yet what was asked for. */
+  due: boolean;
   window: Window;
   view: View;
 }
@@ -147,7 +149,6 @@ export class Viewer {
   readonly renderer: Renderer;
   private readonly engine: RenderingEngine;
   private readonly panes = new Map<string, PaneState>();
-  private readonly renderedListeners = new Set<(paneId: string) => void>();
 
   private constructor(renderer: Renderer) {
     this.renderer = renderer;
@@ -188,10 +189,14 @@ export class Viewer {
       source: undefined,
       index: 0,
       shown: false,
+      due: false,
       window: { width: 150, level: 60 },
       view: { u: 0, v: 0, mmPerPixel: 1 },
     });
-    element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.renderedListeners.forEach((tell) => tell(paneId)));
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, () => {
+      const pane = this.panes.get(paneId);
+      if (pane) pane.due = false;
+    });
   }
 
   detach(paneId: string): void {
@@ -217,6 +222,7 @@ export class Viewer {
     const source = pane.source;
     if (!source || index < 0 || index >= source.count || !source.has(index)) return false;
     const viewport = this.viewport(paneId);
+    pane.due = true;
     const before = pane.shown ? imageIdOf(source, pane.index) : undefined;
     pane.index = index;
     if (pane.shown) await viewport.setImageIdIndex(index);
@@ -246,7 +252,8 @@ export class Viewer {
     if (!source) return { u: 0, v: 0, mmPerPixel: 1 };
     const [su, sv] = source.spacing;
     const mm = Math.max((source.width * su) / element.clientWidth, (source.height * sv) / element.clientHeight);
-    return { u: ((source.width - 1) * su) / 2, v: ((source.height - 1) * sv) / 2, mmPerPixel: mm > 0 ? mm : 1 };
+    // A pane that is not laid out yet has no size.
+    return { u: ((source.width - 1) * su) / 2, v: ((source.height - 1) * sv) / 2, mmPerPixel: Number.isFinite(mm) && mm > 0 ? mm : 1 };
   }
 
   /** Plane position under a point of the browser window. */
@@ -274,6 +281,11 @@ export class Viewer {
     return [...this.panes].filter(([, pane]) => pane.shown).map(([id]) => id);
   }
 
+  /** True when no pane waits to be drawn. */
+  get idle(): boolean {
+    return [...this.panes.values()].every((pane) => !pane.due);
+  }
+
   /** Greatest distance in mm between a position by `toPlane` and by the engine itself, over what is seen. */
   disagreement(): number {
     let worst = 0;
@@ -293,10 +305,6 @@ export class Viewer {
     for (const [paneId, pane] of this.panes) if (pane.shown) this.applyView(paneId);
   }
 
-  onRendered(listener: (paneId: string) => void): void {
-    this.renderedListeners.add(listener);
-  }
-
   private applyWindow(paneId: string): void {
     const { window, shown } = this.pane(paneId);
     if (!shown) return;
@@ -304,7 +312,7 @@ export class Viewer {
     viewport.setProperties({
       voiRange: { lower: window.level - window.width / 2, upper: window.level + window.width / 2 },
     });
-    viewport.render();
+    this.render(paneId);
   }
 
   private applyView(paneId: string): void {
@@ -324,7 +332,12 @@ export class Viewer {
       viewport.setCamera({ parallelScale: parallelScale * Math.max(1, sv / su) });
       viewport.setCamera({ focalPoint: [view.u + su / 2, view.v + sv / 2, z] });
     } else viewport.setCamera({ parallelScale, focalPoint, position });
-    viewport.render();
+    this.render(paneId);
+  }
+
+  private render(paneId: string): void {
+    this.pane(paneId).due = true;
+    this.viewport(paneId).render();
   }
 
   private viewport(paneId: string): Types.IStackViewport {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,11 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.errors import told
+
+_OPEN_TO_OTHERS = (
+    "Warning: other machines can reach this server, and what passes between is not encrypted. "
+    "Put a proxy with TLS before it."
+)
 
 
 def label(
@@ -53,27 +60,28 @@ def label(
         opened = Project.open(place, project=project, predictions=predictions)
         workspace = Workspace(opened, reader, int(cache_gb * (1 << 30)))
         workspace.tidy()
-        count = len(workspace.project.case_ids())
+        count = len(opened.case_ids())
         console.print(f"{opened.title}: {count} case{'s' if count != 1 else ''}; versions are kept in {opened.folder}")
         if not is_loopback(host):
-            console.print(
-                "Warning: other machines can reach this server, and what passes between is not encrypted. "
-                "Put a proxy with TLS before it."
-            )
-        links = 0
-
-        def tell(link: str) -> None:
-            nonlocal links
-            links += 1
-            console.print(f"{'Open' if links == 1 else 'Next link, once this one is needed:'} {link}")
-            if browser and links == 1:
-                webbrowser.open(link)
-
+            console.print(_OPEN_TO_OTHERS)
         console.print("Ctrl+C stops the server; nothing that was confirmed is lost.")
         try:
-            serve(workspace, ServeSettings(host, port, token_file, tell))
+            serve(workspace, ServeSettings(host, port, token_file, _teller(console, browser=browser)))
         finally:
             opened.close()
+
+
+def _teller(console: Console, *, browser: bool) -> Callable[[str], None]:
+    """Prints each one-time link as it is made; the first is opened in the browser, if wanted."""
+    numbers = itertools.count()
+
+    def tell(link: str) -> None:
+        first = next(numbers) == 0
+        console.print(f"{'Open' if first else 'Next link, once this one is needed:'} {link}")
+        if first and browser:
+            webbrowser.open(link)
+
+    return tell
 
 
 def _account() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,40 +26,79 @@ _BOX_FILES = ("boxes.json", "mask00.nii.gz", "mask00.nii")
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """What one act does to a notebook.
+
+    Attributes:
+        book: ``evidence``, ``boxes`` or ``measurements``.
+        id: Of the record.
+        before: The record that stands before, None if there is none.
+        after: The record that stands then, None if it is taken away.
+    """
+
+    book: str
+    id: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+    @property
+    def inverse(self) -> Noted:
+        """The act that takes it back."""
+        return Noted(self.book, self.id, self.after, self.before)
+
+
+@dataclass(frozen=True, slots=True)
 class Notebook:
     """Records that can be set and removed by id; the journal keeps all of them.
 
     Attributes:
+        name: What it holds: ``evidence``, ``boxes`` or ``measurements``.
         journal: The journal.
     """
 
+    name: str
     journal: Journal
 
     def all(self) -> list[dict[str, Any]]:
         """Records that stand, in the order in which they were first set."""
+        return list(self._standing().values())
+
+    def adding(self, record: Mapping[str, Any], user: str) -> Noted:
+        """The act of adding a record; it gets an id, which starts as the notebook's name does."""
+        key = f"{self.name[0]}{secrets.token_hex(4)}"
+        return Noted(self.name, key, None, {"id": key, **record, "user": user, "time": now()})
+
+    def changing(self, record: Mapping[str, Any], user: str) -> Noted:
+        """The act of setting a record that has its id already; it need not stand in this notebook."""
+        key = str(record["id"])
+        return Noted(self.name, key, self._standing().get(key), {**record, "user": user, "time": now()})
+
+    def removing(self, key: str) -> Noted:
+        """The act of taking a record away.
+
+        Raises:
+            LabelError: ``NOT_FOUND``.
+        """
+        before = self._standing().get(key)
+        if before is None:
+            raise not_found("record")
+        return Noted(self.name, key, before, None)
+
+    def write(self, act: Noted, user: str) -> None:
+        """Do what the act says."""
+        if act.after is not None:
+            self.journal.append({"op": "put", "record": dict(act.after)})
+        else:
+            self.journal.append({"op": "remove", "id": act.id, "user": user, "time": now()})
+
+    def _standing(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for entry in self.journal.read():
             if entry["op"] == "remove":
                 found.pop(entry["id"], None)
             else:
                 found[entry["record"]["id"]] = entry["record"]
-        return list(found.values())
-
-    def put(self, record: dict[str, Any], user: str, *, prefix: str = "") -> dict[str, Any]:
-        """Set a record; one without ``id`` gets one."""
-        stored = {"id": f"{prefix}{secrets.token_hex(4)}", **record, "user": user, "time": now()}
-        self.journal.append({"op": "put", "record": stored})
-        return stored
-
-    def remove(self, key: str, user: str, *, known: Sequence[str]) -> None:
-        """Take a record away.
-
-        Raises:
-            LabelError: ``NOT_FOUND``.
-        """
-        if key not in known:
-            raise not_found("record")
-        self.journal.append({"op": "remove", "id": key, "user": user, "time": now()})
+        return found
 
 
 def evidence_of(records: Sequence[dict[str, Any]], found: Components | None) -> tuple[dict[int, Any], list[Any]]:

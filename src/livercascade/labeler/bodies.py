@@ -157,6 +157,12 @@ class Box(Body):
     note: Words = ""
 
 
+class RemoveNote(Body):
+    """A box or a measurement that goes."""
+
+    id: Annotated[str, Field(max_length=40)]
+
+
 class Measurement(Body):
     """A ruler or an HU circle."""
 

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
-from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
-from livercascade.data.labels import NUM_CLASSES, Organ, Phase
-from livercascade.labeler.annotations import Notebook
-from livercascade.labeler.draft import Draft, head_of
-from livercascade.labeler.errors import LabelError, bad_request, not_found
+from livercascade.data.labels import Organ, Phase
+from livercascade.labeler.annotations import Notebook, Noted
+from livercascade.labeler.delta import Delta, Mask
+from livercascade.labeler.draft import Draft
+from livercascade.labeler.drafts import REVIEW, Drafts
+from livercascade.labeler.errors import LabelError
 from livercascade.labeler.frame import Frame
 from livercascade.labeler.journal import Journal
 from livercascade.labeler.masks import Masks
-from livercascade.labeler.names import DRAFT_NAME, folder_of_user
-from livercascade.labeler.plain_files import flush_folder, now, writing
+from livercascade.labeler.plain_files import now
 from livercascade.labeler.sources import Sources
 from livercascade.labeler.versions import DraftMark, NewVersion, VersionRecord, Versions, no_image
 from livercascade.labeler.volume import Volume
 from livercascade.labeler.windowing import Window, automatic_window
-
-Mask = UInt8[np.ndarray, "z y x"]
-EDIT = "edit"
-REVIEW = "review"
 
 
 @dataclass(eq=False)
@@ -51,8 +44,6 @@ class Case:
     folder: Path
     lock: threading.RLock = field(default_factory=threading.RLock)
     compared: tuple[Any, Any, list[Any]] | None = None
-    _drafts: dict[tuple[str, str], Draft] = field(default_factory=dict[tuple[str, str], Draft])
-    _last_n: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     _windows: dict[Phase, Window] = field(default_factory=dict[Phase, Window])
 
     @property
@@ -78,6 +69,11 @@ class Case:
         """Its masks that do not change."""
         return Masks(self.sources, self.versions)
 
+    @cached_property
+    def drafts(self) -> Drafts:
+        """Working states of all readers."""
+        return Drafts(self.id, self.folder / "drafts", self.masks, self.lock)
+
     @property
     def history(self) -> Journal:
         """What happened, append-only."""
@@ -86,22 +82,46 @@ class Case:
     @property
     def evidence(self) -> Notebook:
         """Evidence per lesion."""
-        return Notebook(Journal(self.folder / "evidence.jsonl"))
+        return self._notebook("evidence")
 
     @property
     def boxes(self) -> Notebook:
         """Boxes of readers, and what became of boxes of the file."""
-        return Notebook(Journal(self.folder / "boxes.jsonl"))
+        return self._notebook("boxes")
 
     @property
     def measurements(self) -> Notebook:
         """Rulers and circles."""
-        return Notebook(Journal(self.folder / "measurements.jsonl"))
+        return self._notebook("measurements")
+
+    def write_note(self, act: Noted, user: str, text: str) -> None:
+        """Change a notebook; evidence and boxes, which others build on, also go into the history."""
+        with self.lock:
+            self._notebook(act.book).write(act, user)
+            if act.book in ("evidence", "boxes"):
+                self.note(act.book, user, text)
+
+    def go(self, draft: Draft, position: int, op: str) -> tuple[Delta, tuple[Noted, ...]]:
+        """Undo or redo until ``position`` steps of a draft are applied; the change of its mask and of the notebooks.
+
+        Raises:
+            LabelError: As `Draft.go`.
+        """
+        with self.lock:
+            before = draft.position
+            delta = draft.go(position, op)
+            acts = draft.notes_between(before, position)
+            for act in acts:
+                self.write_note(act, draft.head.user, f"{op}, step {position}")
+            return delta, acts
 
     def note(self, event: str, user: str, text: str, *, ref: str | None = None, parent: str | None = None) -> None:
         """Add an event to the history."""
         record = {"time": now(), "user": user, "event": event, "ref": ref, "parent": parent, "text": text}
         self.history.append(record)
+
+    def _notebook(self, name: str) -> Notebook:
+        return Notebook(name, Journal(self.folder / f"{name}.jsonl"))
 
     def volume(self, phase: Phase) -> Volume:
         """Volume of a phase.
@@ -161,7 +181,7 @@ class Case:
         """
         name = self.resolve(ref)
         if name.startswith("draft."):
-            view = self.draft(name.removeprefix("draft."), user).mask.view()
+            view = self.drafts.open(name.removeprefix("draft."), user).mask.view()
             view.flags.writeable = False
             return view
         return self.masks.get(name)
@@ -197,57 +217,6 @@ class Case:
             remedy = "Save it beside, then compare the two."
             raise LabelError("VERSION_CONFLICT", message, remedy, http=409, head=head, parent=parent)
 
-    def journal(self, name: str, user: str) -> Journal:
-        """Journal of a reader's draft."""
-        if not DRAFT_NAME.fullmatch(name):
-            raise not_found("draft")
-        return Journal(self.folder / "drafts" / folder_of_user(user) / f"{name}.jsonl")
-
-    def draft(self, name: str, user: str) -> Draft:
-        """A reader's draft, from memory or from its journal.
-
-        Raises:
-            LabelError: ``NOT_FOUND`` if it was never begun; ``DRAFT_BASE_CHANGED``.
-        """
-        with self.lock:
-            key = (user, name)
-            if key not in self._drafts:
-                journal = self.journal(name, user)
-                records = journal.read()
-                if not records:
-                    raise not_found("draft")
-                draft = Draft.resume(journal, records, self.mask(head_of(records).base))
-                self._catch_up(draft)
-                self._drafts[key] = draft
-            return self._drafts[key]
-
-    def begin_draft(self, name: str, user: str, base: str) -> Draft:
-        """A fresh draft; an older journal of the name is set aside."""
-        with self.lock:
-            ref = self.resolve(base)
-            mask = self.mask(ref)
-            self.set_aside(name, user)
-            journal = self.journal(name, user)
-            n0 = self._last_n.get((user, name), -1) + 1
-            draft = Draft.begin(journal, mask, case=self.id, user=user, name=name, ref=ref, n0=n0)
-            self._drafts[user, name] = draft
-            return draft
-
-    def set_aside(self, name: str, user: str) -> bool:
-        """Rename the journal of a draft so that it stays but no longer counts; False if there is none."""
-        with self.lock:
-            open_one = self._drafts.pop((user, name), None)
-            if open_one is not None:
-                self._last_n[user, name] = open_one.n
-            path = self.journal(name, user).path
-            if not path.exists():
-                return False
-            stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-            with writing(path):
-                path.rename(path.with_name(f"{path.stem}.{stamp}.old.jsonl"))
-                flush_folder(path.parent)
-            return True
-
     def save_draft(self, draft: Draft, *, note: str, beside: bool) -> VersionRecord:
         """Save the working mask of a draft as a version and note it in the draft.
 
@@ -255,7 +224,7 @@ class Case:
             LabelError: As `save`; ``NOTHING_CHANGED`` if nothing was done since the last save.
         """
         with self.lock:
-            self._catch_up(draft)
+            self.drafts.catch_up(draft)
             if not draft.dirty:
                 raise LabelError("NOTHING_CHANGED", "Nothing was done since the last save.", "Go on.")
             decisions = tuple(draft.verdicts.values())
@@ -278,58 +247,9 @@ class Case:
             draft.saved(record.ref)
             return record
 
-    def checked_labels(self, data: bytes) -> Mask:
-        """Mask of raw bytes.
-
-        Raises:
-            LabelError: ``WRONG_LENGTH`` or ``BAD_LABEL``.
-        """
-        shape = self.grid.shape
-        if len(data) != self.grid.voxels:
-            message = f"{self.grid.voxels} bytes are a mask of this case, {len(data)} came."
-            raise LabelError("WRONG_LENGTH", message, "Send one byte per voxel.")
-        mask = np.frombuffer(data, np.uint8).reshape(shape)
-        if int(mask.max()) >= NUM_CLASSES:
-            message = f"{int(mask.max())} is not a label."
-            raise LabelError("BAD_LABEL", message, f"Labels are 0 to {NUM_CLASSES - 1}.")
-        return mask
-
     def rest(self) -> None:
         """Let go of masks; they are read again when they are needed."""
         with self.lock:
-            self._last_n |= {key: draft.n for key, draft in self._drafts.items()}
-            self._drafts.clear()
+            self.drafts.rest()
             self.masks.forget()
             self.compared = None
-
-    def reviews(self) -> list[tuple[str, str, Path]]:
-        """User folder, draft name and journal of every comparison that was begun."""
-        root = self.folder / "drafts"
-        paths = sorted(root.glob(f"*/{REVIEW}.*.jsonl")) if root.is_dir() else []
-        return [(p.parent.name, p.stem, p) for p in paths if DRAFT_NAME.fullmatch(p.stem)]
-
-    def _catch_up(self, draft: Draft) -> None:
-        """A version was saved from the draft, but a kill or a full disk came before the draft could note it."""
-        for record in self.versions.all():
-            mark = record.draft
-            if mark is not None and mark.id == draft.head.id and mark.n > draft.saved_n and mark.n <= draft.n:
-                draft.saved(record.ref, mark.n, mark.position)
-
-
-def told_error(error: CascadeError) -> Mapping[str, Any]:
-    """An error as the interface tells it."""
-    return {"code": error.code, "message": error.message, "remedy": error.remedy}
-
-
-def checked_label(label: int | None, *, lesion: bool = True) -> int:
-    """A label that may be written: 1-6, or 1-13 for objects of any kind.
-
-    Raises:
-        LabelError: ``BAD_LABEL``, or ``BAD_REQUEST`` if there is none.
-    """
-    if label is None:
-        raise bad_request("A label is needed.")
-    last = 6 if lesion else NUM_CLASSES - 1
-    if not 1 <= label <= last:
-        raise LabelError("BAD_LABEL", f"{label} cannot be written here.", f"Give a label from 1 to {last}.")
-    return label

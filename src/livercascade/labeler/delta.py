@@ -15,6 +15,8 @@ from jaxtyping import UInt8, UInt32
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.labeler.errors import LabelError, bad_request
 
+Mask = UInt8[np.ndarray, "z y x"]
+"""Labels of a case in display order."""
 MAGIC = b"LCD1"
 MEDIA_TYPE = "application/vnd.livercascade.delta"
 BYTES_PER_VOXEL = 6
@@ -43,7 +45,7 @@ class Delta:
         """The change that takes this one back."""
         return Delta(self.index, self.new, self.old)
 
-    def apply(self, mask: UInt8[np.ndarray, "z y x"]) -> None:
+    def apply(self, mask: Mask) -> None:
         """Write the new labels into a contiguous mask."""
         mask.reshape(-1)[self.index] = self.new
 
@@ -97,19 +99,7 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Delta]:
     return header, Delta(*_split(body, count))
 
 
-def change_to(
-    mask: UInt8[np.ndarray, "z y x"], target: UInt8[np.ndarray, "z y x"], corner: tuple[int, int, int]
-) -> Delta:
-    """The change that makes the box of ``mask`` at ``corner`` equal to ``target``."""
-    box = tuple(slice(c, c + n) for c, n in zip(corner, target.shape, strict=True))
-    part = mask[box]
-    z, y, x = np.nonzero(part != target)
-    _, ny, nx = mask.shape
-    index = ((z + corner[0]) * ny + (y + corner[1])) * nx + (x + corner[2])
-    return Delta(index.astype(np.uint32), part[z, y, x], target[z, y, x])
-
-
-def check_against(delta: Delta, mask: UInt8[np.ndarray, "z y x"]) -> None:
+def check_against(delta: Delta, mask: Mask) -> None:
     """Refuse a change that does not fit the mask it is meant for.
 
     Raises:

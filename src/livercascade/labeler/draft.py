@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
-from livercascade.labeler.delta import Delta, check_against, empty_delta
+from livercascade.labeler.annotations import Noted
+from livercascade.labeler.delta import Delta, Mask, check_against, empty_delta
 from livercascade.labeler.errors import LabelError
 from livercascade.labeler.journal import Journal
 from livercascade.labeler.plain_files import now
@@ -24,6 +24,7 @@ class Step:
     Attributes:
         record: Number of its record in the journal; tells steps apart.
         verdict: The judgement on a difference that goes with it, if any.
+        noted: The change of a notebook that goes with it, if any.
     """
 
     record: int
@@ -32,6 +33,12 @@ class Step:
     time: str
     delta: Delta
     verdict: Mapping[str, Any] | None = None
+    noted: Noted | None = None
+
+    @property
+    def in_version(self) -> bool:
+        """True if a version holds what it did; notes are kept as soon as they are made."""
+        return len(self.delta) > 0 or self.verdict is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Draft:
     """
 
     head: DraftHead
-    mask: UInt8[np.ndarray, "z y x"]
+    mask: Mask
     journal: Journal
     parent: str
     n: int = 0
@@ -81,7 +88,7 @@ class Draft:
     def begin(
         cls,
         journal: Journal,
-        base: UInt8[np.ndarray, "z y x"],
+        base: Mask,
         *,
         case: str,
         user: str,
@@ -96,7 +103,7 @@ class Draft:
         return cls(head, np.array(base), journal, parent=ref, n=n0, saved_n=n0)
 
     @classmethod
-    def resume(cls, journal: Journal, records: Sequence[dict[str, Any]], base: UInt8[np.ndarray, "z y x"]) -> Draft:
+    def resume(cls, journal: Journal, records: Sequence[dict[str, Any]], base: Mask) -> Draft:
         """The draft of a journal.
 
         Raises:
@@ -118,14 +125,9 @@ class Draft:
         return self.steps[: self.position]
 
     @property
-    def top(self) -> int:
-        """Record of the last applied step, 0 if there is none."""
-        return self.steps[self.position - 1].record if self.position else 0
-
-    @property
     def dirty(self) -> bool:
-        """True if the working mask is not what was last saved."""
-        return self.top != self.saved_step
+        """True if a version of the draft as it is would differ from what was last saved."""
+        return self.saved_position is None or self.unsaved > 0
 
     @property
     def saved_position(self) -> int | None:
@@ -136,9 +138,9 @@ class Draft:
 
     @property
     def unsaved(self) -> int:
-        """Steps applied or taken back since the last save."""
-        place = self.saved_position
-        return self.position if place is None else abs(self.position - place)
+        """Steps applied or taken back since the last save that a version would hold."""
+        first, end = sorted((self.saved_position or 0, self.position))
+        return sum(step.in_version for step in self.steps[first:end])
 
     @property
     def verdicts(self) -> dict[str, dict[str, Any]]:
@@ -151,17 +153,27 @@ class Draft:
                     found[str(step.verdict["difference"])] = {**step.verdict, "time": step.time}
         return found
 
-    def step(self, delta: Delta, *, name: str, kind: str, verdict: Mapping[str, Any] | None = None) -> Delta:
+    def step(
+        self,
+        delta: Delta,
+        *,
+        name: str,
+        kind: str,
+        verdict: Mapping[str, Any] | None = None,
+        noted: Noted | None = None,
+    ) -> Delta:
         """Add a step; steps that could have been redone are dropped.
 
         Raises:
-            LabelError: As `check_against`; a verdict may leave the mask as it is.
+            LabelError: As `check_against`; a verdict or a note may leave the mask as it is.
         """
-        if len(delta) or verdict is None:
+        if len(delta) or (verdict is None and noted is None):
             check_against(delta, self.mask)
         record: dict[str, Any] = {"op": "step", "name": name, "kind": kind, "time": now(), "voxels": len(delta)}
         if verdict is not None:
             record["verdict"] = dict(verdict)
+        if noted is not None:
+            record["noted"] = asdict(noted)
         self._append({**record, "delta": delta.to_text()})
         self._push(record, delta)
         return delta
@@ -179,6 +191,11 @@ class Draft:
         self._append({"op": op, "position": position, "time": now()})
         return self._move(position)
 
+    def notes_between(self, start: int, end: int) -> tuple[Noted, ...]:
+        """Changes of notebooks on the way from ``start`` to ``end`` applied steps, in order."""
+        down = [step.noted.inverse for step in self.steps[end:start][::-1] if step.noted]
+        return (*down, *(step.noted for step in self.steps[start:end] if step.noted))
+
     def saved(self, ref: str, n: int | None = None, position: int | None = None) -> None:
         """Note that a version was saved from the draft as it is, or as it was at a mark of that version."""
         place = self.position if position is None else position
@@ -193,7 +210,8 @@ class Draft:
 
     def _push(self, record: dict[str, Any], delta: Delta) -> None:
         del self.steps[self.position :]
-        step = Step(self.n, record["name"], record["kind"], record["time"], delta, record.get("verdict"))
+        noted = Noted(**record["noted"]) if "noted" in record else None
+        step = Step(self.n, record["name"], record["kind"], record["time"], delta, record.get("verdict"), noted)
         self.steps.append(step)
         self.position += 1
         delta.apply(self.mask)

@@ -10,10 +10,9 @@ from scipy import ndimage
 
 from livercascade.data.lesion import Box
 from livercascade.labeler.components import Point, component_at, flat_indices, lesion_voxels
-from livercascade.labeler.delta import Delta, empty_delta
+from livercascade.labeler.delta import Delta, Mask, empty_delta
 from livercascade.labeler.errors import LabelError, bad_request
 
-Mask = UInt8[np.ndarray, "z y x"]
 _MARGIN = 3
 
 

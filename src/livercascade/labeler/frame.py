@@ -49,12 +49,6 @@ class Frame:
         """Frame of an image that is stored in display order, as what was read from DICOM."""
         return cls(grid, grid.affine[:, [2, 1, 0, 3]])
 
-    @property
-    def stored_shape(self) -> tuple[int, int, int]:
-        """Voxels along the file's axes i, j, k."""
-        i, j, k = self.stored(np.broadcast_to(np.uint8(0), self.grid.shape)).shape
-        return i, j, k
-
     def stored(self, display: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "i j k"]:
         """The same memory in the file's order."""
         return stored_view(display, self.affine_lps)

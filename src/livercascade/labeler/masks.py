@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.io.nifti import read_labels
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.errors import not_found
 from livercascade.labeler.names import version_number
 from livercascade.labeler.sources import Sources, other_grid
@@ -33,12 +33,10 @@ class Masks:
 
     sources: Sources
     versions: Versions
-    _kept: OrderedDict[tuple[str, str], UInt8[np.ndarray, "z y x"]] = field(
-        default_factory=OrderedDict[tuple[str, str], np.ndarray]
-    )
+    _kept: OrderedDict[tuple[str, str], Mask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, ref: str) -> UInt8[np.ndarray, "z y x"]:
+    def get(self, ref: str) -> Mask:
         """Labels in display order, read-only.
 
         Raises:
@@ -60,7 +58,7 @@ class Masks:
         with self._lock:
             self._kept.clear()
 
-    def _read(self, ref: str) -> UInt8[np.ndarray, "z y x"]:
+    def _read(self, ref: str) -> Mask:
         if self.sources.grid is None:
             raise no_image()
         if ref == "empty":
@@ -80,7 +78,7 @@ class Masks:
             self._kept.popitem(last=False)
 
 
-def _on_grid(path: Path, grid: Grid) -> UInt8[np.ndarray, "z y x"]:
+def _on_grid(path: Path, grid: Grid) -> Mask:
     mask, placed = read_labels(path, is_ct=False)
     if not placed.matches(grid):
         raise other_grid(path.name, placed, grid)

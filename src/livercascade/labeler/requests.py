@@ -80,9 +80,9 @@ def told(record: Any, status: int = 200, **headers: str) -> Response:
     return Response(body, status, named, "application/json")
 
 
-def told_delta(delta: Delta, name: str, kind: str, state: dict[str, Any]) -> Response:
-    """A change of the mask, with the state of the draft after it."""
-    return Response(delta.to_bytes({"name": name, "kind": kind, "state": state}), media_type=MEDIA_TYPE)
+def told_delta(delta: Delta, header: dict[str, Any]) -> Response:
+    """A change of the mask, with what the header says of it."""
+    return Response(delta.to_bytes(header), media_type=MEDIA_TYPE)
 
 
 def told_slab(request: Request, slab: np.ndarray, first: int, tag: str, *, pack: bool) -> Response:

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, label_name
 from livercascade.labeler.bodies import Verdict
 from livercascade.labeler.compare import ORGANS_ID, Difference, Kind
 from livercascade.labeler.components import CONNECTIVITY, flat_indices, lesion_voxels
-from livercascade.labeler.delta import Delta, bad_label, empty_delta
+from livercascade.labeler.delta import Delta, Mask, bad_label, empty_delta
 from livercascade.labeler.errors import bad_request
 
-Mask = UInt8[np.ndarray, "z y x"]
 _MARKS = ("second_reader", "edited")
 
 

@@ -12,9 +12,10 @@ from livercascade.data.errors import CascadeError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.labeler import bodies
 from livercascade.labeler.annotations import evidence_of
-from livercascade.labeler.case import REVIEW, Mask
 from livercascade.labeler.components import component_at, describe, flat_indices, lesions_of
-from livercascade.labeler.errors import not_found
+from livercascade.labeler.delta import Mask
+from livercascade.labeler.drafts import REVIEW
+from livercascade.labeler.errors import not_found, told_error
 from livercascade.labeler.names import user_of_folder
 from livercascade.labeler.requests import (
     CaseDep,
@@ -28,7 +29,7 @@ from livercascade.labeler.requests import (
 from livercascade.labeler.review import told_differences
 from livercascade.labeler.tools import TOOLS, differences
 from livercascade.labeler.versions import mask_sha256
-from livercascade.labeler.views import told_case, told_error, told_labels, told_lesions, told_report
+from livercascade.labeler.views import told_case, told_labels, told_lesions, told_report
 from livercascade.labeler.windowing import PRESETS
 
 router = APIRouter(prefix="/api")
@@ -165,8 +166,8 @@ def compare_masks(
         one, other = case.resolve(old), case.resolve(new)
         found = differences(case, one, other, user)
         name = f"{REVIEW}.{one}.{other}"
-        drafted = "draft." not in name and case.journal(name, user).path.exists()
-        verdicts = case.draft(name, user).verdicts if drafted else {}
+        drafted = "draft." not in name and case.drafts.journal(name, user).path.exists()
+        verdicts = case.drafts.open(name, user).verdicts if drafted else {}
         return told({"old": one, "new": other, **told_differences(found, case.grid, verdicts, min_ml=min_ml)})
 
 
@@ -174,11 +175,11 @@ def compare_masks(
 def reviews(case: CaseDep) -> Response:
     """How far every reader has come with every comparison."""
     found: list[dict[str, object]] = []
-    for folder, name, _ in case.reviews():
+    for folder, name in case.drafts.reviews():
         reader = user_of_folder(folder)
         _, old, new = name.split(".")
         with case.lock:
-            draft = case.draft(name, reader)
+            draft = case.drafts.open(name, reader)
             items = told_differences(differences(case, old, new), case.grid, draft.verdicts, min_ml=0)
             done = items["of"] - items["open"]
             row = {"draft": name, "old": old, "new": new, "user": reader, "done": done, "of": items["of"]}

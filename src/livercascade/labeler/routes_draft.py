@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from livercascade.labeler import bodies
-from livercascade.labeler.case import EDIT, REVIEW, Case
-from livercascade.labeler.delta import Delta, from_bytes
+from livercascade.labeler.annotations import Noted
+from livercascade.labeler.case import Case
+from livercascade.labeler.delta import from_bytes
 from livercascade.labeler.draft import Draft
+from livercascade.labeler.drafts import EDIT, REVIEW
 from livercascade.labeler.errors import LabelError, bad_request, not_found
 from livercascade.labeler.names import DRAFT_NAME
 from livercascade.labeler.requests import BodyDep, CaseDep, MatchDep, UserDep, told, told_delta
@@ -30,31 +32,31 @@ def open_draft(case: CaseDep, user: UserDep, body: bodies.OpenDraft) -> Response
     """Open the reader's draft of a task, or begin it."""
     name, base = _named(case, body)
     with case.lock:
-        there = case.journal(name, user).path.exists()
+        there = case.drafts.journal(name, user).path.exists()
         if there and body.recover == "discard":
             case.note("discarded", user, f"unsaved steps of {name} were set aside")
             there = False
         if there:
-            draft = case.draft(name, user)
+            draft = case.drafts.open(name, user)
             current = draft.parent == case.resolve(base) and len(draft.steps) <= _KEPT_STEPS
             if draft.dirty or current or name != EDIT:
                 offer = body.recover == "ask"
                 return told(told_state(case, draft, full=True, offer=offer))
-        return told(told_state(case, case.begin_draft(name, user, base), full=True))
+        return told(told_state(case, case.drafts.begin(name, user, case.resolve(base)), full=True))
 
 
 @router.get("/{name}")
 def state(case: CaseDep, user: UserDep, name: str) -> Response:
     """State of a draft."""
     with case.lock:
-        return told(told_state(case, case.draft(name, user), full=True))
+        return told(told_state(case, case.drafts.open(name, user), full=True))
 
 
 @router.delete("/{name}")
 def discard(case: CaseDep, user: UserDep, match: MatchDep, name: str) -> Response:
     """Set the journal of a draft aside."""
     with _matched(case, name, user, match):
-        case.set_aside(name, user)
+        case.drafts.set_aside(name, user)
         case.note("discarded", user, f"{name} was set aside")
         return told({"discarded": True})
 
@@ -97,8 +99,11 @@ def use_tool(
     """Let the server make a step."""
     with _matched(case, name, user, match) as draft:
         act = run_tool(case, draft, tool, data)
-        draft.step(act.delta, name=act.name, kind=tool, verdict=act.verdict)
-        return told_delta(act.delta, act.name, tool, told_state(case, draft, full=steps))
+        if act.noted is not None:
+            case.write_note(act.noted, user, act.name)
+        draft.step(act.delta, name=act.name, kind=tool, verdict=act.verdict, noted=act.noted)
+        header = _header(act.name, tool, [act.noted] if act.noted else [])
+        return told_delta(act.delta, {**header, "state": told_state(case, draft, full=steps)})
 
 
 @router.post("/{name}/save")
@@ -132,7 +137,7 @@ def _named(case: Case, body: bodies.OpenDraft) -> tuple[str, str]:
 def _matched(case: Case, name: str, user: str, match: str) -> Generator[Draft, None, None]:
     """The draft, held; refused if it has moved on since the client last heard of it."""
     with case.lock:
-        draft = case.draft(name, user)
+        draft = case.drafts.open(name, user)
         if match != str(draft.n):
             message = "The draft was changed elsewhere, as in another tab."
             raise LabelError(
@@ -152,9 +157,13 @@ def _checked_header(header: dict[str, Any]) -> tuple[str, str]:
 
 
 def _gone(case: Case, draft: Draft, position: int, op: str, steps: bool) -> Response:
-    named = draft.steps[min(position, draft.position)].name if position >= 0 and draft.steps[position:] else ""
-    if op == "redo" and draft.steps[draft.position :]:
-        named = draft.steps[draft.position].name
-    delta: Delta = draft.go(position, op)
+    at = min(position, draft.position)
+    named = draft.steps[at].name if 0 <= at < len(draft.steps) else ""
+    delta, acts = case.go(draft, position, op)
     title = {"undo": f"Undo {named}", "redo": f"Redo {named}"}.get(op, f"To step {position}")
-    return told_delta(delta, title, op, told_state(case, draft, full=steps))
+    return told_delta(delta, {**_header(title, op, acts), "state": told_state(case, draft, full=steps)})
+
+
+def _header(name: str, kind: str, acts: Sequence[Noted]) -> dict[str, Any]:
+    """Header of the answer to a step: its name, and which notebooks it changed."""
+    return {"name": name, "kind": kind, "notes": sorted({act.book for act in acts})}

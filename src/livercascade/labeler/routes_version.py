@@ -5,15 +5,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.io.nifti import read_labels
 from livercascade.labeler import bodies
-from livercascade.labeler.case import Case, Mask
-from livercascade.labeler.delta import MAGIC, check_against, from_bytes
-from livercascade.labeler.errors import bad_request, not_found
+from livercascade.labeler.case import Case
+from livercascade.labeler.delta import MAGIC, Mask, bad_label, check_against, from_bytes
+from livercascade.labeler.errors import LabelError, bad_request, not_found
 from livercascade.labeler.names import SOURCE_REFS
 from livercascade.labeler.project import dicom_folder
 from livercascade.labeler.requests import BodyDep, CaseDep, MatchDep, NoteDep, UserDep, told
@@ -47,7 +48,7 @@ def upload(
     with case.lock:
         case.check_parent(match, beside=beside)
         before = case.mask(match)
-        mask = _changed(before, data) if data[:4] == MAGIC and len(data) != before.size else case.checked_labels(data)
+        mask = _changed(before, data) if data[:4] == MAGIC and len(data) != before.size else _whole(case, data)
         new = NewVersion(match, user, "upload", note=note, beside=beside)
         return told(case.save(mask, before, new).told(), 201)
 
@@ -108,6 +109,16 @@ def export(case: CaseDep, user: UserDep, name: str) -> Response:
         case.note("exported", user, name, ref=ref)
     headers = {"Content-Disposition": f'attachment; filename="{case.id}_{name}"'}
     return Response(data, headers=headers, media_type=kind)
+
+
+def _whole(case: Case, data: bytes) -> Mask:
+    if len(data) != case.grid.voxels:
+        message = f"{case.grid.voxels} bytes are a mask of this case, {len(data)} came."
+        raise LabelError("WRONG_LENGTH", message, "Send one byte per voxel.")
+    mask = np.frombuffer(data, np.uint8).reshape(case.grid.shape)
+    if int(mask.max()) >= NUM_CLASSES:
+        raise bad_label(int(mask.max()))
+    return mask
 
 
 def _changed(before: Mask, data: bytes) -> Mask:

@@ -1,4 +1,4 @@
-"""The tools of the interface: each turns a request into a change of the working mask and a name for it."""
+"""The tools of the interface: each turns a request into a change of the working mask or of a notebook, and its name."""
 
 from __future__ import annotations
 
@@ -8,29 +8,39 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from livercascade.data.labels import Phase, label_name
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, Phase, label_name
 from livercascade.labeler import bodies
-from livercascade.labeler.annotations import source_boxes
+from livercascade.labeler.annotations import Noted
 from livercascade.labeler.box_seed import checked_box, from_intensity, from_prediction
-from livercascade.labeler.case import REVIEW, Case, checked_label
+from livercascade.labeler.case import Case
 from livercascade.labeler.compare import compare
 from livercascade.labeler.components import check_inside
-from livercascade.labeler.delta import Delta
+from livercascade.labeler.delta import Delta, empty_delta
 from livercascade.labeler.draft import Draft
+from livercascade.labeler.drafts import REVIEW
 from livercascade.labeler.edit_lesions import copy, delete, fill_holes, relabel, split
 from livercascade.labeler.errors import LabelError, bad_request, not_found
 from livercascade.labeler.grow import GrowSettings, grow
 from livercascade.labeler.interpolate import interpolate
+from livercascade.labeler.notes import (
+    draw_box,
+    keep_measurement,
+    mark_box,
+    note_evidence,
+    remove_box,
+    remove_measurement,
+)
 from livercascade.labeler.review import verdict_change, verdict_name, verdict_record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Act:
-    """What a tool would do: the change, its name, and a verdict that goes with it."""
+    """What a tool would do: the change, its name, and a verdict or a note that goes with it."""
 
     delta: Delta
     name: str
     verdict: Mapping[str, Any] | None = None
+    noted: Noted | None = None
 
 
 def run_tool(case: Case, draft: Draft, tool: str, data: bytes) -> Act:
@@ -48,7 +58,7 @@ def run_tool(case: Case, draft: Draft, tool: str, data: bytes) -> Act:
     except ValidationError as error:
         raise unfit(error) from error
     done = act(case, draft, body)
-    if not len(done.delta) and done.verdict is None:
+    if not len(done.delta) and done.verdict is None and done.noted is None:
         raise LabelError("NOTHING_CHANGED", "No voxel would change.", "Choose another place or label.")
     return done
 
@@ -118,11 +128,11 @@ def _box(case: Case, draft: Draft, body: bodies.BoxSeed) -> Act:
             delta = from_intensity(draft.mask, volume.whole(), volume.grid.spacing, box=box, label=label)
     except LabelError as error:
         if error.code == "NEEDS_DRAWING" and body.id:
-            mark_box(case, body.id, "needs_drawing", draft.head.user)
+            noted = mark_box(case, body.id, "needs_drawing", draft.head.user)
+            case.write_note(noted, draft.head.user, f"box {body.id} needs drawing")
         raise
-    if body.id:
-        mark_box(case, body.id, "seeded", draft.head.user)
-    return Act(delta, f"Box -> {label_name(label)}")
+    noted = mark_box(case, body.id, "seeded", draft.head.user) if body.id else None
+    return Act(delta, f"Box -> {label_name(label)}", noted=noted)
 
 
 def _verdict(case: Case, draft: Draft, body: bodies.Verdict) -> Act:
@@ -150,16 +160,45 @@ def differences(case: Case, old: str, new: str, user: str = "") -> list[Any]:
         return case.compared[2]
 
 
-def mark_box(case: Case, key: str, status: str, user: str) -> None:
-    """Note what became of a box.
+def _noting(act: tuple[Noted, str]) -> Act:
+    noted, name = act
+    return Act(empty_delta(), name, noted=noted)
+
+
+def _evidence(case: Case, draft: Draft, body: bodies.Evidence) -> Act:
+    return _noting(note_evidence(case, draft.mask, body, draft.head.user))
+
+
+def _draw_box(case: Case, draft: Draft, body: bodies.Box) -> Act:
+    return _noting(draw_box(case, body, draft.head.user))
+
+
+def _remove_box(case: Case, draft: Draft, body: bodies.RemoveNote) -> Act:
+    return _noting(remove_box(case, body.id, draft.head.user))
+
+
+def _measure(case: Case, draft: Draft, body: bodies.Measurement) -> Act:
+    return _noting(keep_measurement(case, body, draft.head.user))
+
+
+def _remove_measurement(case: Case, _: Draft, body: bodies.RemoveNote) -> Act:
+    return _noting(remove_measurement(case, body.id))
+
+
+def checked_label(label: int | None, *, lesion: bool = True) -> int:
+    """A label that may be written: 1-6, or 1-13 for objects of any kind.
 
     Raises:
-        LabelError: ``NOT_FOUND``.
+        LabelError: ``BAD_LABEL``, or ``BAD_REQUEST`` if there is none.
     """
-    known = {box["id"]: box for box in [*source_boxes(case.sources.folder, case.grid), *case.boxes.all()]}
-    if key not in known:
-        raise not_found("box")
-    case.boxes.put({**known[key], "status": status}, user)
+    if label is None:
+        raise bad_request("A label is needed.")
+    last = LAST_LESION if lesion else NUM_CLASSES - 1
+    if not FIRST_LESION <= label <= last:
+        raise LabelError(
+            "BAD_LABEL", f"{label} cannot be written here.", f"Give a label from {FIRST_LESION} to {last}."
+        )
+    return label
 
 
 def _lesions(draft: Draft, points: list[bodies.Point]) -> str:
@@ -179,5 +218,10 @@ TOOLS: Mapping[str, tuple[type[bodies.Body], Callable[[Case, Draft, Any], Act]]]
     "split": (bodies.Split, _split),
     "box": (bodies.BoxSeed, _box),
     "verdict": (bodies.Verdict, _verdict),
+    "evidence": (bodies.Evidence, _evidence),
+    "draw_box": (bodies.Box, _draw_box),
+    "remove_box": (bodies.RemoveNote, _remove_box),
+    "measure": (bodies.Measurement, _measure),
+    "remove_measurement": (bodies.RemoveNote, _remove_measurement),
 }
 """Tool by name: what its body is, and what it does."""

@@ -9,10 +9,11 @@ from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import BACKGROUND, LESION_TYPES, ORGANS, PHASES, Phase
 from livercascade.labeler.annotations import boxes_of, evidence_of, source_boxes
-from livercascade.labeler.case import Case, Mask, told_error
+from livercascade.labeler.case import Case
 from livercascade.labeler.components import Components, describe, diameter_mm, lesions_of, organ_volumes
+from livercascade.labeler.delta import Mask
 from livercascade.labeler.draft import Draft
-from livercascade.labeler.errors import LabelError
+from livercascade.labeler.errors import LabelError, told_error
 from livercascade.labeler.frame import Frame
 from livercascade.labeler.project import dicom_folder
 from livercascade.labeler.report_text import report_files, report_text
@@ -89,7 +90,7 @@ def told_boxes(case: Case) -> dict[str, Any]:
     try:
         boxes = source_boxes(case.sources.folder, case.grid)
     except CascadeError as caught:
-        error = dict(told_error(caught))
+        error = told_error(caught)
     return {"boxes": boxes_of(boxes, case.boxes.all()), "error": error}
 
 

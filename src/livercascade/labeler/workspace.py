@@ -120,7 +120,7 @@ class Workspace:
         state = next((event["text"] for event in reversed(events) if event["event"] == "state"), None)
         if state in STATES:
             return str(state)
-        return "in_progress" if events or any(folder.glob("drafts/*/*.jsonl")) else "new"
+        return "in_progress" if events or any(map(_has_steps, folder.glob("drafts/*/*.jsonl"))) else "new"
 
     def _warm_next(self, case: Case) -> None:
         for volume in case.sources.phases.values():
@@ -137,3 +137,10 @@ class Workspace:
         with self._lock:
             known = self._cases.get(case_id)
         return known.sources if known else self.case(case_id).sources
+
+
+def _has_steps(journal: Path) -> bool:
+    """True if a draft is more than begun: whoever only looks at a case does not change its state."""
+    with journal.open("rb") as stream:
+        stream.readline()
+        return bool(stream.readline())
