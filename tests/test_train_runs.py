@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -186,6 +187,17 @@ def test_a_stop_is_passed_on_to_the_child(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     assert run_child([sys.executable, "-c", code], dict(os.environ)) == 9
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_stop_that_comes_before_the_child_is_passed_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def told_to_stop_first(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", told_to_stop_first)
+    assert run_child([sys.executable, "-c", "import time; time.sleep(30)"], dict(os.environ)) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(

@@ -35,17 +35,26 @@ def child_environment(folder: RunFolder, threads: int) -> dict[str, str]:
 
 def run_child(arguments: Sequence[str], environment: dict[str, str]) -> int:
     """Runs a command to its end and returns its exit code; SIGTERM and SIGINT are passed on, so that it can save."""
-    with subprocess.Popen(list(arguments), env=environment, start_new_session=True) as child:
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
-        def forward(number: int, _: FrameType | None) -> None:
-            child.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+    def forward(number: int, _: FrameType | None) -> None:
+        told = signal.SIGTERM if number == signal.SIGINT else number
+        if child is None:
+            early.append(told)
+        else:
+            child.send_signal(told)
 
-        before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            return child.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    # From before the child is there: a signal that came in between would end this process and leave the child alone.
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        child = subprocess.Popen(list(arguments), env=environment, start_new_session=True)
+        for number in early:
+            child.send_signal(number)
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopFlag:
