@@ -34,11 +34,14 @@ class DisplacementField:
     @classmethod
     def zero(cls, grid: Grid) -> DisplacementField:
         """Field that moves nothing."""
-        return cls(grid, np.zeros((*grid.shape, 3), dtype=np.float32))
+        return cls.along_z(grid, 0.0)
 
-    def raised(self, mm: float) -> DisplacementField:
-        """The field and a shift along z in mm, of everything."""
-        return DisplacementField(self.grid, self.vectors_mm + np.array((0.0, 0.0, mm), dtype=np.float32))
+    @classmethod
+    def along_z(cls, grid: Grid, mm: float) -> DisplacementField:
+        """Field that moves everything along z, in mm."""
+        vectors = np.zeros((*grid.shape, 3), dtype=np.float32)
+        vectors[..., 2] = mm
+        return cls(grid, vectors)
 
     @property
     def length_mm(self) -> Float32[np.ndarray, "z y x"]:

@@ -85,7 +85,7 @@ def align_pair(
         unmoved = on_grid(near, fixed.grid)
         lay_together = gain(fixed.hu, unmoved, (moved, valid)) < chosen.still_gain
         if lay_together:
-            field, (moved, valid) = DisplacementField.zero(fixed.grid).raised(offset), unmoved
+            field, (moved, valid) = DisplacementField.along_z(fixed.grid, offset), unmoved
     steps.advance()
     return PairAlignment(field, moved, valid, offset, field.folded, time.monotonic() - start, lay_together)
 

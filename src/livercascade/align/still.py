@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Int16
+from jaxtyping import Int16
 
 from livercascade.align.field import DisplacementField
 from livercascade.align.likeness import mutual_information
 from livercascade.align.working import TISSUE_HU
+from livercascade.io.regrid import Placed
 
 _SHARE = 95.0
 _EVERY = 2
-
-Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
-"""HU of the moving phase on the fixed grid, and where it has data."""
 
 
 def nearly_still(found: DisplacementField, offset: float, hu: Int16[np.ndarray, "z y x"], limit_mm: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int16
+from jaxtyping import Bool
 
 from livercascade.align.gate import GatedPhase, OnPoor, PhaseUse, Quality, coarse, judge, refuse
 from livercascade.align.pair import PairAlignment, Progress, align_pair
@@ -14,11 +14,8 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume, Scan
-from livercascade.io.regrid import REFERENCE_ORDER, on_grid, to_scan, too_little_covered
+from livercascade.io.regrid import REFERENCE_ORDER, Placed, on_grid, to_scan, too_little_covered
 from livercascade.io.source import Study
-
-Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
-"""HU of a phase on the reference grid, and where it had data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

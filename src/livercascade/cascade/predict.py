@@ -239,16 +239,11 @@ def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | N
 
 def candidates_of(findings: Findings) -> tuple[Candidate, ...]:
     """Every proposal at f = 4 with its fate, largest first; proposals at f = 1 lie inside them."""
-    det_low = findings.proposals.det_low
-    low, voxel_ml = det_low.instances(), det_low.voxel_ml
-    return tuple(
-        _candidate(outcome, findings, low[outcome.lesion.bbox], voxel_ml) for outcome in findings.high.outcomes
-    )
+    low = findings.proposals.det_low.instances()
+    return tuple(_candidate(outcome, findings, low[outcome.lesion.bbox]) for outcome in findings.high.outcomes)
 
 
-def _candidate(
-    outcome: Reclassification, findings: Findings, low_box: Int32[np.ndarray, "z y x"], voxel_ml: float
-) -> Candidate:
+def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.ndarray, "z y x"]) -> Candidate:
     inside = low_box[outcome.lesion.mask]
     numbers = np.unique(inside[inside > 0])
     kept_low = [n for n in numbers if findings.low.outcomes[int(n) - 1].verdict is not Judgement.REMOVED]
@@ -266,7 +261,7 @@ def _candidate(
         votes=outcome.votes,
         reason=f"{reason}.",
         found_at=FoundAt.BOTH if len(numbers) else FoundAt.HIGH,
-        core_ml=int(np.count_nonzero(inside)) * voxel_ml,
+        core_ml=int(np.count_nonzero(inside)) * findings.proposals.det_low.voxel_ml,
     )
 
 

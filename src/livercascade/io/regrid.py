@@ -20,6 +20,8 @@ REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
 """The first of these that is present gives the grid."""
 MIN_OVERLAP = 0.5
 """Share of the reference's height that a phase must cover."""
+Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
+"""HU of a phase on the grid of another, and where it has data."""
 _PARALLEL_VOXELS = 0.05
 _EDGE = 0.5 + 1e-6
 
@@ -64,14 +66,14 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
     return Scan(grid, hu, chosen, valid), tuple(notices)
 
 
-def on_grid(volume: PhaseVolume, grid: Grid) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+def on_grid(volume: PhaseVolume, grid: Grid) -> Placed:
     """HU of a volume on a grid by header geometry, and where it has data: the volume's own HU if it lies there."""
     if grid.matches(volume.grid):
         return volume.hu, np.ones(grid.shape, dtype=np.bool_)
     return resample(volume, grid)
 
 
-def resample(volume: PhaseVolume, grid: Grid) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+def resample(volume: PhaseVolume, grid: Grid) -> Placed:
     """HU of a volume on another grid, and which voxels of that grid it covers."""
     index = np.linalg.inv(volume.grid.affine) @ grid.affine
     sheared = np.abs(index[:3, :3] - np.diag(np.diag(index[:3, :3]))) * np.asarray(grid.shape)

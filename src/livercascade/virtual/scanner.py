@@ -160,15 +160,10 @@ def _noise_spectrum(shape: tuple[int, int], pixel: float, kernel_mm: float) -> F
     size of the kernel: its power spectrum is |f| times the kernel's (Riederer et al., Phys Med Biol 1978). What
     iterative reconstruction leaves at low frequencies is the small constant.
     """
-    y, x = np.fft.fftfreq(shape[0], pixel)[:, None], np.fft.rfftfreq(shape[1], pixel)[None, :]
-    frequency = np.hypot(y, x)
+    frequency = np.hypot(np.fft.fftfreq(shape[0], pixel)[:, None], np.fft.fftfreq(shape[1], pixel)[None, :])
     power = (frequency + SLOW_NOISE) * np.exp(-4.0 * (np.pi * kernel_mm * frequency) ** 2)
-    # The half spectrum holds every column but the first, and the last of an even row, for two.
-    twice = np.full(x.shape[1], 2.0)
-    twice[0] = 1.0
-    if shape[1] % 2 == 0:
-        twice[-1] = 1.0
-    return np.sqrt(power * (shape[0] * shape[1] / (power * twice).sum())).astype(np.float32)
+    # The other half of the columns mirrors this one, and a real transform leaves it out.
+    return np.sqrt(power / power.mean())[:, : shape[1] // 2 + 1].astype(np.float32)
 
 
 def true_labels(
