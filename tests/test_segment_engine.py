@@ -174,3 +174,24 @@ def test_openvino_and_torch_are_not_imported_without_need() -> None:
     code = "import livercascade, sys; print([m for m in ('torch', 'openvino') if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_a_signal_after_networks_were_compiled_and_dropped_reaches_its_handler(tmp_path: Path) -> None:
+    """In a process of its own, which OpenVINO ends with a segmentation fault if its cores end in the wrong order."""
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+import torch
+from test_segment_engine import SHAPE, network_of
+from livercascade.segment.compiled_files import CompiledFiles
+from livercascade.segment.openvino_network import compile_network
+files = CompiledFiles(Path({str(tmp_path)!r}))
+kept = [compile_network(network_of(seed=s), SHAPE, bf16=False, threads=1, files=files) for s in range(3)]
+while kept:
+    kept.pop(0)(torch.zeros(1, *SHAPE))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
+    assert told.returncode == 7, told.stderr

@@ -10,6 +10,7 @@ import io
 import logging
 import platform
 import warnings
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, final
 
@@ -61,9 +62,7 @@ def compile_network(
     Raises:
         Exception: OpenVINO or torch's tracer does not take the network.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = _core()
     config = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
@@ -83,6 +82,19 @@ def compile_network(
     if key is not None:
         files.write(key, compiled.export_model().getvalue())
     return OpenVinoNetwork(compiled)
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one ``Core`` of the process, which lives as long as it.
+
+    Every one of them gives the thread a stack for signal handlers of its own and, at its end, puts back the one it
+    had found. Two that do not end in the opposite order of their beginnings leave a stack that was freed, and the next
+    signal that Python handles (Ctrl-C, SIGTERM) ends the process with a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _convert(network: nn.Module, shape: tuple[int, ...]) -> openvino.Model:
