@@ -171,7 +171,7 @@ class _Painter:
         outline = Outline(pattern.ripple, pattern.fray_mm, pattern.lobes, site.outward if pattern.lens else None)
         allowed = _LENS_TISSUES if pattern.lens else LIVER_TISSUES
         body = grow(self.canvas, site.centre, lesion.volume_ml, outline, allowed, rng)
-        if body is None or not (body[1] > 0).any():
+        if body is None:
             return None
         box, depth = body
         inside = depth > 0

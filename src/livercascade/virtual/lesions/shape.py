@@ -49,7 +49,8 @@ def grow(
     """A body of this volume inside the ``allowed`` tissues, apart from lesions and mimics that are there.
 
     Returns:
-        Box and depth under the surface in mm, positive inside; None if there is no room for half of the volume.
+        Box and depth under the surface in mm, positive inside; None if there is no room for half of the volume or if
+        nothing of a body that was kept near its centre is left.
     """
     radius = float((volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
     reach = radius * (1.9 if outline.flat is not None else 1.5 + 1.5 * outline.ripple) + 6.0
@@ -68,7 +69,8 @@ def grow(
     # A body that would have to crawl far along a surface stays smaller.
     depth -= np.float32(max(float(level) - 1e-4, -0.35 * radius - 1.0))
     np.minimum(depth, np.where(free, np.float32(1e6), np.float32(-0.1)), out=depth)
-    return box, _main_part(depth)
+    depth = _main_part(depth)
+    return (box, depth) if (depth > 0).any() else None
 
 
 def cut(zone: Zone, depth: Field, inside: Mask, canvas: Canvas, rng: np.random.Generator) -> Mask:
