@@ -14,6 +14,7 @@ from livercascade.report.result import CaseResult
 from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, GivenModels, Reproduction
 from livercascade.reproduce.settings import Preset, Setting, read_preset, read_reproduction
 from livercascade.reproduce.verdict import Statement
+from livercascade.virtual.cohorts import Part, cohorts
 
 SMALL = """
 title = "a test"
@@ -150,5 +151,11 @@ def test_presets_are_read_and_hold_apart_what_the_paper_holds_apart(preset: Pres
     settings = read_preset(preset)
     assert settings.limited(1).groups.test.cases == 1
     assert settings.limited(10_000) == settings
-    # Seeds from 900000 on are the held-out benchmark's, also for people who train.
-    assert max(g.seeds[-1] for g in (settings.groups.train, settings.groups.validation)) < 900_000
+    groups = settings.groups
+    parts = ((groups.train, Part.TRAIN), (groups.validation, Part.VALIDATION), (groups.test, Part.TEST))
+    for group, part in parts if preset is not Preset.CI else ():
+        assert any(
+            set(group.seeds) <= set(c.seeds) and c.part is part and c.mix is group.mix for c in cohorts().values()
+        )
+    # Seeds from 900000 to 900059 are the held-out benchmark's.
+    assert not {seed for group, _ in parts for seed in group.seeds} & set(range(900_000, 900_060))

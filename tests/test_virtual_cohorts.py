@@ -26,7 +26,7 @@ def test_no_seed_serves_twice():
 def test_sizes_are_the_papers():
     for mix in (CaseMix.DIAGNOSIS, CaseMix.SCREENING):
         sizes = {c.part: len(c.seeds) for c in cohorts().values() if c.mix is mix}
-        assert sizes[Part.TEST] == 331 and sizes[Part.TRAIN] == 1300 and sizes[Part.VALIDATION] == 100
+        assert sizes[Part.TEST] == 331 and sizes[Part.TRAIN] == 1300 and sizes[Part.VALIDATION] == 300
 
 
 def test_the_old_name_of_the_screening_mix_is_understood():

@@ -7,7 +7,7 @@ from enum import Enum
 
 from livercascade.virtual.settings import CaseMix
 
-TEST_CASES, TRAINING_CASES, VALIDATION_CASES = 331, 1300, 100
+TEST_CASES, TRAINING_CASES, VALIDATION_CASES = 331, 1300, 300
 """The paper's test and training patients, and patients of our own on which settings are chosen."""
 USED_BEFORE = (range(30_000), range(700_000, 700_020), range(900_000, 900_060), range(910_000, 910_100))
 """Seeds that served elsewhere (training of bundled weights, held-out benchmark, trials); no cohort holds any."""
@@ -45,7 +45,7 @@ class Cohort:
 def cohorts() -> dict[str, Cohort]:
     """All cohorts by name.
 
-    The mixes ``diagnosis`` and ``screening-population`` have 1,300 patients to train, 100 to choose settings on and 331
+    The mixes ``diagnosis`` and ``screening-population`` have 1,300 patients to train, 300 to choose settings on and 331
     to test; ``training`` has no test patients.
 
     >>> cohorts()["diagnosis-test"].seeds
