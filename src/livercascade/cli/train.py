@@ -64,6 +64,12 @@ Fold = Annotated[
         "some of them; 'all' holds nothing out."
     ),
 ]
+Hard = Annotated[
+    Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
+]
+UncheckedHard = Annotated[
+    bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
+]
 StartFrom = Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")]
 Channel = Annotated[
     list[str] | None, typer.Option(help="nnU-Net data set: phase of a channel, for example 0=VP; repeatable.")
@@ -85,6 +91,8 @@ def whole(
     preset: PresetName = None,
     settings: Settings = None,
     setting: For = Setting.ANY,
+    hard: Hard = None,
+    unchecked_hard: UncheckedHard = False,
     fold: Fold = None,
     steps: Steps = None,
     patience: Patience = None,
@@ -112,6 +120,8 @@ def whole(
             kind=ModelKind.WHOLE,
             data=data.resolve(),
             settings=chosen,
+            hard=_resolved(hard),
+            unchecked_hard=unchecked_hard,
             start_from=_resolved(start_from),
             names=DatasetNames.parse(channel or (), label or ()),
             folds=folds,
@@ -127,12 +137,8 @@ def patch(
     preset: PresetName = None,
     settings: Settings = None,
     setting: For = Setting.ANY,
-    hard: Annotated[
-        Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
-    ] = None,
-    unchecked_hard: Annotated[
-        bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
-    ] = False,
+    hard: Hard = None,
+    unchecked_hard: UncheckedHard = False,
     fold: Fold = None,
     steps: Steps = None,
     patience: Patience = None,

@@ -13,8 +13,7 @@ from jaxtyping import Bool, Int16, UInt8
 
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
-from livercascade.data.labels import Organ
-from livercascade.data.lesion import Lesion, LesionSet
+from livercascade.data.lesion import Lesion
 from livercascade.detect.seg2det import seg2det
 from livercascade.reclassify.patches import (
     PATCH_LIVER,
@@ -25,15 +24,14 @@ from livercascade.reclassify.patches import (
     patch_labels,
 )
 from livercascade.reclassify.working_grid import liver_grid, resample_linear, resample_nearest
-from livercascade.train.cases import TrainingCase, read_arrays, read_oriented
+from livercascade.train.cases import TrainingCase, read_arrays
+from livercascade.train.hard_cases import MIN_LESION_ML, hard_lesions, prediction_of, read_prediction
 from livercascade.train.loop import Reporter
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import PatchSettings
 
 DONE = "done"
 """File that ends the cache of a case: hash of the prediction it was made with, empty without one."""
-MIN_LESION_ML = 0.05
-"""Truth and detections below this are too small to be moved sensibly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +96,7 @@ def prepare_cases(
     found: list[PatchCase] = []
     for done, case in enumerate(cases, start=1):
         home = folder.patch_cases / case.name
-        prediction = None if hard is None else _file(hard / f"{case.name}.nii.gz")
+        prediction = prediction_of(hard, case.name)
         made_from = "" if prediction is None else hashlib.sha256(prediction.read_bytes()).hexdigest()
         if not (home / DONE).is_file() or (home / DONE).read_text() != made_from:
             shutil.rmtree(home, ignore_errors=True)
@@ -112,15 +110,11 @@ def prepare_cases(
     return tuple(found)
 
 
-def _file(path: Path) -> Path | None:
-    return path if path.is_file() else None
-
-
 def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: PatchSettings) -> None:
     home.mkdir(parents=True, exist_ok=True)
     arrays = read_arrays(case)
     grid = Grid.axial(arrays.labels.shape, arrays.spacing)
-    guess = None if prediction is None else _prediction(prediction, arrays.labels)
+    guess = None if prediction is None else read_prediction(prediction, arrays.labels)
     region = liver_region(arrays.labels)
     if guess is not None:
         region |= liver_region(guess)
@@ -132,16 +126,6 @@ def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: Pa
         if guess is not None:
             np.save(home / "predicted.npy", resample_nearest(_truth_in_guess(arrays.labels, guess), grid, box))
             np.save(home / "guess.npy", resample_nearest(guess, grid, box))
-
-
-def _prediction(path: Path, labels: UInt8[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"] | None:
-    guess, _ = read_oriented(path)
-    if guess.shape != labels.shape:
-        raise InputError(
-            "GRID_MISMATCH", f"{path} is {guess.shape}, its case {labels.shape}.", "Predict on the same files."
-        )
-    guess = guess.astype(np.uint8)
-    return guess if bool((is_lesion(guess) | (guess == Organ.LIVER)).any()) else None
 
 
 def _truth_in_guess(
@@ -156,15 +140,5 @@ def _open(case: TrainingCase, home: Path, spacing: Triple) -> PatchCase:
     labels = np.load(home / "labels.npy")
     lesions = seg2det(labels, spacing, min_volume_ml=MIN_LESION_ML)
     predicted = (home / "guess.npy").is_file()
-    missed, false = _hard(lesions, labels, np.load(home / "guess.npy")) if predicted else ((), ())
+    missed, false = hard_lesions(lesions, labels, np.load(home / "guess.npy")) if predicted else ((), ())
     return PatchCase(case.name, case.present, home, spacing, lesions.lesions, missed, false, predicted)
-
-
-def _hard(
-    lesions: LesionSet, labels: UInt8[np.ndarray, "z y x"], guess: UInt8[np.ndarray, "z y x"]
-) -> tuple[tuple[Lesion, ...], tuple[Lesion, ...]]:
-    """True lesions that no detection touches, and detections that touch no true lesion."""
-    found, truth = is_lesion(guess), is_lesion(labels)
-    missed = tuple(lesion for lesion in lesions if not found[lesion.bbox][lesion.mask].any())
-    detections = seg2det(guess, lesions.spacing, min_volume_ml=MIN_LESION_ML)
-    return missed, tuple(d for d in detections if not truth[d.bbox][d.mask].any())

@@ -35,7 +35,7 @@ class TrainRequest(BaseModel):
 
     Attributes:
         data: Folder of training cases.
-        hard: Folder of predicted label maps for the hard cases of UNet^patch.
+        hard: Folder of predicted label maps for the hard cases; what an earlier UNet^whole missed or found falsely.
         start_from: Model folder whose weights the training starts from; None starts from random ones.
         names: What channels and labels of an nnU-Net data set mean.
         unchecked_hard: True takes hard cases whose origin is not known to be out of fold.

@@ -174,6 +174,8 @@ class WholeSettings(TrainSettings):
 
     Attributes:
         organ_share: Share of samples centred on an organ or vessel; what is left of 1 lies anywhere.
+        hard_share: Share of the samples of a case that is centred on what an earlier UNet^whole missed or found where
+            nothing is, where that is given; the other shares hold for the rest.
         planner: Who decides spacing, patch size, batch size and network; nnU-Net's planner ignores ours.
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
         validation_patients: Held-out patients that are examined at each validation, whole liver each.
@@ -183,6 +185,7 @@ class WholeSettings(TrainSettings):
     spacing_mm: Spacing = (5.0, 2.0, 2.0)
     patch_size: Size = (24, 112, 112)
     organ_share: Share = Field(default=0.2, ge=0, le=1)
+    hard_share: Share = Field(default=0.3, ge=0, le=1)
     planner: Planner = Planner.SETTINGS
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6

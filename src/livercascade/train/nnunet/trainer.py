@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from livercascade.data.labels import NUM_CLASSES, PHASES
@@ -24,10 +23,11 @@ from livercascade.train.learner import Batch, Learner, seed_everything, set_rand
 from livercascade.train.loop import Reporter, Session, fit
 from livercascade.train.nnunet.augment import augmentation
 from livercascade.train.nnunet.data import CONFIGURATION, NnUNetFolders, Plan, quiet
+from livercascade.train.nnunet.hard_voxels import HARD, DatasetWithHardCases, hard_voxels
 from livercascade.train.nnunet.held_out import held_out_patients
 from livercascade.train.nnunet.network import build_for_training, build_loss
 from livercascade.train.phase_dropout import drop_phases, seen_phases
-from livercascade.train.request import TrainRequest
+from livercascade.train.request import TrainRequest, fold_title
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.settings import WholeSettings
 from livercascade.train.whole_examine import HeldOut, WholeExaminer
@@ -54,6 +54,10 @@ def train(
     trainer.plan, trainer.split = plan, split_cases(folder, cases, settings.fold)
     trainer.seen = {case.name: seen_phases(case.present, settings.phases) for case in cases}
     trainer.start_from = request.start_from
+    if request.hard is not None:
+        learnt = [case for case in cases if case.name in set(trainer.split[0])]
+        trainer.hard = hard_voxels(places.arrays, learnt, request.hard, reporter)
+        reporter.stage(f"training UNet^whole{fold_title(settings.fold)}")
     trainer.run_training()
     return trainer.complete
 
@@ -69,6 +73,7 @@ class PhaseTrainer(nnUNetTrainer):
     split: tuple[list[str], list[str]]
     seen: dict[str, np.ndarray]
     start_from: Path | None
+    hard: Mapping[str, Mapping[str, np.ndarray]] = {}
     complete: bool = False
 
     def run_training(self) -> None:
@@ -95,17 +100,19 @@ class PhaseTrainer(nnUNetTrainer):
         settings = self.settings
         transforms, size = augmentation(settings.augmentation, self.plan.patch_size)
         dataset = self._dataset(self.split[0])
+        dataset.hard = self.hard
         loader: Any = SampleLoader(
             dataset, self.plan.batch_size, size, self.plan.patch_size, self.label_manager, transforms=transforms
         )
         loader.lesion_share, loader.organ_share = settings.lesion_share, settings.organ_share
+        loader.hard_share = settings.hard_share
         if settings.workers > 0:
             seeds = [settings.seed * 1000 + i for i in range(settings.workers)]
             loader = NonDetMultiThreadedAugmenter(loader, None, settings.workers, 4 * settings.workers, seeds)
         return loader, None
 
-    def _dataset(self, names: list[str]) -> nnUNetDatasetBlosc2:
-        return nnUNetDatasetBlosc2(str(NnUNetFolders(self.folder.nnunet).arrays), list(names))
+    def _dataset(self, names: list[str]) -> DatasetWithHardCases:
+        return DatasetWithHardCases(str(NnUNetFolders(self.folder.nnunet).arrays), list(names))
 
     def _held_out(self) -> tuple[HeldOut, ...]:
         count = self.settings.validation_patients
@@ -126,10 +133,14 @@ class PhaseTrainer(nnUNetTrainer):
 
 
 class SampleLoader(nnUNetDataLoader):
-    """nnU-Net's loader with samples centred near a lesion, each type in the case as likely, or near an organ."""
+    """nnU-Net's loader with samples centred near a lesion, each type in the case as likely, or near an organ.
+
+    Where it is known what UNet^whole missed or found where nothing is, a share of the samples is centred there.
+    """
 
     lesion_share: float
     organ_share: float
+    hard_share: float
 
     def get_bbox(
         self,
@@ -152,10 +163,13 @@ class SampleLoader(nnUNetDataLoader):
         return [int(v) for v in start], [int(v) for v in start + size]
 
     def _centre(self, locations: dict[Any, np.ndarray]) -> np.ndarray | None:
-        draw = np.random.uniform()  # noqa: NPY002
+        hard = [key for key in locations if str(key).startswith(HARD)]
         lesions = [key for key in locations if isinstance(key, tuple)]
-        organs = [key for key in locations if not isinstance(key, tuple) and len(locations[key])]
-        if draw < self.lesion_share and lesions:
+        organs = [key for key in locations if isinstance(key, int | np.integer) and len(locations[key])]
+        draw = np.random.uniform()  # noqa: NPY002
+        if hard and np.random.uniform() < self.hard_share:  # noqa: NPY002
+            keys: list[Any] = hard
+        elif draw < self.lesion_share and lesions:
             types = sorted({key[0] for key in lesions})
             chosen = types[np.random.randint(len(types))]  # noqa: NPY002
             keys = [key for key in lesions if key[0] == chosen]
