@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -61,6 +61,11 @@ speed: .venv/develop runs/peers/ready  ## Beside nnU-Net's own path, other libra
 benchmark-small: .venv/develop  ## A small set for every change, each run kept under runs/benchmarks and compared with the one before
 	@mkdir -p runs/benchmarks
 	$(BIN)/pytest -q benchmarks/small --benchmark-storage=runs/benchmarks --benchmark-autosave --benchmark-timer=time.process_time --benchmark-group-by=func --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname $(if $(wildcard runs/benchmarks/*/*.json),--benchmark-compare)
+
+REAL ?= ../shared/data/hcc_tace_005_pre
+
+real: .venv/develop  ## A real study with masks (REAL=FOLDER), by all phases and by each alone
+	$(BIN)/python benchmarks/real_scan.py $(REAL)/dicom --liver $(REAL)/liver.nii.gz --lesions $(REAL)/lesions.nii.gz
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py
