@@ -146,6 +146,14 @@ def test_groups_share_no_patient(tmp_path: Path) -> None:
         read_reproduction(tmp_path / "bad.toml")
 
 
+def test_how_hard_a_group_is_reaches_its_patients_alone(tmp_path: Path) -> None:
+    (tmp_path / "easy.toml").write_text(SMALL.replace("seed = 520000", "seed = 520000\nmimics = 0.5\nnoise = 0.8"))
+    settings = read_reproduction(tmp_path / "easy.toml")
+    easy, usual = settings.virtual(settings.groups.test), settings.virtual(settings.groups.validation)
+    assert (easy.mimics, easy.noise, easy.lesion_contrast) == (0.5, 0.8, 1.0)
+    assert (usual.mimics, usual.noise, usual.lesion_contrast) == (1.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize("preset", list(Preset))
 def test_presets_are_read_and_hold_apart_what_the_paper_holds_apart(preset: Preset) -> None:
     settings = read_preset(preset)

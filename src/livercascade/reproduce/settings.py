@@ -56,12 +56,16 @@ class Group(_Record):
         cases: How many.
         mix: Case mix.
         randomise: Domain randomisation.
+        lesion_contrast, noise, mimics: Factors on how hard the patients are, see `VirtualSettings`.
     """
 
     seed: int = Field(ge=0)
     cases: PositiveInt
     mix: CaseMix = CaseMix.DIAGNOSIS
     randomise: bool = False
+    lesion_contrast: float = 1.0
+    noise: float = 1.0
+    mimics: float = 1.0
 
     @property
     def seeds(self) -> range:
@@ -137,6 +141,9 @@ class ReproduceSettings(_Record):
             matrix=self.matrix,
             slice_mm=self.slice_mm,
             randomise=group.randomise,
+            lesion_contrast=group.lesion_contrast,
+            noise=group.noise,
+            mimics=group.mimics,
             motion=self.motion,
         )
 
