@@ -48,6 +48,15 @@ class LossKind(Enum):
     GROUPED = "grouped"
 
 
+class NormaliseBy(Enum):
+    """Voxels whose intensities decide how HU are clipped and scaled."""
+
+    LIVER = "liver"
+    """The liver and what lies in it: lesions and hepatic vessels."""
+    LABELS = "labels"
+    """All labels, nnU-Net's own way; with the stomach's gas among them the window is very wide."""
+
+
 class Planner(Enum):
     """``settings`` takes spacing, patch size and width from these settings; ``nnunet`` plans them by data and GPU."""
 
@@ -177,6 +186,7 @@ class WholeSettings(TrainSettings):
         hard_share: Share of the samples of a case that is centred on what an earlier UNet^whole missed or found where
             nothing is, where that is given; the other shares hold for the rest.
         planner: Who decides spacing, patch size, batch size and network; nnU-Net's planner ignores ours.
+        normalise_by: Voxels whose intensities decide how HU are clipped and scaled.
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
         validation_patients: Held-out patients that are examined at each validation, whole liver each.
     """
@@ -187,6 +197,7 @@ class WholeSettings(TrainSettings):
     organ_share: Share = Field(default=0.2, ge=0, le=1)
     hard_share: Share = Field(default=0.3, ge=0, le=1)
     planner: Planner = Planner.SETTINGS
+    normalise_by: NormaliseBy = NormaliseBy.LIVER
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6
 

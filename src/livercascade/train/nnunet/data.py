@@ -25,9 +25,10 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHA
 from livercascade.segment.card import Architecture, PhaseNormalisation, Size, Spacing
 from livercascade.train.cases import TrainingCase, is_lps, lps, translate
 from livercascade.train.loop import Reporter
+from livercascade.train.nnunet.intensities import liver_intensities
 from livercascade.train.nnunet.network import plan_architecture, plan_entry, read_entry
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import Planner, WholeSettings
+from livercascade.train.settings import NormaliseBy, Planner, WholeSettings
 
 DATASET = "Dataset001_livercascade"
 CONFIGURATION = "3d_fullres"
@@ -55,6 +56,11 @@ class NnUNetFolders:
     def arrays(self) -> Path:
         """Preprocessed cases."""
         return self.preprocessed / f"{PLANS}_{CONFIGURATION}"
+
+    @property
+    def fingerprint(self) -> Path:
+        """What nnU-Net found out about the data: sizes, spacings, intensities."""
+        return self.preprocessed / "dataset_fingerprint.json"
 
     @property
     def plans(self) -> Path:
@@ -105,7 +111,7 @@ def prepare(folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSet
     if not places.plans.is_file():
         reporter.stage("nnU-Net: fingerprint and plan")
         with quiet(folder):
-            _fingerprint(settings)
+            _fingerprint(places, settings)
             _planner(settings).plan_experiment()
     reporter.stage("nnU-Net: preprocessing")
     _preprocess(folder, places, cases, settings, reporter)
@@ -245,13 +251,24 @@ def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -
     return copy
 
 
-def _fingerprint(settings: WholeSettings) -> None:
+def _fingerprint(places: NnUNetFolders, settings: WholeSettings) -> None:
     extractor = DatasetFingerprintExtractor(DATASET, settings.processes)
     extractor.num_foreground_voxels_for_intensitystats = 10**7
     names = sorted(extractor.dataset)
     step = max(1, len(names) // settings.fingerprint_cases)
     extractor.dataset = {name: extractor.dataset[name] for name in names[::step]}
     extractor.run(overwrite_existing=True)
+    if settings.normalise_by is NormaliseBy.LIVER:
+        _normalise_by_liver(places, extractor.dataset, settings.processes)
+
+
+def _normalise_by_liver(places: NnUNetFolders, cases: dict[str, Any], processes: int) -> None:
+    """Puts intensities of the liver in the place of those of all labels, from where the plan takes them."""
+    made = liver_intensities(cases, processes)
+    if made is not None:
+        fingerprint = json.loads(places.fingerprint.read_text())
+        fingerprint["foreground_intensity_properties_per_channel"] = made
+        places.fingerprint.write_text(json.dumps(fingerprint, indent=1))
 
 
 def _preprocess(
