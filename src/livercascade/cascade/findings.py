@@ -116,6 +116,7 @@ def find(
         factor=max(settings.low_factor, settings.high_factor),
         progress=lambda done, total: tell("segmenting", done, total),
     )
+    whole.rest()
     return judge_proposals(scan, propose(sensitivity, scan, settings), patch, settings, progress=progress)
 
 
@@ -249,5 +250,6 @@ def _reclassify(
         )
         for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
     ]
+    patch.rest()
     tell("reclassifying", total, total)
     return out[0], out[1]
