@@ -113,6 +113,14 @@ def test_every_lesion_tells_its_type_volume_place_and_box(seed, per_label):
 
 
 @LAWS
+@given(st.integers(0, 10**6), st.tuples(*3 * [st.integers(0, 7)]), st.tuples(*3 * [st.integers(0, 8)]))
+def test_the_map_of_a_box_is_that_part_of_the_map_of_all(seed, low, high):
+    found = seg2det(random_mask(seed, 0.3), SPACING, min_volume_ml=0.0)
+    z, y, x = (slice(min(a, b, n), min(max(a, b), n)) for a, b, n in zip(low, high, found.shape, strict=True))
+    assert np.array_equal(found.instances((z, y, x)), found.instances()[z, y, x])
+
+
+@LAWS
 @given(st.integers(0, 10**6), st.integers(1, 20))
 def test_small_lesions_are_dropped_and_the_limit_itself_is_kept(seed, least):
     mask = random_mask(seed)
