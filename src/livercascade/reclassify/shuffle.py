@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int
 
 from livercascade.data.grid import Shape
 from livercascade.data.lesion import Lesion
-from livercascade.detect.seg2det import components
+from livercascade.detect.components import components
 from livercascade.reclassify.patches import (
     PATCH_LIVER,
     PATCH_OUTSIDE,
