@@ -155,7 +155,8 @@ def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "
     bonus = max(math.log(factor), 0.0)
     content = sums.leads(_CONTENT, _REST) | sums.leads(_CONTENT[:LAST_LESION], _REST, bonus=bonus)
     tissue = sums.leads((int(Organ.LIVER),), (BACKGROUND, *range(FIRST_LESION, LAST_LESION + 1), *_REST))
-    pieces = cc3d.connected_components(content.numpy(), connectivity=26)
+    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
+    pieces = cc3d.connected_components(content.numpy().view(np.uint8), connectivity=26)
     liver_ml = np.bincount(pieces[tissue.numpy()], minlength=int(pieces.max()) + 1) * voxel_ml
     liver_ml[0] = 0.0
     if liver_ml.sum() < LEAST_LIVER_ML:
