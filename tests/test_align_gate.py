@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livercascade.align.field import DisplacementField
-from livercascade.align.gate import GateSettings, Livers, coarse, dice, judge, refuse, tissue
+from livercascade.align.gate import Livers, coarse, dice, judge, refuse, tissue
+from livercascade.align.gated import GateSettings
 from livercascade.align.pair import PairAlignment
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

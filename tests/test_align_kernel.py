@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from livercascade.align import ahead, kernel
-from livercascade.align.kernel import Workers, popcount
+from livercascade.align.kernel import popcount
+from livercascade.align.workers import Workers
 
 
 @kernel.kernel

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from livercascade.align.belief import best_steps, least_over_neighbour
 from livercascade.align.blocks import Blocks
 from livercascade.align.cost import matching_cost
-from livercascade.align.kernel import Workers
 from livercascade.align.settings import Level
 from livercascade.align.tree import Tree, edges, spanning_tree
+from livercascade.align.workers import Workers
 
 
 @pytest.mark.parametrize(

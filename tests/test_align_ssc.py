@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from livercascade.align.kernel import Workers
 from livercascade.align.ssc import BITS, FLOOR_HU2, PAIRS, PLACES, SHIFTS, THRESHOLDS, describe
+from livercascade.align.workers import Workers
 
 
 def image(shape=(7, 8, 9)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livercascade.align.gate import PhaseUse
+from livercascade.align.gated import PhaseUse
 from livercascade.align.settings import AlignSettings
 from livercascade.cascade.predict import predict
 from livercascade.cascade.settings import CascadeSettings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from livercascade.data.grid import Grid
 from livercascade.detect.liver import liver_with_content, main_liver, without_strays
@@ -34,6 +35,13 @@ def test_a_large_detached_lobe_stays() -> None:
     mask = body()
     mask[4:16, 10:30, 40:56] = 7
     assert main_liver(mask, GRID)[8, 20, 50]
+
+
+@pytest.mark.parametrize("shape", [(1, 61, 61), (61, 1, 61), (61, 61, 1)])
+def test_crumbs_in_a_flat_scan_are_pieces_like_any(shape: tuple[int, int, int]) -> None:
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[::2, ::2, ::2] = 7
+    assert main_liver(mask, Grid.axial(shape, (5.0, 2.0, 2.0))).sum() == np.count_nonzero(mask)
 
 
 def test_a_scan_without_liver_has_none() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from livercascade import seg2det
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType
-from livercascade.detect.seg2det import components
+from livercascade.detect.components import components
 
 LAWS = settings(max_examples=60, deadline=None)
 SPACING = (5.0, 0.8, 0.7)
@@ -83,6 +83,25 @@ def test_they_are_in_maps_of_every_shape_in_the_order_of_their_first_voxel(seed,
     assert parts == sorted(slicewise(lesion), key=min)
 
 
+@LAWS
+@given(st.integers(0, 10**6), st.floats(0.05, 0.95), st.integers(1, 9))
+def test_parts_left_out_for_their_size_change_nothing_for_the_others(seed, density, least):
+    region = random_mask(seed, density)
+    every, some = list(components(region)), list(components(region, least=float(least)))
+    wanted = [(box, part) for box, part in every if np.count_nonzero(part) >= least]
+    assert [box for box, _ in some] == [box for box, _ in wanted]
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(some, wanted, strict=True))
+    assert all(part.base is None for _, part in some)
+
+
+@LAWS
+@given(st.integers(0, 10**6), st.tuples(*3 * [st.integers(1, 7)]))
+def test_values_are_kept_apart_and_all_neighbours_of_one_value_are_found(seed, shape):
+    region = random_mask(seed, 0.8, shape)
+    found = [frozenset(map(tuple, (np.argwhere(p) + [s.start for s in b]).tolist())) for b, p in components(region)]
+    assert set(found) == {group for value in range(1, 8) for group in slicewise(region == value)}
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 6), (6, 1, 1), (1, 5, 3), (1, 61, 61), (5, 61, 61)])
 def test_as_many_lesions_as_a_map_can_hold(shape):
     mask = np.zeros(shape, dtype=np.uint8)
@@ -110,6 +129,14 @@ def test_every_lesion_tells_its_type_volume_place_and_box(seed, per_label):
         assert [s.stop - s.start for s in lesion.bbox] == list(lesion.mask.shape)
     whole = found.instances() > 0
     assert np.array_equal(whole, (mask >= 1) & (mask <= 6))
+
+
+@LAWS
+@given(st.integers(0, 10**6), st.tuples(*3 * [st.integers(0, 7)]), st.tuples(*3 * [st.integers(0, 8)]))
+def test_the_map_of_a_box_is_that_part_of_the_map_of_all(seed, low, high):
+    found = seg2det(random_mask(seed, 0.3), SPACING, min_volume_ml=0.0)
+    z, y, x = (slice(min(a, b, n), min(max(a, b), n)) for a, b, n in zip(low, high, found.shape, strict=True))
+    assert np.array_equal(found.instances((z, y, x)), found.instances()[z, y, x])
 
 
 @LAWS

@@ -66,6 +66,14 @@ def test_masks_nest_and_types_stay(seed, one, two, pooled):
 
 
 @LAWS
+@given(st.integers(0, 10**6), FACTORS)
+def test_the_map_of_a_box_gives_that_part_of_every_mask(seed, factor):
+    smap = SensitivityMap.from_logits(random_logits(seed, shape=(4, 5, 6)))
+    box = (slice(1, 3), slice(0, 4), slice(2, 6))
+    assert np.array_equal(smap.within(box).mask(factor), smap.mask(factor)[box])
+
+
+@LAWS
 @given(st.integers(0, 10**6), st.booleans(), st.integers(1, 5))
 def test_channels_and_slabs_give_the_same_map_as_the_whole(seed, pooled, thickness):
     logits = random_logits(seed, shape=(7, 4, 5))

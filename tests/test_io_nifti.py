@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
-from livercascade.io.nifti import read_ct, read_labels, read_nifti, write_nifti
+from livercascade.io.nifti import read_ct, read_labels, read_nifti, write_nifti, write_slabs
 
 AFFINE = np.diag([-1.5, -1.5, 4.0, 1.0])
 
@@ -100,6 +100,39 @@ def test_same_input_gives_same_bytes(tmp_path):
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     header = nib.load(tmp_path / "a.nii.gz").header
     assert header["qform_code"] == header["sform_code"] == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    grid=grids,
+    dtype=st.sampled_from(["uint8", "int16", "int32", "float32"]),
+    cuts=st.sets(st.integers(1, 4)),
+    seed=st.integers(0, 99),
+)
+def test_files_are_those_nibabel_writes_however_the_image_is_cut(tmp_path_factory, grid, dtype, cuts, seed):
+    folder = tmp_path_factory.mktemp("n")
+    array = np.random.default_rng(seed).integers(0, 9, grid.shape).astype(dtype)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(np.transpose(array), affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    for name in ("a.nii", "a.nii.gz"):
+        write_slabs(folder / name, np.split(array, sorted(cuts)), array.dtype, grid)
+        written = (folder / name).read_bytes()
+        assert (gzip.decompress(written) if name.endswith("gz") else written) == image.to_bytes()
+        write_nifti(folder / name, array, grid)
+        assert (folder / name).read_bytes() == written
+
+
+def test_slabs_that_do_not_make_up_the_image_are_refused(tmp_path):
+    grid, path = Grid.axial((4, 5, 6), (2.0, 1.0, 1.0)), tmp_path / "a.nii.gz"
+    good = np.zeros((2, 5, 6), dtype=np.uint8)
+    for bad in ([good], [good] * 3, [good, good[:, 1:]], [good, good.astype(np.int16)]):
+        with pytest.raises(ValueError):
+            write_slabs(path, bad, np.uint8, grid)
+    with pytest.raises(ValueError):
+        write_slabs(path, [], np.float64, grid)
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):

@@ -266,6 +266,8 @@ def test_cut_pads_what_lies_over_the_border(start):
     before = (20, 140, 140)
     z, y, x = (slice(s + b, s + b + p) for s, b, p in zip(start, before, PATCH_SHAPE, strict=True))
     assert np.array_equal(cut(array, start, -1.0), wide[z, y, x])
+    several = np.stack([array, array + 9])
+    assert np.array_equal(cut(several, start, -1.0), np.stack([cut(channel, start, -1.0) for channel in several]))
 
 
 def test_wrong_volumes_are_refused():

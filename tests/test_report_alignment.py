@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from livercascade.align.field import DisplacementField
-from livercascade.align.gate import BeforeAfter, GatedPhase, PhaseUse, Quality, coarse
+from livercascade.align.gate import coarse
+from livercascade.align.gated import BeforeAfter, GatedPhase, PhaseUse, Quality
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.report.alignment import alignment_pictures, in_words, measure_alignment

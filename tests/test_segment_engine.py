@@ -59,6 +59,19 @@ def test_results_do_not_share_memory_with_later_ones(files: CompiledFiles) -> No
     assert torch.equal(first, before)
 
 
+def test_a_network_that_rested_says_the_same_without_being_compiled_again(
+    files: CompiledFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, engine, batch = network_of(), Engine("cpu", bf16=False, runtime=Runtime.OPENVINO), torch.randn(1, *SHAPE)
+    engine.rest(network)
+    first = engine.run(network, batch)
+    monkeypatch.setattr(openvino_network, "compile_network", None)
+    for _ in range(2):
+        engine.rest(network)
+    assert torch.equal(engine.run(network, batch), first)
+    assert torch.equal(engine.run(network, batch), first)
+
+
 def test_a_kept_network_is_not_converted_again(files: CompiledFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = torch.randn(1, *SHAPE)
     expected = compile_network(network_of(), SHAPE, bf16=False, threads=1)(batch)

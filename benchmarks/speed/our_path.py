@@ -77,6 +77,7 @@ def cascade_of(way: str) -> Cascade:
     )
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
+        model.rest()
     return cascade
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 
 from livercascade.align.blocks import Blocks
-from livercascade.align.kernel import Workers, kernel, popcount
+from livercascade.align.kernel import kernel, popcount
 from livercascade.align.settings import Level
+from livercascade.align.workers import Workers
 
 
 def matching_cost(

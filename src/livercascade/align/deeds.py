@@ -10,11 +10,11 @@ from jaxtyping import Float32, UInt64
 from livercascade.align.belief import best_steps
 from livercascade.align.blocks import Blocks, Image, Vectors
 from livercascade.align.cost import matching_cost
-from livercascade.align.kernel import Workers
 from livercascade.align.sampling import displaced_image
 from livercascade.align.settings import Level
 from livercascade.align.ssc import describe
 from livercascade.align.tree import spanning_tree
+from livercascade.align.workers import Workers
 
 _CONSISTENCY_STEPS = 8
 Codes = UInt64[np.ndarray, "z y x"]

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Int16
 from livercascade.align.blocks import Vectors
 from livercascade.align.deeds import search
 from livercascade.align.field import DisplacementField
-from livercascade.align.kernel import Workers
 from livercascade.align.offset import offset_mm
 from livercascade.align.settings import AlignSettings
 from livercascade.align.still import gain, nearly_still
+from livercascade.align.workers import Workers
 from livercascade.align.working import working_pair
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume

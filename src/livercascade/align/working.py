@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from livercascade.align.coverage import averaged, extended
-from livercascade.align.kernel import Workers
 from livercascade.align.sampling import image_on_grid
+from livercascade.align.workers import Workers
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Bool, UInt8
 
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
@@ -16,7 +16,7 @@ from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.detect.body import body_section
 from livercascade.detect.liver import liver_with_content, main_liver, without_strays
-from livercascade.detect.seg2det import seg2det
+from livercascade.detect.seg2det import bounding_box, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
@@ -55,6 +55,15 @@ class Sensitivities:
         """Label map at any sensitivity, strays removed."""
         return without_strays(self.sensitivity.mask(factor), self.liver)
 
+    def liver_masks(self, factors: Iterable[float]) -> Iterator[UInt8[np.ndarray, "a b c"]]:
+        """Label maps at several sensitivities, strays removed, of the liver's box alone: all lesions lie in it."""
+        box = bounding_box(self.liver)
+        if box is None:
+            raise ValueError("there is no liver")
+        near, liver = self.sensitivity.within(box), self.liver[box]
+        for factor in factors:
+            yield without_strays(near.mask(factor), liver)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
@@ -81,11 +90,6 @@ class Findings:
             if outcome.verdict is not Verdict.REMOVED:
                 out[outcome.lesion.bbox][outcome.lesion.mask] = outcome.new_label
         return out
-
-    @property
-    def instances(self) -> Int32[np.ndarray, "z y x"]:
-        """Number of the candidate at each voxel, removed ones too; 0 elsewhere."""
-        return self.high.proposals.instances()
 
 
 def find(
@@ -116,6 +120,7 @@ def find(
         factor=max(settings.low_factor, settings.high_factor),
         progress=lambda done, total: tell("segmenting", done, total),
     )
+    whole.rest()
     return judge_proposals(scan, propose(sensitivity, scan, settings), patch, settings, progress=progress)
 
 
@@ -249,5 +254,6 @@ def _reclassify(
         )
         for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
     ]
+    patch.rest()
     tell("reclassifying", total, total)
     return out[0], out[1]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from livercascade.align.gate import GatedPhase, OnPoor, PhaseUse, Quality, coarse, judge, refuse
-from livercascade.align.pair import PairAlignment, Progress, align_pair
-from livercascade.cascade.findings import check_trunk
+from livercascade.align.gated import GatedPhase
+from livercascade.cascade.findings import Progress, check_trunk
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
-from livercascade.data.scan import PhaseVolume, Scan
-from livercascade.io.regrid import REFERENCE_ORDER, Placed, on_grid, to_scan, too_little_covered
+from livercascade.data.scan import Scan
+from livercascade.io.regrid import REFERENCE_ORDER, to_scan
 from livercascade.io.source import Study
 
 
@@ -49,6 +48,8 @@ def to_one_grid(study: Study, settings: CascadeSettings, *, progress: Progress |
     """
     if not settings.align or len(study.volumes) < 2:
         return OneGrid(*to_scan(study))
+    from livercascade.cascade.aligned import gated_phase
+
     volumes = {volume.phase: volume for volume in study.volumes}
     reference = next(phase for phase in REFERENCE_ORDER if phase in volumes)
     fixed = volumes[reference]
@@ -60,7 +61,7 @@ def to_one_grid(study: Study, settings: CascadeSettings, *, progress: Progress |
     for volume in study.volumes:
         if volume is fixed:
             continue
-        gated, placed, noticed = _gated(fixed, volume, settings, progress)
+        gated, placed, noticed = gated_phase(fixed, volume, settings, progress)
         phases.append(gated)
         notices += noticed
         if placed is not None:
@@ -68,46 +69,3 @@ def to_one_grid(study: Study, settings: CascadeSettings, *, progress: Progress |
             if not placed[1].all():
                 valid[volume.phase] = placed[1]
     return OneGrid(Scan(fixed.grid, hu, reference, valid), tuple(notices), tuple(phases))
-
-
-def _gated(
-    fixed: PhaseVolume, moving: PhaseVolume, settings: CascadeSettings, progress: Progress | None
-) -> tuple[GatedPhase, Placed | None, tuple[Notice, ...]]:
-    """One phase through alignment and gate: the record, where it is if it is used, and what is to be told."""
-    unaligned = on_grid(moving, fixed.grid)
-    pair = align_pair(fixed, moving, settings=settings.alignment, progress=progress)
-    quality = judge(fixed, unaligned, pair, settings=settings.gate)
-    if not quality.good and settings.gate.on_poor is OnPoor.REJECT:
-        raise refuse(moving.phase, quality)
-    notices: list[Notice] = []
-    placed: Placed | None = (pair.moved, pair.valid)
-    use = PhaseUse.ALIGNED
-    if not quality.good:
-        keep = settings.gate.on_poor is OnPoor.UNALIGNED
-        placed, use = (unaligned, PhaseUse.UNALIGNED) if keep else (None, PhaseUse.DROPPED)
-        notices.append(_poor(moving.phase, quality, use))
-    if placed is not None:
-        missing = too_little_covered(moving.phase, fixed.phase, placed[1])
-        if missing is not None:
-            placed, use = None, PhaseUse.DROPPED
-            notices.append(missing)
-    return _record(moving.phase, use, quality, unaligned, pair), placed, tuple(notices)
-
-
-def _record(phase: Phase, use: PhaseUse, quality: Quality, unaligned: Placed, pair: PairAlignment) -> GatedPhase:
-    return GatedPhase(
-        phase=phase,
-        use=use,
-        quality=quality,
-        offset_mm=pair.offset_mm,
-        seconds=pair.seconds,
-        before=unaligned[0],
-        after=pair.moved,
-        field=coarse(pair.field),
-    )
-
-
-def _poor(phase: Phase, quality: Quality, use: PhaseUse) -> Notice:
-    done = "It was used as the headers place it" if use is PhaseUse.UNALIGNED else "It was left out"
-    text = f"{phase.title}: could not be aligned well ({'; '.join(quality.reasons)}). {done}."
-    return Notice("REGISTRATION_POOR", text)

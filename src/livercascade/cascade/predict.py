@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt8
 from pydantic import ValidationError
 
 from livercascade import __version__
-from livercascade.align.gate import PhaseUse
+from livercascade.align.gated import PhaseUse
 from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
@@ -26,12 +26,13 @@ from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
+from livercascade.data.lesion import LesionSet
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.calibration import Calibration, SettingCalibration
 from livercascade.io.case_folder import CaseFolder, verify
-from livercascade.io.nifti import write_nifti
+from livercascade.io.nifti import write_nifti, write_slabs
 from livercascade.io.source import Study, read_study
 from livercascade.reclassify.reclassify import Reclassification
 from livercascade.reclassify.reclassify import Verdict as Judgement
@@ -59,6 +60,8 @@ from livercascade.segment.model import Model
 
 RESULT, REPORT = "result.json", "report.html"
 SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
+_SLAB = 8
+"""Slices of the map of candidates that are made and written at a time."""
 _PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures", "numba")
 
 
@@ -239,8 +242,8 @@ def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | N
 
 def candidates_of(findings: Findings) -> tuple[Candidate, ...]:
     """Every proposal at f = 4 with its fate, largest first; proposals at f = 1 lie inside them."""
-    low = findings.proposals.det_low.instances()
-    return tuple(_candidate(outcome, findings, low[outcome.lesion.bbox]) for outcome in findings.high.outcomes)
+    low = findings.proposals.det_low
+    return tuple(_candidate(o, findings, low.instances(o.lesion.bbox)) for o in findings.high.outcomes)
 
 
 def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.ndarray, "z y x"]) -> Candidate:
@@ -268,8 +271,9 @@ def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.
 def sweep_rows(findings: Findings, scan: Scan, settings: CascadeSettings) -> tuple[SweepRow, ...]:
     """Lesions at every sensitivity of the sweep, before reclassification (paper, Fig. 11)."""
     rows: list[SweepRow] = []
-    for factor in settings.sweep:
-        lesions = seg2det(findings.proposals.mask(factor), scan.grid, min_volume_ml=settings.min_volume_ml)
+    masks = findings.proposals.liver_masks(settings.sweep)
+    for factor, mask in zip(settings.sweep, masks, strict=True):
+        lesions = seg2det(mask, scan.grid.spacing, min_volume_ml=settings.min_volume_ml)
         by_type = {
             t: TypeCount(
                 lesions=sum(x.label is t for x in lesions),
@@ -312,7 +316,7 @@ def _write(
             pictures = build_pictures(scan, labels, candidates, records, sweep)
             pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
     with CaseFolder.open(out) as folder:
-        outputs = _write_maps(folder.path, findings, scan.grid, evidence)
+        outputs = _write_maps(folder.path, labels, findings.high.proposals, scan.grid, evidence)
         result = CaseResult(
             case_id=study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,
@@ -335,9 +339,20 @@ def _write(
     return result
 
 
-def _write_maps(folder: Path, findings: Findings, grid: Grid, evidence: Evidence | None) -> tuple[OutputRecord, ...]:
-    write_nifti(folder / SEGMENTATION, findings.labels, grid)
-    write_nifti(folder / LESIONS, findings.instances, grid)
+def _write_maps(
+    folder: Path,
+    labels: UInt8[np.ndarray, "z y x"],
+    candidates: LesionSet,
+    grid: Grid,
+    evidence: Evidence | None,
+) -> tuple[OutputRecord, ...]:
+    write_nifti(folder / SEGMENTATION, labels, grid)
+    depth, height, width = grid.shape
+    numbers = (
+        candidates.instances((slice(z, min(z + _SLAB, depth)), slice(0, height), slice(0, width)))
+        for z in range(0, depth, _SLAB)
+    )
+    write_slabs(folder / LESIONS, numbers, np.int32, grid)
     kinds = {SEGMENTATION: OutputKind.MASK, LESIONS: OutputKind.INSTANCES}
     if evidence is not None:
         write_evidence(folder / EVIDENCE, evidence)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from livercascade.align.gate import GateSettings
+from livercascade.align.gated import GateSettings
 from livercascade.align.settings import AlignSettings
 from livercascade.data.errors import UsageError
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode

@@ -65,11 +65,18 @@ class LesionSet(Sequence[Lesion]):
         """Volume of one voxel in ml."""
         return float(np.prod(self.spacing)) / 1000.0
 
-    def instances(self) -> Int32[np.ndarray, "z y x"]:
-        """Map with 0 outside and ``i + 1`` in lesion ``i``."""
-        out = np.zeros(self.shape, dtype=np.int32)
+    def instances(self, box: Box | None = None) -> Int32[np.ndarray, "z y x"]:
+        """Map with 0 outside and ``i + 1`` in lesion ``i``; with a box, that part of the map alone."""
+        whole = box or tuple(slice(0, n) for n in self.shape)
+        out = np.zeros([side.stop - side.start for side in whole], dtype=np.int32)
         for number, lesion in enumerate(self.lesions, start=1):
-            out[lesion.bbox][lesion.mask] = number
+            common = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(whole, lesion.bbox, strict=True)]
+            if all(low < high for low, high in common):
+                here, there = (
+                    tuple(slice(low - s.start, high - s.start) for (low, high), s in zip(common, sides, strict=True))
+                    for sides in (whole, lesion.bbox)
+                )
+                out[here][lesion.mask[there]] = number
         return out
 
     def where(self, keep: Sequence[bool]) -> LesionSet:

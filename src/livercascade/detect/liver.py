@@ -25,7 +25,8 @@ def main_liver(mask: UInt8[np.ndarray, "z y x"], grid: Grid) -> Bool[np.ndarray,
         mask: Labels 0-13.
         grid: Gives the voxel volume.
     """
-    pieces = cc3d.connected_components(liver_with_content(mask), connectivity=26)
+    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
+    pieces = cc3d.connected_components(liver_with_content(mask).view(np.uint8), connectivity=26)
     liver_ml = np.bincount(pieces[mask == Organ.LIVER], minlength=int(pieces.max()) + 1) * grid.voxel_ml
     liver_ml[0] = 0.0
     largest = float(liver_ml.max())

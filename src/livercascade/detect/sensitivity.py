@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
+from livercascade.data.lesion import Box
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,10 @@ class SensitivityMap:
         [7, 7, 3]
         """
         return cls(*_reduce(iter(logits), pooled))
+
+    def within(self, box: Box) -> SensitivityMap:
+        """The same map of a box alone, without a copy."""
+        return SensitivityMap(self.best_lesion[box], self.best_other[box], self.margin[box])
 
     def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
         """Label map at lesion sensitivity ``f`` (paper, eq. 2 and 3).

@@ -18,7 +18,7 @@ from enum import Enum
 import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 _CONFIDENT = 0.95
 
@@ -131,4 +131,4 @@ def error_bound(n: int, alpha: float, *, confident: float = _CONFIDENT) -> float
     (0.089, 0.0)
     """
     k = rank(n, alpha)
-    return 0.0 if k > n else float(beta.ppf(confident, n + 1 - k, k))
+    return 0.0 if k > n else float(betaincinv(n + 1 - k, k, confident))

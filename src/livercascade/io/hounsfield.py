@@ -26,7 +26,7 @@ def clean_hu(values: Shaped[np.ndarray, "*n"], name: str) -> tuple[Int16[np.ndar
         InputError: ``BAD_VALUES`` if more than 0.1 % of the voxels are NaN or infinite.
     """
     if np.issubdtype(values.dtype, np.integer):
-        return np.clip(values, OUTSIDE_HU, MAX_HU).astype(np.int16), ()
+        return np.clip(values, OUTSIDE_HU, MAX_HU).astype(np.int16, copy=False), ()
     bad = ~np.isfinite(values)
     share = float(bad.mean())
     if share > MAX_BAD_SHARE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ MAX_DIMS = (1024, 1024, 3000)
 """Largest accepted matrix, sorted; a header that claims more is refused before anything is read."""
 MAX_BYTES = 1 << 32
 """Largest accepted size of the voxels in bytes."""
+_SLAB = 8
+"""Slices that are written at a time."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -153,16 +155,54 @@ def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> N
     Raises:
         ValueError: Shape or type does not fit.
     """
-    stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    stored = array.view(np.uint8) if array.dtype == np.bool_ else array
     if stored.dtype.name not in _WRITABLE or stored.shape != grid.shape:
         raise ValueError(f"cannot write {array.dtype} {array.shape} on a grid of {grid.shape}")
+    write_slabs(path, (stored[z : z + _SLAB] for z in range(0, len(stored), _SLAB)), stored.dtype, grid)
+
+
+def write_slabs(
+    path: Path, slabs: Iterable[Shaped[np.ndarray, "_ y x"]], dtype: np.dtype[Any] | type[np.generic], grid: Grid
+) -> None:
+    """Write slabs of whole slices, in order, as `write_nifti` writes the array they make up, which need not exist.
+
+    Raises:
+        ValueError: A slab does not fit, slices are missing, or the type cannot be written.
+    """
+    kind, written = np.dtype(dtype), 0
+    if kind.name not in _WRITABLE:
+        raise ValueError(f"cannot write {kind}")
+    # 31: gzip's header, without a time.
+    packer = zlib.compressobj(3, zlib.DEFLATED, 31) if path.name.endswith(".gz") else None
+    with path.open("wb") as file:
+        file.write(_pack(packer, _header_of(kind, grid)))
+        for slab in slabs:
+            if slab.dtype != kind or slab.shape[1:] != grid.shape[1:]:
+                raise ValueError(f"slab of {slab.dtype} {slab.shape} in an image of {kind} {grid.shape}")
+            file.write(_pack(packer, np.ascontiguousarray(slab).data))
+            written += len(slab)
+        if written != grid.shape[0]:
+            raise ValueError(f"{written} slices for a grid of {grid.shape}")
+        if packer is not None:
+            file.write(packer.flush())
+
+
+def _pack(packer: Any, data: bytes | memoryview) -> bytes | memoryview:
+    return data if packer is None else packer.compress(data)
+
+
+def _header_of(dtype: np.dtype[Any], grid: Grid) -> bytes:
     affine = _LPS_FROM_RAS @ grid.affine[:, [2, 1, 0, 3]]
-    image = nib.Nifti1Image(np.transpose(stored), affine)
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1, strip_shears=True)
-    image.header.set_xyzt_units("mm")
-    data = image.to_bytes()
-    path.write_bytes(gzip.compress(data, compresslevel=3, mtime=0) if path.name.endswith(".gz") else data)
+    header: Any = nib.Nifti1Header()
+    header.set_data_dtype(dtype)
+    header.set_data_shape(grid.shape[::-1])
+    header.set_slope_inter(1, 0)
+    header.set_sform(affine, code=1)
+    header.set_qform(affine, code=1, strip_shears=True)
+    header.set_xyzt_units("mm")
+    stream = io.BytesIO()
+    header.write_to(stream)
+    return stream.getvalue()
 
 
 def read_head(path: Path) -> NiftiHead:

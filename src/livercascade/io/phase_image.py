@@ -106,14 +106,13 @@ def _canal_in(plane: Float32[np.ndarray, "y x"], spacing: float) -> tuple[float,
     back, middle = (float(c) for c in ndimage.center_of_mass(body))
     bone = plane > _BONE_HU
     holes, count = ndimage.label(ndimage.binary_fill_holes(bone) & ~bone)
+    areas = np.bincount(holes.reshape(-1), minlength=count + 1) * spacing**2
+    areas[0] = 0.0
     best: tuple[float, tuple[float, float]] | None = None
-    for number in range(1, count + 1):
-        region = holes == number
-        area = float(region.sum()) * spacing**2
-        y, x = (float(c) for c in ndimage.center_of_mass(region))
-        aside = abs(x - middle) * spacing
-        if _CANAL_MM2[0] <= area <= _CANAL_MM2[1] and y > back and aside < 40 and (best is None or area > best[0]):
-            best = (area, (y, x))
+    for number in np.flatnonzero((areas >= _CANAL_MM2[0]) & (areas <= _CANAL_MM2[1])).tolist():
+        y, x = (float(c) for c in ndimage.center_of_mass(holes == number))
+        if y > back and abs(x - middle) * spacing < 40 and (best is None or areas[number] > best[0]):
+            best = (float(areas[number]), (y, x))
     return best[1] if best else None
 
 

@@ -189,16 +189,16 @@ def patch_labels(
     return np.where(inside, np.where(is_lesion(mask), mask, PATCH_LIVER), PATCH_OUTSIDE).astype(np.uint8)
 
 
-def cut(array: Shaped[np.ndarray, "z y x"], start: Shape, fill: float) -> Shaped[np.ndarray, "16 128 128"]:
+def cut(array: Shaped[np.ndarray, "*c z y x"], start: Shape, fill: float) -> Shaped[np.ndarray, "*c 16 128 128"]:
     """Patch of ``array`` whose first voxel is ``start``; ``fill`` where the patch reaches over the border."""
-    out = np.full(PATCH_SHAPE, fill, dtype=array.dtype)
+    out = np.full((*array.shape[:-3], *PATCH_SHAPE), fill, dtype=array.dtype)
     inside = tuple(
-        slice(max(s, 0), max(min(s + p, n), 0)) for s, p, n in zip(start, PATCH_SHAPE, array.shape, strict=True)
+        slice(max(s, 0), max(min(s + p, n), 0)) for s, p, n in zip(start, PATCH_SHAPE, array.shape[-3:], strict=True)
     )
-    part = array[inside]
-    target = tuple(slice(i.start - s, i.start - s + n) for i, s, n in zip(inside, start, part.shape, strict=True))
+    part = array[(..., *inside)]
+    target = tuple(slice(i.start - s, i.start - s + n) for i, s, n in zip(inside, start, part.shape[-3:], strict=True))
     if part.size:
-        out[target] = part
+        out[(..., *target)] = part
     return out
 
 
@@ -208,7 +208,7 @@ def cut_patch(
     """Image and patch classes from ``start`` on, with the fill value outside the liver."""
     labels = cut(volume.labels, start, 0.0)
     outside = labels == PATCH_OUTSIDE
-    image = np.stack([cut(channel, start, 0.0).astype(np.float32) for channel in volume.image])
+    image = cut(volume.image, start, 0.0).astype(np.float32, copy=False)
     for channel, fill in zip(image, volume.fill, strict=True):
         channel[outside] = fill
     return image, labels

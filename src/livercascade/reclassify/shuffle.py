@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from livercascade.data.grid import Shape
+from livercascade.data.grid import Shape, Triple
 from livercascade.data.lesion import Lesion
-from livercascade.detect.seg2det import components
+from livercascade.detect.components import components
 from livercascade.reclassify.patches import (
     PATCH_LIVER,
     PATCH_OUTSIDE,
@@ -118,7 +119,7 @@ def _original_negative(volume: PatchVolume, rng: np.random.Generator) -> Patch |
 def _shuffled_positive(
     lesion: Lesion, volume: PatchVolume, rng: np.random.Generator, settings: ShuffleSettings, paste_label: int
 ) -> Patch | None:
-    stamp = Stamp.of(lesion.mask, _first(lesion), volume.spacing, settings.ring_mm)
+    stamp = _stamp_of(lesion, volume.spacing, settings.ring_mm)
     shift = find_place(stamp, volume, rng, min_inside=settings.min_inside)
     if shift is None:
         return None
@@ -128,6 +129,12 @@ def _shuffled_positive(
     moved = _mark(stamp.body + shift, start)
     labels[moved & (labels != PATCH_OUTSIDE)] = paste_label
     return Patch(image, labels, moved, Scheme.SHUFFLED_POSITIVE, start)
+
+
+@lru_cache(maxsize=1)
+def _stamp_of(lesion: Lesion, spacing: Triple, ring_mm: float) -> Stamp:
+    """Stamp of a lesion, kept until the next: a lesion is moved several times in a row."""
+    return Stamp.of(lesion.mask, _first(lesion), spacing, ring_mm)
 
 
 def _shuffled_negative(

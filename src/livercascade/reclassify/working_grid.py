@@ -107,11 +107,10 @@ def resample_linear(
     out = values
     for axis, size in enumerate(np.rint(step).astype(int)):
         if size > 1:
-            out = ndimage.uniform_filter1d(out.astype(np.float32), int(size), axis=axis, mode="nearest")
-    result = ndimage.affine_transform(
-        out.astype(np.float32), step, offset=start, output_shape=target.shape, order=1, mode="nearest"
-    )
-    return np.asarray(result, dtype=np.float32)
+            out = ndimage.uniform_filter1d(out.astype(np.float32, copy=False), int(size), axis=axis, mode="nearest")
+    result: Float32[np.ndarray, "a b c"] = np.empty(target.shape, dtype=np.float32)
+    ndimage.affine_transform(out, step, offset=start, output=result, order=1, mode="nearest")
+    return result
 
 
 def resample_nearest(labels: UInt8[np.ndarray, "z y x"], source: Grid, target: Grid) -> UInt8[np.ndarray, "a b c"]:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil, floor
 
 import numpy as np
 from matplotlib.axes import Axes as Plot
@@ -19,6 +20,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 TITLE_PX = 20
 DPI = 100
 GREY_STEP = 6
+_ROUND = 2
 INK = "#1d2329"
 HALO = (Stroke(linewidth=2.5, foreground="black"), Normal())
 LIVER_COLOUR = "#7fd0c4"
@@ -58,18 +60,36 @@ class Picture:
 
 def show_ct(plot: Plot, image: np.ndarray, phase: Phase, pixel: tuple[float, float], shown: Field) -> None:
     """An image in the window of a phase, over a field in mm."""
-    low, high = WINDOWS[phase]
-    plot.imshow(
-        image, cmap="gray", vmin=low, vmax=high, extent=extent_of(image, pixel), interpolation="bilinear", aspect="auto"
-    )
+    (low, high), (part, extent) = WINDOWS[phase], within(image, pixel, shown)
+    plot.imshow(part, cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="bilinear", aspect="auto")
     plot.set(xlim=shown[:2], ylim=shown[2:])
     hide_frame(plot)
 
 
 def extent_of(image: np.ndarray, pixel: tuple[float, float]) -> Field:
     """Left, right, bottom and top in mm of a whole image, the first voxel at 0."""
-    rows, columns = image.shape
-    return (-pixel[1] / 2, (columns - 0.5) * pixel[1], (rows - 0.5) * pixel[0], -pixel[0] / 2)
+    return _extent(slice(0, image.shape[0]), slice(0, image.shape[1]), pixel)
+
+
+def within(image: np.ndarray, pixel: tuple[float, float], shown: Field) -> tuple[np.ndarray, Field]:
+    """What a field in mm shows of an image, and its extent: the rest would be drawn too, and cost as much.
+
+    A little more than the field, so that interpolation at its border does not change.
+    """
+    rows, columns = (
+        slice(max(0, floor(min(ends) / size) - _ROUND), max(0, ceil(max(ends) / size) + _ROUND + 1))
+        for ends, size in zip((shown[2:], shown[:2]), pixel, strict=True)
+    )
+    part = image[rows, columns]
+    if not part.size:
+        return image, extent_of(image, pixel)
+    rows, columns = (slice(s.start, s.start + n) for s, n in zip((rows, columns), part.shape[:2], strict=True))
+    return part, _extent(rows, columns, pixel)
+
+
+def _extent(rows: slice, columns: slice, pixel: tuple[float, float]) -> Field:
+    left, right = ((at - 0.5) * pixel[1] for at in (columns.start, columns.stop))
+    return (left, right, (rows.stop - 0.5) * pixel[0], (rows.start - 0.5) * pixel[0])
 
 
 def hide_frame(plot: Plot) -> None:
@@ -83,10 +103,12 @@ def draw_contour(
     plot: Plot, mask: np.ndarray, pixel: tuple[float, float], colour: str, *, dashed: bool, width: float = 1.3
 ) -> None:
     """Outline of a mask."""
-    if not mask.any():
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
         return
-    padded = np.pad(mask, 1)
-    y, x = ((np.arange(n) - 1) * size for n, size in zip(padded.shape, pixel, strict=True))
+    first = (int(rows[0]), int(columns[0]))
+    padded = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
+    y, x = ((np.arange(n) + at - 1) * size for n, at, size in zip(padded.shape, first, pixel, strict=True))
     plot.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-")
 
 

@@ -27,11 +27,11 @@ from livercascade.report.panel import (
     draw_scale_bar,
     draw_sides,
     draw_title,
-    extent_of,
     new_figure,
     of_liver,
     picture_of,
     show_ct,
+    within,
 )
 from livercascade.report.result import LesionRecord, SweepRow
 from livercascade.report.view import View
@@ -137,16 +137,16 @@ def key_images(scan: Scan, candidate: Candidate, name: str, view: View) -> Pictu
 
     The contour is solid in the colour of the type, dashed where the candidate was removed.
     """
-    whole = np.zeros(scan.grid.shape, dtype=np.bool_)
-    whole[candidate.lesion.bbox] = candidate.lesion.mask
-    mask = view.axial(whole)
-    index = int(mask.sum(axis=(1, 2)).argmax())
-    field_mm = _field(mask[index], view)
+    part = view.axial(candidate.lesion.mask)
+    box, largest = view.box(candidate.lesion.bbox, scan.grid.shape), int(part.sum(axis=(1, 2)).argmax())
+    mask = np.zeros(view.axial(scan.hu[scan.reference]).shape[1:], dtype=np.bool_)
+    mask[box[1:]] = part[largest]
+    index, field_mm = box[0].start + largest, _field(mask, view)
     figure, pixel = new_figure(PANEL_PX * len(scan.phases), PANEL_PX + TITLE_PX), view.spacing[1:]
     for column, phase in enumerate(scan.phases):
         plot = figure.add_axes(_panel(column, len(scan.phases)))
         show_ct(plot, view.axial(scan.hu[phase])[index], phase, pixel, field_mm)
-        draw_contour(plot, mask[index], pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
+        draw_contour(plot, mask, pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
         draw_title(plot, f"{phase.value}  {phase.title}")
     draw_sides(figure.axes[0])
     draw_scale_bar(figure.axes[0])
@@ -181,13 +181,14 @@ def overview(scan: Scan, labels: UInt8[np.ndarray, "z y x"], view: View) -> Pict
         corner = (number % 3, height - (number // 3 + 1) * row_px)
         plot = _tile(figure, corner, row_px - TITLE_PX)
         show_ct(plot, view.axial(hu)[index], scan.reference, view.spacing[1:], (x0, x1, y1, y0))
-        _overlay(plot, axial[index], view.spacing[1:])
+        _overlay(plot, axial[index], view.spacing[1:], (x0, x1, y1, y0))
         draw_title(plot, f"slice {view.source_slice(index, len(axial))}")
     plot = _tile(figure, (3, height - coronal_px), coronal_px - TITLE_PX)
     depth, pixel = coronal_depth(axial), (view.spacing[0], view.spacing[2])
     last = (len(axial) - 1) * view.spacing[0]
-    show_ct(plot, view.coronal(hu)[depth], scan.reference, pixel, (x0, x1, last - z0, last - z1))
-    _overlay(plot, coronal[depth], pixel)
+    shown = (x0, x1, last - z0, last - z1)
+    show_ct(plot, view.coronal(hu)[depth], scan.reference, pixel, shown)
+    _overlay(plot, coronal[depth], pixel, shown)
     draw_title(plot, "coronal")
     draw_sides(figure.axes[0])
     draw_scale_bar(figure.axes[0])
@@ -219,12 +220,13 @@ def _slices(labels: np.ndarray) -> list[int]:
     return [int(index) for index in np.round(last - middles * (last - first))]
 
 
-def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float]) -> None:
-    painted = np.zeros((*labels.shape, 4))
+def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float], shown: Field) -> None:
+    part, extent = within(labels, pixel, shown)
+    painted = np.zeros((*part.shape, 4))
     for value, colour in _colours().items():
         alpha = 0.45 if value <= LAST_LESION else 0.35
-        painted[labels == value] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
-    plot.imshow(painted, extent=extent_of(labels, pixel), interpolation="nearest", aspect="auto")
+        painted[part == value] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
+    plot.imshow(painted, extent=extent, interpolation="nearest", aspect="auto")
     whole = of_liver(labels) | (labels == Organ.HEPATIC_VESSELS)
     draw_contour(plot, whole, pixel, LIVER_COLOUR, dashed=False, width=0.8)
 

@@ -8,7 +8,8 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Shaped
 
-from livercascade.data.grid import Grid, Triple
+from livercascade.data.grid import Grid, Shape, Triple
+from livercascade.data.lesion import Box
 
 _SUPERIOR, _POSTERIOR, _LEFT = 2, 1, 0
 
@@ -39,6 +40,14 @@ class View:
         """The array, without a copy, as axial pictures from foot to head: first row in front, first column right."""
         steps = tuple(slice(None, None, -1 if flip else None) for flip in self.flips)
         return np.transpose(array, self.order)[steps]
+
+    def box(self, box: Box, shape: Shape) -> Box:
+        """Slices of an array of ``shape`` as slices of its axial pictures."""
+        turned = [
+            slice(shape[axis] - box[axis].stop, shape[axis] - box[axis].start) if flip else box[axis]
+            for axis, flip in zip(self.order, self.flips, strict=True)
+        ]
+        return turned[0], turned[1], turned[2]
 
     def coronal(self, array: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "p s l"]:
         """The array, without a copy, as coronal pictures from front to back: first row at the head."""

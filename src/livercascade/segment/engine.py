@@ -7,11 +7,11 @@ is absent, cannot convert a network, or where there is a GPU.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,8 +22,20 @@ from livercascade.data.errors import UsageError
 
 Batch = Float32[torch.Tensor, "n c z y x"]
 Logits = Float32[torch.Tensor, "n k z y x"]
-Compiled = Callable[[Batch], Logits]
-"""A network made ready for samples of one shape, in batches of any length."""
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """A network made ready for samples of one shape, in batches of any length."""
+
+    def __call__(self, batch: Batch, /) -> Logits:
+        """Logits of a batch."""
+        ...
+
+    def rest(self) -> None:
+        """Give back what a pass needs beside the weights."""
+        ...
+
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +122,12 @@ class Engine:
         with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=self.bf16):
             logits = network(batch.to(self.device))
         return logits.float().cpu()
+
+    def rest(self, network: nn.Module) -> None:
+        """Give back the memory that passes of ``network`` need; it stays ready to run."""
+        for compiled in self._compiled.get(network, {}).values():
+            if compiled is not None:
+                compiled.rest()
 
     def _ready(self, network: nn.Module, batch: Batch) -> Compiled | None:
         from livercascade.segment.openvino_network import compile_network

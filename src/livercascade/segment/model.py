@@ -55,11 +55,20 @@ class Model:
 
     def run(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
         """Logits of network inputs; of an ensemble the mean, one member after the other through the engine."""
-        members = list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
+        members = self._members
         total = self.engine.run(members[0], batch)
         for member in members[1:]:
             total = total + self.engine.run(member, batch)
         return total / len(members) if len(members) > 1 else total
+
+    def rest(self) -> None:
+        """Give back the memory that passes need, when none will come for a while; weights and speed stay."""
+        for member in self._members:
+            self.engine.rest(member)
+
+    @property
+    def _members(self) -> list[nn.Module]:
+        return list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
 
     def require(self, phases: Collection[Phase]) -> None:
         """Checks that the phases a network cannot do without are there.

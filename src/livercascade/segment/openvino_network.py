@@ -38,13 +38,20 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        self._request: openvino.InferRequest | None = None
 
     def __call__(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
         """Logits of a batch of any length."""
         samples = np.ascontiguousarray(batch.numpy())
-        parts = [self._request.infer({0: one[None]}, share_inputs=True)[0] for one in samples]
+        request = self._request = self._request or self._compiled.create_infer_request()
+        parts = [request.infer({0: one[None]}, share_inputs=True)[0] for one in samples]
         return torch.from_numpy(np.concatenate(parts) if len(parts) != 1 else parts[0])
+
+    def rest(self) -> None:
+        """Give back what a pass needs beside the weights; the next pass takes it again."""
+        self._request = None
+        self._compiled.release_memory()
 
 
 def compile_network(

@@ -58,8 +58,10 @@ def segment(
         search: Which windows are computed.
         factor: Highest sensitivity f at which the liver with its lesions must be as in a search of the whole.
     """
-    image = network_image(scan, model)
-    logits = sliding_window(image, model, progress=progress, overlap=overlap, search=search, factor=factor)
+    # The image is not named: it goes before the logits are brought to the grid of the scan.
+    logits = sliding_window(
+        network_image(scan, model), model, progress=progress, overlap=overlap, search=search, factor=factor
+    )
     return to_scan_grid(logits, scan.grid.shape, pooled=pooled)
 
 
@@ -106,7 +108,8 @@ def sliding_window(
     """
     size = model.card.patch_size
     depth, height, width = image.shape[1:]
-    padded = pad_to(image[: len(PHASES)], image[len(PHASES) :], size)
+    fits = all(have >= want for have, want in zip(image.shape[1:], size, strict=True))
+    padded = image if fits else pad_to(image[: len(PHASES)], image[len(PHASES) :], size)
     shape = (padded.shape[1], padded.shape[2], padded.shape[3])
     todo = boxes(shape, size, overlap)
     count, done = len(todo), 0
@@ -152,7 +155,8 @@ def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "
     bonus = max(math.log(factor), 0.0)
     content = sums.leads(_CONTENT, _REST) | sums.leads(_CONTENT[:LAST_LESION], _REST, bonus=bonus)
     tissue = sums.leads((int(Organ.LIVER),), (BACKGROUND, *range(FIRST_LESION, LAST_LESION + 1), *_REST))
-    pieces = cc3d.connected_components(content.numpy(), connectivity=26)
+    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
+    pieces = cc3d.connected_components(content.numpy().view(np.uint8), connectivity=26)
     liver_ml = np.bincount(pieces[tissue.numpy()], minlength=int(pieces.max()) + 1) * voxel_ml
     liver_ml[0] = 0.0
     if liver_ml.sum() < LEAST_LIVER_ML:
