@@ -206,7 +206,9 @@ class _Preprocessor(DefaultPreprocessor):
 
 def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     """Voxels (0, z, y, x) of each connected lesion, by (type of its first voxel, number)."""
-    parts: Any = cc3d.connected_components((seg[0] >= FIRST_LESION) & (seg[0] <= LAST_LESION), connectivity=26)
+    lesions = (seg[0] >= FIRST_LESION) & (seg[0] <= LAST_LESION)
+    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
+    parts: Any = cc3d.connected_components(lesions.view(np.uint8), connectivity=26)
     found: dict[tuple[int, int], np.ndarray] = {}
     for number in range(1, int(parts.max(initial=0)) + 1):
         voxels = np.argwhere(parts[None] == number)
