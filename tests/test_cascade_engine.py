@@ -10,6 +10,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.data.scan import Scan
 from livercascade.reclassify.reclassify import Reclassified
+from livercascade.reclassify.tally import Tally
 from livercascade.segment.engine import Precision, Runtime
 from livercascade.virtual.patient import make_patient
 from livercascade.virtual.settings import VirtualSettings
@@ -38,8 +39,15 @@ def test_the_lesion_lists_are_the_same_at_both_sensitivities(found: dict[Runtime
     assert len(torch_found.proposals.det_high) > 0
     assert listed(torch_found.low) == listed(openvino_found.low)
     assert listed(torch_found.high) == listed(openvino_found.high)
-    scores = [[o.score for o in f.high.outcomes if o.score is not None] for f in found.values()]
-    np.testing.assert_allclose(*scores, atol=0.02)
+    tallies = [[o.tally for o in f.high.outcomes if o.tally is not None] for f in (torch_found, openvino_found)]
+    lying, mean = ([[t.overlap_ml.mean() for t in of] for of in each] for each in (map(_original, tallies), tallies))
+    np.testing.assert_allclose(lying[0], lying[1], atol=0.02)
+    # One voxel of the liver that differs sends the moved lesions to other places.
+    np.testing.assert_allclose(mean[0], mean[1], rtol=0.1, atol=0.02)
+
+
+def _original(tallies: list[Tally]) -> list[Tally]:
+    return [tally.original for tally in tallies]
 
 
 def test_hardly_a_voxel_differs(found: dict[Runtime, Findings]) -> None:
