@@ -140,7 +140,8 @@ def _with_body(places: list[Box], image: Float32[torch.Tensor, "c z y x"], model
     for phase, scheme in zip(PHASES, model.card.normalisation, strict=True):
         # An absent phase is 0 everywhere: the mean of tissue.
         if bool(image[len(PHASES) + phase.index].any()):
-            body |= image[phase.index] > (BODY_HU - scheme.mean) / scheme.std
+            # A model whose window ends above that takes fat for air; neither is anything that it finds.
+            body |= image[phase.index] > (max(BODY_HU, scheme.lower + 1.0) - scheme.mean) / scheme.std
     return [box for box in places if bool(body[box].any())]
 
 
