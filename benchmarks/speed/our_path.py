@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,6 +89,8 @@ def bf16() -> bool:
 
 def whole(study: str, out: str, way: str) -> dict[str, Any]:
     """`predict` in one way: costs by stage, forward passes, and the masks as ``f1.npy`` and ``f4.npy`` in ``out``."""
+    # A result that is there would be kept, and nothing measured.
+    shutil.rmtree(Path(out) / "case", ignore_errors=True)
     cascade, stages, counted = cascade_of(way), Stages(), Counted()
     seen: list[Sensitivities] = []
     for place, function, name in _WATCHED:
