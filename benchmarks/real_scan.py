@@ -41,6 +41,11 @@ class Truth:
     liver: Mask
     lesions: Int[np.ndarray, "z y x"]
 
+    @property
+    def numbers(self) -> list[int]:
+        """Values of the lesions."""
+        return [int(n) for n in np.unique(self.lesions) if n]
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -97,14 +102,14 @@ def measure(findings: Findings, scan: Scan, truth: Truth) -> Figures:
     """Figures on the grid of the masks."""
     liver = moved(liver_with_content(findings.proposals.high), scan.grid, truth.grid)
     proposed = moved(findings.proposals.det_high.instances() > 0, scan.grid, truth.grid)
-    kept = moved(findings.high.lesions.instances() > 0, scan.grid, truth.grid)
-    masked = truth.lesions > 0
+    instances = findings.high.lesions.instances()
+    kept = moved(instances > 0, scan.grid, truth.grid)
+    masked, numbers = truth.lesions > 0, truth.numbers
     others = [
         lesion.volume_ml
         for number, lesion in enumerate(findings.high.lesions, start=1)
-        if not (moved(findings.high.lesions.instances() == number, scan.grid, truth.grid) & masked).any()
+        if not (moved(instances == number, scan.grid, truth.grid) & masked).any()
     ]
-    numbers = [int(n) for n in np.unique(truth.lesions) if n]
     return Figures(
         liver_dice=float(2 * (liver & truth.liver).sum() / max(int(liver.sum() + truth.liver.sum()), 1)),
         proposed={n: float(proposed[truth.lesions == n].mean()) for n in numbers},
@@ -125,7 +130,7 @@ def moved(mask: Mask, of: Grid, to: Grid) -> Mask:
 def table(rows: list[tuple[str, Figures | str]], truth: Truth) -> Table:
     """One row for each set of phases."""
     voxel_ml = float(np.prod(truth.grid.spacing)) / 1000
-    numbers = [int(n) for n in np.unique(truth.lesions) if n]
+    numbers = truth.numbers
     out = Table(title="real study; share of each masked lesion that is covered")
     out.add_column("phases")
     out.add_column("liver Dice", justify="right")
