@@ -33,9 +33,12 @@ class NetworkClass(Enum):
 
 
 class Resampling(Enum):
-    """How phases get to the model's spacing; ``linear`` is torch's trilinear with ``align_corners=False``."""
+    """How phases get to the model's spacing, as they did in its training (`livercascade.segment.resampling`)."""
 
     LINEAR = "linear"
+    """Linearly; where the new grid is coarser, averaged over its pixels and slices."""
+    SPLINE = "spline"
+    """nnU-Net's default: splines of order 3, between thick slices the nearest one."""
 
 
 class PhaseNormalisation(_Record):

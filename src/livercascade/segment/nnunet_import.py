@@ -26,13 +26,23 @@ from torch import nn
 from livercascade.data.dataset_names import DatasetNames, read_described
 from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
-from livercascade.segment.card import Architecture, ModelCard, ModelKind, NetworkClass, PhaseNormalisation, Provenance
+from livercascade.segment.card import (
+    Architecture,
+    ModelCard,
+    ModelKind,
+    NetworkClass,
+    PhaseNormalisation,
+    Provenance,
+    Resampling,
+)
 from livercascade.segment.ensemble import FOLDS, write_ensemble_page
 from livercascade.segment.network import build_network, save_model
 
 NEVER = -1e4
 """Logit of labels that the network does not know."""
 _CT = "CTNormalization"
+_SPLINE, _SPLINE_KWARGS = "resample_data_or_seg_to_shape", {"order": 3, "order_z": 0, "force_separate_z": None}
+_LINEAR = "resample_torch"
 _CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 _HARMLESS: tuple[Any, ...] = (
     np.dtype,
@@ -144,6 +154,7 @@ def read_trained(folder: Path, names: DatasetNames, *, configuration: str, name:
             patch_size=tuple(chosen["patch_size"]),
             normalisation=_normalisation(plans, chosen, channels),
             architecture=_architecture(chosen),
+            resampling=planned_resampling(chosen),
             training=Provenance(trained_on=f"nnU-Net data set {plans.get('dataset_name', '')}".strip()),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -275,12 +286,18 @@ def _scheme(entry: dict[str, float]) -> PhaseNormalisation:
     )
 
 
+def planned_resampling(chosen: Mapping[str, Any]) -> Resampling:
+    """The scheme that comes nearest to that of a configuration of nnU-Net's plans."""
+    return Resampling.LINEAR if str(chosen.get("resampling_fn_data")).startswith(_LINEAR) else Resampling.SPLINE
+
+
 def _notes(chosen: dict[str, Any]) -> tuple[str, ...]:
     notes = ["Axes are turned to left, posterior, superior first; nnU-Net takes them as they lie."]
-    kwargs = chosen.get("resampling_fn_data_kwargs", {})
-    if chosen.get("resampling_fn_data") != "resample_torch_fornnunet" or kwargs.get("order", 1) != 1:
-        order = kwargs.get("order", "?")
-        notes.append(f"Images are resampled linearly, in nnU-Net by {chosen.get('resampling_fn_data')}, order {order}.")
+    name, kwargs = chosen.get("resampling_fn_data"), chosen.get("resampling_fn_data_kwargs", {})
+    if planned_resampling(chosen) is Resampling.LINEAR:
+        notes.append(f"Images are resampled linearly and averaged where they get coarser, in nnU-Net by {name}.")
+    elif name != _SPLINE or kwargs | _SPLINE_KWARGS != kwargs:
+        notes.append(f"Images are resampled by splines of order 3, in nnU-Net by {name} with {kwargs}.")
     return (*notes, "No mirroring at inference; folds are averaged as logits.")
 
 

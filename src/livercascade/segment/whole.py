@@ -21,6 +21,7 @@ from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.phase_input import phase_input
+from livercascade.segment.resampling import SLAB, resample_phase
 from livercascade.segment.search import Search
 from livercascade.segment.windows import Box, WindowSum, apart, boxes, grown, pad_to
 
@@ -32,8 +33,6 @@ PIECE_ML, LEAST_LIVER_ML = 5.0, 300.0
 """Least liver in a piece that is looked at closely; with less liver than this in all, every window is computed."""
 _CONTENT = (*range(FIRST_LESION, LAST_LESION + 1), int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
 _REST = tuple(label for label in range(NUM_CLASSES) if label not in _CONTENT)
-SLAB = 8
-"""Slices of the CT grid that are worked on at a time."""
 Progress = Callable[[int, int], None]
 
 
@@ -75,20 +74,21 @@ def network_shape(scan: Scan, model: Model) -> Shape:
 
 
 def network_image(scan: Scan, model: Model) -> Float32[torch.Tensor, "c z y x"]:
-    """Normalised phases and presence flags at the model's spacing; thinner slices and pixels are averaged."""
-    shape = network_shape(scan, model)
+    """Normalised phases and presence flags at the model's spacing."""
+    shape, card = network_shape(scan, model), model.card
     image = torch.zeros((len(PHASES), *shape))
     for phase in scan.phases:
-        scheme = model.card.normalisation[phase.index]
+        scheme = card.normalisation[phase.index]
         # The padding outside a phase's coverage is left at the window's lower end, like air.
-        hu = torch.from_numpy(scan.hu[phase])
-        planes = torch.empty((scan.grid.shape[0], *shape[1:]))
-        for z in range(0, len(planes), SLAB):
-            part = hu[z : z + SLAB, None].float().clamp(scheme.lower, scheme.upper)
-            planes[z : z + SLAB] = functional.interpolate(
-                part, size=shape[1:], mode="bilinear", align_corners=False, antialias=True
-            )[:, 0]
-        image[phase.index] = (_resize_z(planes, shape[0]) - scheme.mean) / scheme.std
+        hu = resample_phase(
+            scan.hu[phase],
+            shape,
+            card.resampling,
+            bounds=(scheme.lower, scheme.upper),
+            spacing=scan.grid.spacing,
+            target=card.spacing_mm,
+        )
+        image[phase.index] = (hu - scheme.mean) / scheme.std
     return phase_input(image, [phase in scan.hu for phase in PHASES])
 
 
@@ -164,17 +164,6 @@ def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "
         # A study without liver must not be refused because of a quick look.
         return torch.ones_like(content)
     return torch.from_numpy((liver_ml >= PIECE_ML)[pieces])
-
-
-def _resize_z(planes: Float32[torch.Tensor, "z y x"], depth: int) -> Float32[torch.Tensor, "n y x"]:
-    """Slices on a coarser or finer z grid: averaged over the new thickness, or interpolated."""
-    if planes.shape[0] == depth:
-        return planes
-    if planes.shape[0] > depth:
-        return functional.interpolate(planes.permute(1, 2, 0), size=depth, mode="area").permute(2, 0, 1)
-    return functional.interpolate(planes.permute(1, 2, 0), size=depth, mode="linear", align_corners=False).permute(
-        2, 0, 1
-    )
 
 
 def to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape, *, pooled: bool) -> SensitivityMap:

@@ -18,7 +18,7 @@ from pydantic import (
 
 from livercascade.data.labels import PHASES, Phase
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
-from livercascade.segment.card import NetworkClass, Size, Spacing
+from livercascade.segment.card import NetworkClass, Resampling, Size, Spacing
 
 Share = float
 
@@ -186,6 +186,7 @@ class WholeSettings(TrainSettings):
         hard_share: Share of the samples of a case that is centred on what an earlier UNet^whole missed or found where
             nothing is, where that is given; the other shares hold for the rest.
         planner: Who decides spacing, patch size, batch size and network; nnU-Net's planner ignores ours.
+        resampling: How images come to the spacing, here and at inference.
         normalise_by: Voxels whose intensities decide how HU are clipped and scaled.
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
         validation_patients: Held-out patients that are examined at each validation, whole liver each.
@@ -197,6 +198,7 @@ class WholeSettings(TrainSettings):
     organ_share: Share = Field(default=0.2, ge=0, le=1)
     hard_share: Share = Field(default=0.3, ge=0, le=1)
     planner: Planner = Planner.SETTINGS
+    resampling: Resampling = Resampling.LINEAR
     normalise_by: NormaliseBy = NormaliseBy.LIVER
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6

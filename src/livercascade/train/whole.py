@@ -51,4 +51,5 @@ def _card(settings: WholeSettings, plan: Plan) -> ModelCard:
         patch_size=plan.patch_size,
         normalisation=plan.normalisation,
         architecture=plan.architecture,
+        resampling=plan.resampling,
     )

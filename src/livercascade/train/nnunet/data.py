@@ -22,7 +22,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
-from livercascade.segment.card import Architecture, PhaseNormalisation, Size, Spacing
+from livercascade.segment.card import Architecture, PhaseNormalisation, Resampling, Size, Spacing
+from livercascade.segment.nnunet_import import planned_resampling
 from livercascade.train.cases import TrainingCase, is_lps, lps, translate
 from livercascade.train.loop import Reporter
 from livercascade.train.nnunet.intensities import liver_intensities
@@ -78,6 +79,7 @@ class Plan:
         batch_size: Patches a step.
         architecture: The network.
         normalisation: Intensities of each phase by nnU-Net's fingerprint.
+        resampling: How images came to the spacing.
     """
 
     spacing_mm: Spacing
@@ -85,6 +87,7 @@ class Plan:
     batch_size: int
     architecture: Architecture
     normalisation: tuple[PhaseNormalisation, ...]
+    resampling: Resampling
 
 
 def read_plan(places: NnUNetFolders) -> Plan:
@@ -97,6 +100,7 @@ def read_plan(places: NnUNetFolders) -> Plan:
         batch_size=int(chosen["batch_size"]),
         architecture=read_entry(chosen["architecture"]),
         normalisation=_intensity_scheme(plans["foreground_intensity_properties_per_channel"]),
+        resampling=planned_resampling(chosen),
     )
 
 
@@ -122,6 +126,12 @@ def prepare(folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSet
 
 def _check_plan(places: NnUNetFolders, plan: Plan, settings: WholeSettings) -> None:
     """Data of an earlier plan would train a network of other settings than the run notes."""
+    if plan.resampling is not settings.resampling:
+        raise UsageError(
+            "PREPARED_OTHERWISE",
+            f"{places.home} was prepared with resampling {plan.resampling.value!r}, not {settings.resampling.value!r}.",
+            "Give a new --out, or the settings it was started with.",
+        )
     wanted = (settings.spacing_mm, settings.patch_size, plan_architecture(settings))
     if settings.planner is Planner.SETTINGS and (plan.spacing_mm, plan.patch_size, plan.architecture) != wanted:
         raise UsageError(
@@ -154,25 +164,27 @@ def _intensity_scheme(properties: dict[str, Any]) -> tuple[PhaseNormalisation, .
 def _planner(settings: WholeSettings) -> ExperimentPlanner:
     planner: Any = _HeldPlanner.of(settings)
     if settings.planner is Planner.NNUNET:
-        planner = _LinearPlanner(DATASET, plans_name=PLANS, suppress_transpose=True)
+        planner = _Planner(DATASET, plans_name=PLANS, suppress_transpose=True)
         planner.settings = settings
     # One resolution is enough; looking for a second one takes minutes.
     planner.lowres_creation_threshold = 0
     return planner
 
 
-class _LinearPlanner(ExperimentPlanner):
-    """nnU-Net's planner with linear resampling, as it is at inference."""
+class _Planner(ExperimentPlanner):
+    """nnU-Net's planner, with its own resampling or a linear one, which takes a fraction of the time."""
 
     settings: WholeSettings
 
-    def determine_resampling(self, *_: Any, **__: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
+    def determine_resampling(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
+        if self.settings.resampling is Resampling.SPLINE:
+            return super().determine_resampling(*args, **kwargs)
         common = {"num_threads": self.settings.threads, "force_separate_z": False}
         function = resample_torch_fornnunet
         return function, {"is_seg": False, **common}, function, {"is_seg": True, **common}
 
 
-class _HeldPlanner(_LinearPlanner):
+class _HeldPlanner(_Planner):
     """The same held to a spacing, a patch size and a network."""
 
     @classmethod
