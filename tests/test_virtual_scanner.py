@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from livercascade.data.labels import Phase
+from livercascade.data.labels import Organ, Phase
 from livercascade.virtual.canvas import Canvas
+from livercascade.virtual.patient import make_patient
 from livercascade.virtual.scanner import SLOW_NOISE, Scanner, develop
 from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.streams import Streams
@@ -68,3 +69,13 @@ def _distance2() -> np.ndarray:
     side = (np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL
     usual = SIDE * PIXEL
     return (side[:, None] / (0.42 * usual)) ** 2 + (side[None, :] / (0.55 * usual)) ** 2
+
+
+def test_mottle_scales_with_its_factor() -> None:
+    spread = []
+    for mottle in (0.0, 1.0, 3.0):
+        patient = make_patient(5, VirtualSettings(matrix=96, slice_mm=8.0, noise=0.2, mimics=0.0, mottle=mottle))
+        inner = ndimage.binary_erosion(patient.labels == Organ.LIVER, iterations=2)
+        spread.append(float(ndimage.gaussian_filter(patient.hu[Phase.NC].astype(float), (0, 1, 1))[inner].std()))
+    assert spread[0] < spread[1] < spread[2]
+    assert spread[2] > 1.5 * spread[0]

@@ -49,6 +49,9 @@ def virtual(
     mimics: Annotated[
         float, typer.Option(min=0, max=5, help="Factor on the number of mimics.", rich_help_panel=_DIFFICULTY)
     ] = 1.0,
+    mottle: Annotated[
+        float, typer.Option(min=0, max=3, help="Factor on the liver's own mottle.", rich_help_panel=_DIFFICULTY)
+    ] = 1.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Write preview.png beside each patient.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -73,6 +76,7 @@ def virtual(
         lesion_contrast=lesion_contrast,
         noise=noise,
         mimics=mimics,
+        mottle=mottle,
     )
     made = make_cohort(seeds, settings, out, workers=workers, preview=preview)
     with told(), steps("virtual patients", len(seeds), quiet=quiet) as advance:

@@ -56,7 +56,7 @@ class Group(_Record):
         cases: How many.
         mix: Case mix.
         randomise: Domain randomisation.
-        lesion_contrast, noise, mimics: Factors on how hard the patients are, see `VirtualSettings`.
+        lesion_contrast, noise, mimics, mottle: Factors on how hard the patients are, see `VirtualSettings`.
     """
 
     seed: int = Field(ge=0)
@@ -66,6 +66,7 @@ class Group(_Record):
     lesion_contrast: float = 1.0
     noise: float = 1.0
     mimics: float = 1.0
+    mottle: float = 1.0
 
     @property
     def seeds(self) -> range:
@@ -144,6 +145,7 @@ class ReproduceSettings(_Record):
             lesion_contrast=group.lesion_contrast,
             noise=group.noise,
             mimics=group.mimics,
+            mottle=group.mottle,
             motion=self.motion,
         )
 

@@ -226,6 +226,7 @@ def _texture(
     fine *= np.float32(scanner.texture_hu)
     slow *= np.float32(2.5)
     fine += slow
+    fine *= np.float32(settings.mottle)
     fine *= liver
     patches *= patchy
     fine += patches

@@ -51,6 +51,7 @@ class VirtualSettings(BaseModel):
     )
     noise: float = Field(default=1.0, ge=0.2, le=3.0, description="Factor on the noise; more is harder.")
     mimics: float = Field(default=1.0, ge=0.0, le=5.0, description="Factor on the number of mimics; more is harder.")
+    mottle: float = Field(default=1.0, ge=0.0, le=3.0, description="Factor on the liver's own mottle; more is harder.")
     randomise: bool = Field(default=False, description="Domain randomisation: HU, noise, kernel, shape, field of view.")
     motion: PhaseMotion = Field(default=PhaseMotion.RESIDUAL, description="How NC, AP and DP lie against VP.")
     anatomies: tuple[Path, ...] = Field(default=(), description="Label maps in TotalSegmentator numbering to warp.")
