@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from livercascade import SensitivityMap
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.type_shares import EVEN, PAPER, type_weights
 from livercascade.detect.sensitivity import SensitivityBuilder
 
 LAWS = settings(max_examples=60, deadline=None)
@@ -122,3 +125,32 @@ def test_bad_channels_and_slabs_are_refused():
         builder.write_slab(2, logits)
     with pytest.raises(ValueError, match="slice 3"):
         builder.finish()
+
+
+@LAWS
+@given(st.integers(0, 10**6), FACTORS, st.booleans())
+def test_type_weights_move_types_as_bayes_says_and_find_nothing_more_or_less(seed, factor, pooled):
+    logits = random_logits(seed)
+    shares = np.random.default_rng(seed).dirichlet(np.ones(6)) + 0.01
+    weights = type_weights((1 / 6,) * 6, tuple(shares / shares.sum()))
+    plain = SensitivityMap.from_logits(logits, pooled=pooled)
+    moved = SensitivityMap.from_logits(logits, pooled=pooled, weights=weights)
+    assert np.array_equal(plain.margin, moved.margin) and np.array_equal(plain.best_other, moved.best_other)
+    # The literal rule: posterior among the types, times the expected share over the learnt one.
+    prob = scaled(logits, 1.0)[1:7] * (shares / shares.sum() * 6)[:, None, None, None]
+    top = np.sort(prob, axis=0)
+    clear = top[-1] > top[-2] * (1 + 1e-4)
+    assert np.array_equal(moved.best_lesion[clear], 1 + prob.argmax(axis=0)[clear])
+    lesion = [(m > 0) & (m < 7) for m in (plain.mask(factor), moved.mask(factor))]
+    assert np.array_equal(*lesion)
+
+
+def test_no_weights_where_either_side_is_not_known():
+    assert type_weights(None, PAPER) is None and type_weights(EVEN, None) is None
+    assert np.allclose(type_weights(PAPER, PAPER), 0)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.5, 0, 0, 0, 0), (1, 1, 1, 1, 1, 1)])
+def test_shares_that_are_none_are_refused(shares):
+    with pytest.raises(ValidationError):
+        CascadeSettings(type_shares=shares)

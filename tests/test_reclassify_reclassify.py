@@ -190,6 +190,28 @@ def test_ten_patches_half_of_them_shuffled_are_the_default():
     assert [p.scheme for p in patches] == [Scheme.ORIGINAL_POSITIVE] * 5 + [Scheme.SHUFFLED_POSITIVE] * 5
 
 
+def test_type_weights_turn_a_doubtful_vote_and_confirm_no_more_and_no_less():
+    volume, proposals = patient(*TWO)
+
+    def doubtful(images):
+        logits = np.zeros((len(images), 8, *images.shape[2:]), dtype=np.float32)
+        logits[:, 7] = 1.0
+        for label in (3, 6):
+            logits[:, label][reader(images[:, 0]) == label] = 3.0
+        logits[:, 1] = logits[:, 3] - 0.5
+        return logits
+
+    def judged(weights):
+        return reclassify(
+            proposals, volume, doubtful, ReclassifySettings(**FAST), np.random.default_rng(0), weights=weights
+        ).outcomes
+
+    plain, moved = judged(None), judged(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32))
+    assert [o.new_label for o in plain] == [LesionType.META, LesionType.CYST]
+    assert [o.new_label for o in moved] == [LesionType.HCC, LesionType.CYST]
+    assert [o.score for o in plain] == [o.score for o in moved]
+
+
 @LAWS
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(1, 900)), min_size=1, max_size=10))
 def test_scores_obey_their_definitions(counts):

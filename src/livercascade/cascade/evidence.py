@@ -11,6 +11,7 @@ from livercascade.cascade.findings import Findings, Progress, Sensitivities, on_
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
+from livercascade.data.type_shares import type_weights
 from livercascade.detect.seg2det import bounding_box, seg2det
 from livercascade.reclassify.reclassify import Reclassified, reclassify
 from livercascade.reclassify.tally import Tally
@@ -108,6 +109,7 @@ class _Sweep:
             np.random.default_rng(seed),
             on_volume=resample_lesions(lesions, self.scan.grid, working.grid),
             batch=self.patch.engine.batch(math.prod(self.patch.card.patch_size)),
+            weights=type_weights(self.patch.card.type_shares, self.settings.type_shares),
         )
 
     def _note(self, judged: Reclassified) -> tuple[Tally | None, ...]:

@@ -14,6 +14,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.lesion import LesionSet
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
+from livercascade.data.type_shares import type_weights
 from livercascade.detect.body import body_section
 from livercascade.detect.liver import liver_with_content, main_liver, without_strays
 from livercascade.detect.seg2det import bounding_box, seg2det
@@ -118,6 +119,7 @@ def find(
         pooled=settings.pooled,
         search=settings.search,
         factor=max(settings.low_factor, settings.high_factor),
+        type_shares=settings.type_shares,
         progress=lambda done, total: tell("segmenting", done, total),
     )
     whole.rest()
@@ -251,6 +253,7 @@ def _reclassify(
             if det is proposals.det_high
             else resample_lesions(det, scan.grid, working.grid),
             batch=patch.engine.batch(math.prod(patch.card.patch_size)),
+            weights=type_weights(patch.card.type_shares, settings.type_shares),
         )
         for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
     ]

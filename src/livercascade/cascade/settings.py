@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from livercascade.align.gated import GateSettings
 from livercascade.align.settings import AlignSettings
 from livercascade.data.errors import UsageError
+from livercascade.data.type_shares import PAPER, TypeShares
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.segment.search import Search
 
@@ -22,6 +23,10 @@ class CascadeSettings(BaseModel):
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
         pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
+        type_shares: Share of HCC, ICC, Meta, Hem, Other and Cyst among the lesions of one's patients; by default that
+            of the paper's test set. The type of a lesion goes by it where a network's card says which shares it was
+            trained on, as those of the bundled ones do; what is found does not. None leaves types as the network has
+            them.
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
@@ -45,6 +50,7 @@ class CascadeSettings(BaseModel):
     low_factor: float = Field(default=1.0, gt=0)
     high_factor: float = Field(default=4.0, gt=0)
     pooled: bool = False
+    type_shares: TypeShares | None = PAPER
     min_volume_ml: float = Field(default=0.5, ge=0)
     score: ScoreMode = ScoreMode.VOLUME
     threshold_ml: float = Field(default=0.5, ge=0)

@@ -23,7 +23,7 @@ class SensitivityMap:
     alone. So a voxel is lesion at ``f`` exactly when ``log f`` reaches its margin, and of the same type at every ``f``.
 
     Attributes:
-        best_lesion: Most probable lesion type, 1-6.
+        best_lesion: Most probable lesion type, 1-6, in the case mix that type weights stand for.
         best_other: Most probable of the other labels, 0 or 7-13.
         margin: Logit of ``best_other`` minus logit of ``best_lesion`` (pooled: of all lesions together).
     """
@@ -33,7 +33,13 @@ class SensitivityMap:
     margin: Float32[np.ndarray, "z y x"]
 
     @classmethod
-    def from_logits(cls, logits: Iterable[Float[np.ndarray, "z y x"]], *, pooled: bool = False) -> SensitivityMap:
+    def from_logits(
+        cls,
+        logits: Iterable[Float[np.ndarray, "z y x"]],
+        *,
+        pooled: bool = False,
+        weights: Float32[np.ndarray, " 6"] | None = None,
+    ) -> SensitivityMap:
         """Map of the 14 logits of UNet^whole.
 
         Args:
@@ -41,6 +47,8 @@ class SensitivityMap:
                 compared in float32 and never held together.
             pooled: Let the sum of all lesion probabilities compete, so that a lesion of doubtful type is not
                 lost; the type is still the most probable one. The paper compares each type alone.
+            weights: Added to the lesion logits where a type is chosen (`livercascade.data.type_shares`); what is
+                lesion and what is not does not depend on them.
 
         Raises:
             ValueError: There are not 14 channels of one shape.
@@ -51,7 +59,7 @@ class SensitivityMap:
         >>> [int(smap.mask(f)[0, 0, 0]) for f in (1.0, 2.0, 4.0)]
         [7, 7, 3]
         """
-        return cls(*_reduce(iter(logits), pooled))
+        return cls(*_reduce(iter(logits), pooled, weights))
 
     def within(self, box: Box) -> SensitivityMap:
         """The same map of a box alone, without a copy."""
@@ -81,11 +89,11 @@ class SensitivityBuilder:
 
     Args:
         shape: Voxels of the whole map along z, y, x.
-        pooled: As in `SensitivityMap.from_logits`.
+        pooled, weights: As in `SensitivityMap.from_logits`.
     """
 
-    def __init__(self, shape: Shape, *, pooled: bool = False) -> None:
-        self._pooled = pooled
+    def __init__(self, shape: Shape, *, pooled: bool = False, weights: Float32[np.ndarray, " 6"] | None = None) -> None:
+        self._pooled, self._weights = pooled, weights
         self._best_lesion = np.zeros(shape, dtype=np.uint8)
         self._best_other = np.zeros(shape, dtype=np.uint8)
         self._margin = np.zeros(shape, dtype=np.float32)
@@ -97,7 +105,7 @@ class SensitivityBuilder:
         Raises:
             ValueError: There are not 14 channels of one shape, or the slab does not fit into the map.
         """
-        best_lesion, best_other, margin = _reduce(iter(logits), self._pooled)
+        best_lesion, best_other, margin = _reduce(iter(logits), self._pooled, self._weights)
         end = z0 + margin.shape[0]
         if z0 < 0 or end > self._margin.shape[0] or margin.shape[1:] != self._margin.shape[1:]:
             raise ValueError(f"slab of shape {margin.shape} at slice {z0} does not fit into {self._margin.shape}")
@@ -131,21 +139,28 @@ class _Best:
 
 
 def _reduce(
-    channels: Iterator[Float[np.ndarray, "z y x"]], pooled: bool
+    channels: Iterator[Float[np.ndarray, "z y x"]], pooled: bool, weights: Float32[np.ndarray, " 6"] | None
 ) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"], Float32[np.ndarray, "z y x"]]:
     """Best lesion, best other and margin; holds one channel at a time."""
     other = _Best(BACKGROUND, _next(channels, None, BACKGROUND))
     shape = other.logit.shape
     first = _next(channels, shape, FIRST_LESION)
-    lesion, together = _Best(FIRST_LESION, first), first.copy()
+    lesion = _Best(FIRST_LESION, first)
+    # Without weights the type is that of the strongest channel, and one running maximum serves both.
+    typed = lesion if weights is None else _Best(FIRST_LESION, first + weights[0])
+    together = first.copy()
     for label in range(FIRST_LESION + 1, NUM_CLASSES):
         logits = _next(channels, shape, label)
         (lesion if label <= LAST_LESION else other).add(label, logits)
-        if pooled and label <= LAST_LESION:
+        if label > LAST_LESION:
+            continue
+        if weights is not None:
+            typed.add(label, logits + weights[label - FIRST_LESION])
+        if pooled:
             np.logaddexp(together, logits, out=together)
     if next(channels, None) is not None:
         raise ValueError(f"more than {NUM_CLASSES} channels")
-    return lesion.label, other.label, other.logit - (together if pooled else lesion.logit)
+    return typed.label, other.label, other.logit - (together if pooled else lesion.logit)
 
 
 def _next(

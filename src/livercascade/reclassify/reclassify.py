@@ -152,6 +152,7 @@ def reclassify(
     *,
     on_volume: LesionSet | None = None,
     batch: int = 1,
+    weights: Float32[np.ndarray, " 6"] | None = None,
 ) -> Reclassified:
     """Judge every proposal by UNet^patch on patches of it (paper, eq. 8, 10, 11).
 
@@ -167,6 +168,7 @@ def reclassify(
         rng: Source of the patches; one independent stream is spawned for each proposal.
         on_volume: The same proposals, in the same order, on the grid of ``volume``; by default they lie there already.
         batch: Patches in one call of ``network``, of one proposal or of several.
+        weights: Added to the lesion logits where a voxel votes for a type (`livercascade.data.type_shares`).
 
     Raises:
         ValueError: ``on_volume`` has another number of lesions, or does not lie on the grid of ``volume``.
@@ -180,7 +182,7 @@ def reclassify(
         _Job(here, lesion.volume_ml > settings.bypass_ml, stream)
         for lesion, here, stream in zip(proposals, placed, rng.spawn(len(proposals)), strict=True)
     ]
-    _run_jobs(jobs, volume, network, settings, batch)
+    _run_jobs(jobs, volume, network, settings, batch, weights)
     outcomes = (
         judge(lesion, None if job.bypassed else job.tally(volume.voxel_ml, settings), settings)
         for lesion, job in zip(proposals, jobs, strict=True)
@@ -205,8 +207,10 @@ class _Job:
             if self.decided(len(self.votes), volume.voxel_ml, settings):
                 return
 
-    def note(self, patch: Patch, logits: Float[np.ndarray, "8 16 128 128"]) -> None:
-        self.votes.append(count_votes(patch, logits))
+    def note(
+        self, patch: Patch, logits: Float[np.ndarray, "8 16 128 128"], weights: Float32[np.ndarray, " 6"] | None
+    ) -> None:
+        self.votes.append(count_votes(patch, logits, weights))
         self.sizes.append(int(np.count_nonzero(patch.lesion)))
         self.moved.append(patch.scheme is Scheme.SHUFFLED_POSITIVE)
 
@@ -226,14 +230,19 @@ class _Job:
 
 
 def _run_jobs(
-    jobs: list[_Job], volume: PatchVolume, network: PatchNetwork, settings: ReclassifySettings, batch: int
+    jobs: list[_Job],
+    volume: PatchVolume,
+    network: PatchNetwork,
+    settings: ReclassifySettings,
+    batch: int,
+    weights: Float32[np.ndarray, " 6"] | None,
 ) -> None:
     """All patches of all proposals through the network."""
     todo = _todo(jobs, volume, settings)
     while chunk := list(islice(todo, batch)):
         logits = network(np.stack([patch.image for _, patch in chunk]))
         for (job, patch), maps in zip(chunk, logits, strict=True):
-            job.note(patch, maps)
+            job.note(patch, maps, weights)
 
 
 def _todo(
@@ -310,9 +319,19 @@ def _each_patch(
             yield patch
 
 
-def count_votes(patch: Patch, logits: Float[np.ndarray, "8 16 128 128"]) -> Int[np.ndarray, " 6"]:
-    """Voxels of each lesion type, in label order, that the network finds in the proposal (eq. 10)."""
-    found = logits[:, patch.lesion].argmax(axis=0)
+def count_votes(
+    patch: Patch, logits: Float[np.ndarray, "8 16 128 128"], weights: Float32[np.ndarray, " 6"] | None = None
+) -> Int[np.ndarray, " 6"]:
+    """Voxels of each lesion type, in label order, that the network finds in the proposal (eq. 10).
+
+    ``weights`` move votes from type to type; how many voxels are lesion does not depend on them.
+    """
+    inside = logits[:, patch.lesion]
+    found = inside.argmax(axis=0)
+    if weights is not None:
+        lesion = (found >= FIRST_LESION) & (found <= LAST_LESION)
+        types = inside[FIRST_LESION : LAST_LESION + 1, lesion] + weights[:, None]
+        found[lesion] = FIRST_LESION + types.argmax(axis=0)
     return np.bincount(found, minlength=LAST_LESION + 2)[FIRST_LESION : LAST_LESION + 1].astype(np.int64)
 
 

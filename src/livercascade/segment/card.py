@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from livercascade.data.labels import Phase
+from livercascade.data.labels import LESION_TYPES, Phase
+from livercascade.data.type_shares import TypeShares
 
 Size = tuple[PositiveInt, PositiveInt, PositiveInt]
 Spacing = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
@@ -139,7 +140,9 @@ class ModelCard(_Record):
         spacing_mm: Voxel spacing (z, y, x) of the network's grid.
         patch_size: Voxels (z, y, x) of one window.
         normalisation: One entry per phase, in the order of ``phases``.
+        resampling: How phases get to that grid.
         needs: Phases without which the network cannot work; none for one trained on every subset.
+        type_shares: How common the network takes each lesion type for; None if its training did not settle that.
         sha256: Hash of ``weights.safetensors``, of an ensemble that of all its members' hashes; empty until saved.
     """
 
@@ -155,6 +158,7 @@ class ModelCard(_Record):
     presence_flags: bool = True
     resampling: Resampling = Resampling.LINEAR
     needs: tuple[Phase, ...] = ()
+    type_shares: TypeShares | None = None
     training: Provenance = Provenance()
     sha256: str = ""
 
@@ -205,6 +209,7 @@ def _rows(card: ModelCard) -> str:
         "Grid": f"{_times(card.spacing_mm)} mm, {card.resampling.value} resampling",
         "Window": f"{_times(card.patch_size)} voxels",
         "Network": f"{card.architecture.network.value}, features {list(card.architecture.features_per_stage)}",
+        "Types expected": _shares(card),
         "Trained on": f"{made.trained_on} ({made.cases} cases)",
         "Steps, seed": f"{made.steps}, {made.seed}",
         "Weights": made.chosen or "newest",
@@ -216,6 +221,12 @@ def _rows(card: ModelCard) -> str:
         "SHA-256": f"`{card.sha256}`",
     }
     return "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+
+
+def _shares(card: ModelCard) -> str:
+    if card.type_shares is None:
+        return "as they come in the training cases"
+    return ", ".join(f"{t.title} {share:.0%}" for t, share in zip(LESION_TYPES, card.type_shares, strict=True))
 
 
 def _input(card: ModelCard) -> str:

@@ -7,7 +7,7 @@ full-size volume, so peak memory does not grow with the number of classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cc3d
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import functional
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ
 from livercascade.data.scan import Scan
+from livercascade.data.type_shares import type_weights
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.phase_input import phase_input
@@ -45,6 +46,7 @@ def segment(
     pooled: bool = False,
     search: Search = Search.WHOLE,
     factor: float = 4.0,
+    type_shares: Sequence[float] | None = None,
 ) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
 
@@ -56,12 +58,14 @@ def segment(
         pooled: As in `SensitivityMap.from_logits`.
         search: Which windows are computed.
         factor: Highest sensitivity f at which the liver with its lesions must be as in a search of the whole.
+        type_shares: Expected shares of the lesion types; None leaves types as the network has them.
     """
     # The image is not named: it goes before the logits are brought to the grid of the scan.
     logits = sliding_window(
         network_image(scan, model), model, progress=progress, overlap=overlap, search=search, factor=factor
     )
-    return to_scan_grid(logits, scan.grid.shape, pooled=pooled)
+    weights = type_weights(model.card.type_shares, type_shares)
+    return to_scan_grid(logits, scan.grid.shape, pooled=pooled, weights=weights)
 
 
 def network_shape(scan: Scan, model: Model) -> Shape:
@@ -166,9 +170,15 @@ def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "
     return torch.from_numpy((liver_ml >= PIECE_ML)[pieces])
 
 
-def to_scan_grid(logits: Float32[torch.Tensor, "k z y x"], shape: Shape, *, pooled: bool) -> SensitivityMap:
+def to_scan_grid(
+    logits: Float32[torch.Tensor, "k z y x"],
+    shape: Shape,
+    *,
+    pooled: bool,
+    weights: Float32[np.ndarray, " 6"] | None = None,
+) -> SensitivityMap:
     """Slab by slab to the CT grid, reducing the classes at once."""
-    builder = SensitivityBuilder(shape, pooled=pooled)
+    builder = SensitivityBuilder(shape, pooled=pooled, weights=weights)
     source = logits.shape[1]
     at = np.clip((np.arange(shape[0]) + 0.5) * source / shape[0] - 0.5, 0, source - 1)
     low = np.floor(at).astype(int)

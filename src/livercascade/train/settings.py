@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from livercascade.data.labels import PHASES, Phase
+from livercascade.data.type_shares import EVEN, TypeShares
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.card import NetworkClass, Resampling, Size, Spacing
 
@@ -176,6 +177,11 @@ class TrainSettings(_Record):
         if not self.phases:
             raise ValueError("phases is empty")
         return self
+
+    @property
+    def type_shares(self) -> TypeShares | None:
+        """How common the network will take each lesion type for: `type_entropy` weighs the types of a batch alike."""
+        return EVEN if self.loss is LossKind.GROUPED and self.type_weight > 0 else None
 
 
 class WholeSettings(TrainSettings):
