@@ -121,7 +121,7 @@ def study_of(patient: VirtualPatient, phases: tuple[Phase, ...]) -> Study:
 
 
 def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
-    """Counts of one patient; any overlap is a hit, whatever the type."""
+    """Counts of one patient; any overlap is a hit, whatever the type, which is counted apart."""
     truth = seg2det(patient.labels, patient.grid, min_volume_ml=0.0, per_label=True)
     found, true = liver_with_content(findings.proposals.high), liver_with_content(patient.labels)
     proposals = findings.proposals
@@ -138,12 +138,15 @@ def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
 
 
 def hits(truth: LesionSet, found: LesionSet) -> dict[str, int]:
-    """True lesions over 2 ml that were touched, and found lesions that touch no true one."""
+    """True lesions over 2 ml that were touched, how many by their own type, found lesions that touch no true one."""
     pairs = overlaps(truth, found)
-    touched, right = {pair.truth for pair in pairs}, {pair.found for pair in pairs}
+    # A lesion that several findings touch has the type of the one that covers most of it.
+    best = {pair.truth: pair.found for pair in sorted(pairs, key=lambda pair: pair.voxels)}
+    big = [i for i in best if truth[i].volume_ml > BIG_ML]
     return {
-        "hit": int(sum(truth[i].volume_ml > BIG_ML for i in touched)),
-        "fp": len(found) - len(right),
+        "hit": len(big),
+        "typed": sum(truth[i].label is found[best[i]].label for i in big),
+        "fp": len(found) - len({pair.found for pair in pairs}),
     }
 
 
@@ -168,6 +171,7 @@ def figures() -> Iterable[tuple[str, Figure]]:
     for step in ("f=1", "f=4", "f=1 reclassified", "f=4 reclassified"):
         yield f"recall of lesions > 2 ml, {step}", _recall(step)
         yield f"false positives per case, {step}", _false(step)
+    yield "right type of those found, f=4 reclassified", _typed("f=4 reclassified")
     for key, name in (("base_malignant", "f=1"), ("high_malignant", "f=4")):
         yield f"malignancy sensitivity, {name} reclassified", _rate(key, malignant=True)
         yield f"malignancy specificity, {name} reclassified", _rate(key, malignant=False)
@@ -177,6 +181,14 @@ def _recall(step: str) -> Figure:
     def figure(rows: list[dict[str, Any]], setting: str) -> str:
         hit, all_ = sum(r[setting][step]["hit"] for r in rows), sum(r[setting]["big"] for r in rows)
         return f"{hit / max(all_, 1):.3f} ({hit}/{all_})"
+
+    return figure
+
+
+def _typed(step: str) -> Figure:
+    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+        right, all_ = (sum(r[setting][step][key] for r in rows) for key in ("typed", "hit"))
+        return f"{right / max(all_, 1):.3f} ({right}/{all_})"
 
     return figure
 

@@ -25,8 +25,8 @@ class CascadeSettings(BaseModel):
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
         type_shares: Share of HCC, ICC, Meta, Hem, Other and Cyst among the lesions of one's patients; by default that
             of the paper's test set. The type of a lesion goes by it where a network's card says which shares it was
-            trained on, as those of the bundled ones do; what is found does not. None leaves types as the network has
-            them.
+            trained on, as those of the bundled ones do; what is found does not. None, or for the bundled ones six
+            equal shares, leaves types as the network has them.
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
