@@ -153,6 +153,7 @@ def scaling(study: Path, out: Path, threads: int) -> None:
         "times the height": (1, 2, 4),
         "phases": (1, 2, 3, 4),
         "folds of UNet^whole": (1, 2, 3),
+        "folds, 400 slices": (5,),
         "proposals": (1, 4, 16),
     }
     found: dict[str, dict[str, Any]] = {}

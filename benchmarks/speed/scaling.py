@@ -39,6 +39,7 @@ def series(study: str, what: str, numbers: list[int]) -> dict[int, Any]:
         "times the height": _height,
         "phases": _phases,
         "folds of UNet^whole": _folds,
+        "folds, 400 slices": _folds_of_many_slices,
         "proposals": _proposals,
     }
     return {number: ways[what](scan, cascade, number) for number in numbers}
@@ -53,13 +54,16 @@ def _whole(scan: Scan, cascade: Cascade, model: Model) -> dict[str, Any]:
 
 
 def _slices(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
-    """The grid that the network works on stays."""
+    return _whole(_sliced(scan, count), cascade, cascade.whole)
+
+
+def _sliced(scan: Scan, count: int) -> Scan:
+    """The same body in ``count`` slices; the grid that the network works on stays."""
     have = scan.grid.shape[0]
     rows = np.minimum((np.arange(count) + 0.5) * have / count, have - 1).astype(int)
     spacing = (scan.grid.spacing[0] * have / count, *scan.grid.spacing[1:])
     grid = replace(scan.grid, shape=(count, *scan.grid.shape[1:]), spacing=spacing)
-    scan = Scan(grid, {p: hu[rows] for p, hu in scan.hu.items()}, scan.reference)
-    return _whole(scan, cascade, cascade.whole)
+    return Scan(grid, {p: hu[rows] for p, hu in scan.hu.items()}, scan.reference)
 
 
 def _height(scan: Scan, cascade: Cascade, times: int) -> dict[str, Any]:
@@ -81,6 +85,10 @@ def _folds(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
     with _ensemble(count) as folder:
         model = Model.load(folder, ModelKind.WHOLE, cascade.whole.engine)
     return _whole(scan, cascade, model)
+
+
+def _folds_of_many_slices(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
+    return _folds(_sliced(scan, 400), cascade, count)
 
 
 def _proposals(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
