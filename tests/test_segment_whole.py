@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,11 @@ from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.models.bundled import bundled
+from livercascade.segment.card import Resampling
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
+from livercascade.segment.resampling import resample_phase
 from livercascade.segment.search import Search
 from livercascade.segment.whole import network_image, network_shape, segment, sliding_window
 from livercascade.segment.windows import apart, boxes, gaussian
@@ -70,6 +74,25 @@ def test_absent_phases_are_zero_and_flagged() -> None:
         there = phase in scan.hu
         assert bool(image[phase.index].any()) is there
         assert float(image[4 + phase.index].mean()) == float(there)
+
+
+@pytest.mark.parametrize("how", Resampling)
+def test_phases_are_resampled_as_the_card_says(how: Resampling) -> None:
+    scan = small_scan((10, 40, 40), (5.0, 0.8, 0.8), (Phase.VP,))
+    model = model_of(Pointwise())
+    card = model.card.model_copy(update={"resampling": how})
+    scheme = card.normalisation[Phase.VP.index]
+    image = network_image(scan, replace(model, card=card))
+    hu = image[Phase.VP.index] * scheme.std + scheme.mean
+    expected = resample_phase(
+        scan.hu[Phase.VP],
+        network_shape(scan, model),
+        how,
+        bounds=(scheme.lower, scheme.upper),
+        spacing=scan.grid.spacing,
+        target=card.spacing_mm,
+    )
+    torch.testing.assert_close(hu, expected, atol=1e-2, rtol=1e-5)
 
 
 def test_thin_slices_are_averaged() -> None:
