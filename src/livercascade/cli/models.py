@@ -1,7 +1,8 @@
-"""Commands ``livercascade models show``, ``models import`` and ``models temper``."""
+"""Commands ``livercascade models show``, ``models import``, ``models temper`` and ``models calibrate``."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,15 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.errors import told
+from livercascade.cli.predict import PatchOption
 from livercascade.cli.progress import steps
 from livercascade.data.dataset_names import DatasetNames
-from livercascade.segment.card import card_markdown
+from livercascade.data.errors import ModelError, OutputError
+from livercascade.diagnose.calibration import CALIBRATION
+from livercascade.models.bundled import bundled
+from livercascade.segment.card import ModelKind, card_markdown
 from livercascade.segment.ensemble import load_model_card, load_model_network, member_folders
+from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
 from livercascade.segment.nnunet_import import import_nnunet
 from livercascade.train.cases import find_cases
@@ -88,3 +94,49 @@ def temper_(
             f"temperature {temperature:.2f} from {len(cases)} cases: cross-entropy of lesion voxels in the liver "
             f"{before:.4f} -> {after:.4f}\nmodel: {out}"
         )
+
+
+@app.command("calibrate")
+def calibrate_(
+    truth: Annotated[Path, typer.Option(help="Label maps of cases that neither network was trained on.")],
+    found: Annotated[Path, typer.Option(help="Their case folders by `predict --evidence`, all of one way.")],
+    out: Annotated[Path, typer.Option("--out", help="Copy of UNet^patch to write, with its calibration.json.")],
+    patch: PatchOption = None,
+    alpha: Annotated[float, typer.Option(min=0.001, max=0.5, help="Error of abstention in each class.")] = 0.05,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Fit the probabilities of lesions, types and patients, and abstention, to cases of one's own.
+
+    `predict --patch OUT` gives them from then on, for the same networks, settings and phases.
+
+    Example: livercascade models calibrate --truth masks --found results --out patch-of-ours
+    """
+    from livercascade.evaluate.calibrating import calibrate_cohort
+    from livercascade.evaluate.cohort import find_cohort
+    from livercascade.evaluate.settings import EvaluationSettings
+
+    folder = patch or bundled("patch")
+    with told():
+        judge = Model.load(folder, ModelKind.PATCH).card
+        if out.exists():
+            raise OutputError("OUT_TAKEN", f"{out} is there already.", "Choose another folder.", stage="write")
+        cohort = find_cohort(truth, [("found", found)])
+        about = f"{len(cohort.truth)} {'virtual ' if cohort.virtual else ''}cases of one's own"
+        with steps("cases", len(cohort.truth), quiet=quiet) as advance:
+            made = calibrate_cohort(cohort, EvaluationSettings(), alpha=alpha, about=about, advance=advance)
+        if made.models[1] != judge.sha256:
+            message = f"The cases were judged by another UNet^patch than {judge.name} {judge.version}."
+            raise ModelError("MODEL_MISMATCH", message, "Give theirs by --patch.", stage="classify")
+        part = out.with_name(out.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(folder, part)
+        (part / CALIBRATION).write_text(made.to_json(), encoding="utf-8")
+        part.replace(out)
+    console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    for one in made.settings:
+        phases = ", ".join(phase.value for phase in one.phases)
+        console.print(
+            f"{phases}: {one.patients} patients ({one.malignant} malignant), "
+            f"{one.candidates} candidates ({one.true_candidates} true)"
+        )
+    console.print(f"model: {out}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,29 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from livercascade.data.labels import LESION_TYPES, Phase
-from livercascade.diagnose.calibration import Logistic, SettingCalibration, TypeScaling, logit, scaled_types
+from livercascade import __version__
+from livercascade.align.gated import PhaseUse
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.errors import InputError
+from livercascade.data.labels import LESION_TYPES, PHASES, Phase
+from livercascade.diagnose.calibration import (
+    Calibration,
+    Logistic,
+    SettingCalibration,
+    TypeScaling,
+    logit,
+    scaled_types,
+)
 from livercascade.diagnose.confidence import Suspect, blend, suspicion
 from livercascade.diagnose.conformal import Abstention
+from livercascade.evaluate.cohort import Cohort, FoundSide, read_result
 from livercascade.evaluate.curves.record import CurveCase, Proposal, countable
+from livercascade.evaluate.read import files_of, read_case
 from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.report.result import CaseResult
+
+LEAST_CASES = 10
+"""With fewer cases of one set of phases no probability is fitted to them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +94,70 @@ def suspect(proposal: Proposal) -> Suspect:
     tally = proposal.tally
     votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
     return Suspect(proposal.label, blend(proposal.probability, None if tally is None else tally.share), votes)
+
+
+def calibrate_cohort(
+    cohort: Cohort, settings: EvaluationSettings, *, alpha: float, about: str, advance: Callable[[], None]
+) -> Calibration:
+    """Probabilities and abstention for each set of phases that enough cases were analysed with.
+
+    Args:
+        cohort: One found side of case folders that keep the evidence, of one pair of networks and one choice of
+            settings; neither network has learnt from these patients.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+        about: The patients in words.
+        advance: Called after each case.
+
+    Raises:
+        InputError: ``NO_EVIDENCE``, ``MIXED_RUNS`` or ``TOO_FEW_CASES``, and what `read_case` raises.
+    """
+    (side,) = cohort.found
+    if not side.evidence:
+        message = f"Not every case folder of {side.name!r} keeps its evidence."
+        raise InputError("NO_EVIDENCE", message, "Analyse them with 'predict --evidence'.", stage="measure")
+    results = {case: read_result(folder) for case, folder in side.paths.items()}
+    models, judging = _one_run(side, results)
+    by_phases: dict[tuple[Phase, ...], list[CurveCase]] = {}
+    for files in files_of(cohort):
+        case = read_case(files, settings).curves[side.name]
+        by_phases.setdefault(_phases(results[files.case_id]), []).append(case)
+        advance()
+    fitted = {phases: cases for phases, cases in by_phases.items() if len(cases) >= LEAST_CASES}
+    if not fitted:
+        message = f"No set of phases has {LEAST_CASES} cases."
+        raise InputError("TOO_FEW_CASES", message, "Give more cases that are read.", stage="measure")
+    return Calibration(
+        models=models,
+        settings_sha256=judging,
+        fitted_on=about,
+        cases_sha256=hashlib.sha256("\n".join(cohort.truth).encode()).hexdigest(),
+        software=__version__,
+        settings=tuple(fit_setting(cases, phases, settings, alpha=alpha) for phases, cases in fitted.items()),
+    )
+
+
+def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str, str], str]:
+    """Hashes of the networks and of the settings that proposals and scores depend on, the same in every case."""
+    runs = {
+        (
+            tuple(model.sha256 for model in result.provenance.models),
+            CascadeSettings.model_validate(result.provenance.settings).judging_sha256,
+        )
+        for result in results.values()
+    }
+    if len(runs) > 1:
+        message = f"The cases of {side.name!r} were analysed by {len(runs)} choices of networks and settings."
+        raise InputError("MIXED_RUNS", message, "Analyse all in one way.", stage="measure")
+    (((whole, patch), judging),) = runs
+    return (whole, patch), judging
+
+
+def _phases(result: CaseResult) -> tuple[Phase, ...]:
+    """Phases that the networks saw."""
+    dropped = {record.phase for record in result.alignment if record.use is PhaseUse.DROPPED}
+    seen = {record.phase for record in result.inputs} - dropped
+    return tuple(phase for phase in PHASES if phase in seen)
 
 
 def fit_setting(
