@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
-from livercascade.segment.card import Resampling
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 
@@ -71,17 +70,12 @@ class Counted:
 
 
 def cascade_of(way: str) -> Cascade:
-    """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs.
-
-    UNet^whole gets its images as nnU-Net's path gives them to it: resampled as an imported nnU-Net model's are.
-    """
+    """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
     chosen = WAYS[way]
     settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
     cascade = load_cascade(
         "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
     )
-    card = cascade.whole.card.model_copy(update={"resampling": Resampling.SPLINE})
-    cascade = replace(cascade, whole=replace(cascade.whole, card=card))
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
         model.rest()
