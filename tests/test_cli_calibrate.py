@@ -72,7 +72,7 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     (one,) = made.settings
     assert one.patients == LEAST_CASES and one.malignant == LEAST_CASES // 2
     assert one.candidates > one.true_candidates > 0
-    phases = tuple(record for record in make_case()[0].phases)
+    phases = tuple(make_case()[0].phases)
     assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings().judging_sha256) == one
     assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings(n_original=3).judging_sha256) is None
     assert load_card(tmp_path / "patch").sha256 == PATCH

@@ -1,4 +1,4 @@
-"""Resampling to the network's grid, against nnU-Net's own and skimage's."""
+"""Resampling to the network's grid, against nnU-Net's own."""
 
 from __future__ import annotations
 
