@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from livercascade.data.grid import Grid
+from livercascade.data.grid import Grid, Shape
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityMap
@@ -178,5 +178,13 @@ def test_where_hardly_any_liver_is_found_every_window_is_computed() -> None:
 
 
 def test_the_weight_of_a_window_is_never_nothing_and_largest_in_the_middle() -> None:
-    bump = gaussian((5, 8, 9))
-    assert float(bump.min()) > 0.99e-4 and float(bump.max()) == float(bump[2, 3, 4]) <= 1.0
+    bump = gaussian((16, 96, 96))
+    assert float(bump.min()) > 0.0 and float(bump.max()) == float(bump[8, 48, 48]) == 1.0
+
+
+@pytest.mark.parametrize("window", [(16, 96, 96), (5, 8, 9), (20, 160, 160)])
+def test_the_weight_of_a_window_is_nnunets(window: Shape) -> None:
+    module = pytest.importorskip("nnunetv2.inference.sliding_window_prediction")
+    expected = module.compute_gaussian(window, value_scaling_factor=10, device=torch.device("cpu")) / 10
+    # nnU-Net keeps its own in float16: 11 bits, and steps of 2^-24 near 0.
+    torch.testing.assert_close(gaussian(window), expected.float(), rtol=2e-3, atol=2.0**-24)

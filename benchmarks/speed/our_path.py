@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
+from livercascade.segment.card import Resampling
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 
@@ -72,10 +73,14 @@ class Counted:
 def cascade_of(way: str) -> Cascade:
     """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
     chosen = WAYS[way]
-    settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
+    unlike = {"type_shares": None} if chosen.as_nnunet else {}
+    settings = CascadeSettings.model_validate({"align": False} | unlike | chosen.settings)
     cascade = load_cascade(
         "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
     )
+    if chosen.as_nnunet:
+        card = cascade.whole.card.model_copy(update={"resampling": Resampling.SPLINE})
+        cascade = replace(cascade, whole=replace(cascade.whole, card=card))
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
         model.rest()

@@ -79,16 +79,14 @@ def tell(text: str) -> None:
 
 def paths(work: Path, study: Path, out: Path, rounds: int, threads: int, minutes: float) -> None:
     """The whole of `predict` in every way, nnU-Net's path, and the limit."""
-    ways = [*WAYS]
     if not apart("our_path", "bf16"):
-        print("This machine does not compute in bfloat16: the default is what is called exact.")
-        ways.remove("default")
-    folders = {name: work / f"way{number}" for number, name in enumerate(("nnU-Net", *ways))}
+        print("This machine does not compute in bfloat16: the default computes in float32 as well.")
+    folders = {name: work / f"way{number}" for number, name in enumerate(("nnU-Net", *WAYS))}
     for folder in folders.values():
         folder.mkdir()
     ours = {
         way: partial(apart, "our_path", "whole", threads=threads, study=study, out=folders[way], way=way)
-        for way in ways
+        for way in WAYS
     }
     theirs = partial(apart, "nnunet_path", "whole", threads=threads, study=study, out=folders["nnU-Net"])
     answers = take_turns({"nnU-Net": theirs, **ours}, rounds, tell, minutes=minutes)

@@ -10,18 +10,23 @@ _LESS: dict[str, Any] = {"stop_when_decided": True}
 
 @dataclass(frozen=True)
 class Way:
-    """Runtime and precision as on the command line, and settings that differ from the defaults."""
+    """Runtime and precision as on the command line, settings that differ from the defaults, and whether nnU-Net's.
+
+    With ``as_nnunet`` the network is treated as an imported nnU-Net model is: its images are resampled by splines, and
+    its types are left as it says them.
+    """
 
     runtime: str
     precision: str
     settings: dict[str, Any] = field(default_factory=dict)
+    as_nnunet: bool = False
 
 
 WAYS = {
-    "exact": Way("auto", "fp32"),
+    "exact": Way("auto", "fp32", as_nnunet=True),
     "default": Way("auto", "auto"),
     "stop when decided": Way("auto", "auto", _LESS),
     "and search the liver": Way("auto", "auto", _LESS | {"search": "liver"}),
-    "torch eager": Way("torch", "fp32"),
+    "torch eager": Way("torch", "fp32", as_nnunet=True),
 }
 """``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""

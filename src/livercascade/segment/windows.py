@@ -16,6 +16,7 @@ from livercascade.data.labels import BACKGROUND
 
 UNSEEN = 50.0
 """Logit of background where no window was computed."""
+_LEAST_WEIGHT = 2.0**-24 / 10
 Box = tuple[slice, slice, slice]
 Network = Callable[[Float32[torch.Tensor, "n c z y x"]], Float32[torch.Tensor, "n k z y x"]]
 
@@ -102,10 +103,13 @@ class WindowSum:
 
 
 def gaussian(window: Shape) -> Float32[torch.Tensor, "z y x"]:
-    """Weight of the voxels of a window, sigma an eighth of its size, never 0."""
-    axes = [torch.exp(-0.5 * ((torch.arange(n) - (n - 1) / 2) / (n / 8)) ** 2) for n in window]
+    """Weight of the voxels of a window, sigma an eighth of its size, never 0.
+
+    As nnU-Net has it: the peak is at voxel ``n // 2``, and the least weight is the least that float16 holds below 10.
+    """
+    axes = [torch.exp(-0.5 * ((torch.arange(n) - n // 2) / (n / 8)) ** 2) for n in window]
     bump = axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None, :]
-    return bump.clamp(min=1e-4)
+    return bump.clamp(min=_LEAST_WEIGHT)
 
 
 def pad_to(
