@@ -54,7 +54,9 @@ align = false
 n_original = 1
 n_shuffled = 1
 overlap = 0.0
-sweep = [1.0, 4.0]
+low_factor = 0.5
+high_factor = 2.0
+sweep = [0.5, 2.0]
 [evaluation]
 bootstrap = 20
 """
@@ -124,6 +126,7 @@ def _everything_is_there(out: Path) -> None:
     assert tables["virtual"] is True
     for name in (PAGE, CLAIMS, CALIBRATION):
         assert (out / name).stat().st_size > 0
+    assert "Base is f = 0.5 and High f = 2" in (out / PAGE).read_text()
     for setting in Setting:
         for result in (out / "predictions" / "test" / setting.value / "with_shuffling").glob("*/result.json"):
             made = CaseResult.model_validate_json(result.read_bytes())

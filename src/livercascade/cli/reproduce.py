@@ -16,7 +16,7 @@ from livercascade.cli.evaluate import bars
 def reproduce(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on where it stopped.")],
     preset: Annotated[
-        str, typer.Option(help="ci (minutes), desk (a night or two), full (the paper's size, GPU), or a TOML file.")
+        str, typer.Option(help="ci (minutes), desk (two nights), full (the paper's size, GPU), or a TOML file.")
     ] = "ci",
     whole: Annotated[
         Path | None, typer.Option("--whole", help="Judge this UNet^whole; nothing is trained (with --patch).")

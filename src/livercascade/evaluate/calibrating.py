@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,13 +127,39 @@ def calibrate_cohort(
     if not fitted:
         message = f"No set of phases has {LEAST_CASES} cases."
         raise InputError("TOO_FEW_CASES", message, "Give more cases that are read.", stage="measure")
+    return calibration_of(
+        fitted, settings, alpha=alpha, models=models, judging=judging, about=about, names=list(cohort.truth)
+    )
+
+
+def calibration_of(
+    by_phases: Mapping[tuple[Phase, ...], Sequence[CurveCase]],
+    settings: EvaluationSettings,
+    *,
+    alpha: float,
+    models: tuple[str, str],
+    judging: str,
+    about: str,
+    names: Sequence[str],
+) -> Calibration:
+    """Calibration of all sets of phases, with what it may be used with.
+
+    Args:
+        by_phases: Validation patients by the phases they were analysed with.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+        models: SHA-256 of UNet^whole and UNet^patch.
+        judging: `CascadeSettings.judging_sha256` of the analysis.
+        about: The patients in words.
+        names: Of the patients.
+    """
     return Calibration(
         models=models,
         settings_sha256=judging,
         fitted_on=about,
-        cases_sha256=hashlib.sha256("\n".join(cohort.truth).encode()).hexdigest(),
+        cases_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
         software=__version__,
-        settings=tuple(fit_setting(cases, phases, settings, alpha=alpha) for phases, cases in fitted.items()),
+        settings=tuple(fit_setting(cases, phases, settings, alpha=alpha) for phases, cases in by_phases.items()),
     )
 
 

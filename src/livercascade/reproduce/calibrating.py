@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from livercascade import __version__
 from livercascade.diagnose.calibration import Calibration
-from livercascade.evaluate.calibrating import fit_setting
+from livercascade.evaluate.calibrating import calibration_of
 from livercascade.reproduce.judging import judge_patients
 from livercascade.reproduce.predicting import Places
 from livercascade.reproduce.settings import ReproduceSettings, Setting
@@ -45,20 +43,14 @@ def calibrate(
         progress=progress,
     )
     group = settings.groups.validation
-    return Calibration(
+    by_phases = {setting.phases: [case.curves[setting.value] for case in judged.cases] for setting in Setting}
+    return calibration_of(
+        by_phases,
+        settings.evaluation,
+        alpha=settings.alpha,
         models=(hashes["whole"], hashes["patch"]),
-        settings_sha256=settings.cascade.judging_sha256,
-        fitted_on=f"{len(cases)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "
+        judging=settings.cascade.judging_sha256,
+        about=f"{len(cases)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "
         f"mix {group.mix.value}, matrix {settings.matrix}",
-        cases_sha256=hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest(),
-        software=__version__,
-        settings=tuple(
-            fit_setting(
-                [case.curves[setting.value] for case in judged.cases],
-                setting.phases,
-                settings.evaluation,
-                alpha=settings.alpha,
-            )
-            for setting in Setting
-        ),
+        names=[case.name for case in cases],
     )

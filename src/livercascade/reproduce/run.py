@@ -256,6 +256,12 @@ class Reproduction:
 
     def _notes(self, judged: Judged) -> list[str]:
         notes: list[str] = []
+        low, high = self.settings.cascade.low_factor, self.settings.cascade.high_factor
+        if (low, high) != (1.0, 4.0):
+            notes.append(
+                f"Base is f = {low:g} and High f = {high:g} of what the network says: where a claim speaks of f = 1 "
+                "and 4, it is held against these."
+            )
         for setting, names in judged.refused.items():
             if names:
                 notes.append(

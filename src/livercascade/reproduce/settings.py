@@ -25,7 +25,7 @@ class Preset(StrEnum):
     CI = "ci"
     """Minutes on two cores: shows that every step runs; its networks have learnt next to nothing."""
     DESK = "desk"
-    """A night or two on a small computer."""
+    """Two nights on a small computer; a few hours for networks that are given."""
     FULL = "full"
     """As many patients as the paper's, nnU-Net's full training; needs a GPU."""
 
