@@ -71,10 +71,10 @@ def plain(**changes: Any) -> CascadeSettings:
 
 
 WAYS = {
-    "torch eager": Way(Runtime.TORCH, plain()),
-    "now": Way(Runtime.AUTO, plain()),
-    "stop when decided": Way(Runtime.AUTO, plain(stop_when_decided=True)),
-    "and search the liver": Way(Runtime.AUTO, plain(stop_when_decided=True, search=Search.LIVER)),
+    "torch eager": Way(Runtime.TORCH, plain(stop_when_decided=False)),
+    "all patches": Way(Runtime.AUTO, plain(stop_when_decided=False)),
+    "default": Way(Runtime.AUTO, plain()),
+    "search the liver": Way(Runtime.AUTO, plain(search=Search.LIVER)),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from evidence_case import CONFIRMED, GRID, TWO, evidence_of, sensitivity_of
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.models import app
+from livercascade.cli.predict import load_cascade
 from livercascade.data.labels import LesionType
 from livercascade.diagnose.calibration import read_calibration
 from livercascade.evaluate.calibrating import LEAST_CASES
@@ -76,6 +78,10 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings().judging_sha256) == one
     assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings(n_original=3).judging_sha256) is None
     assert load_card(tmp_path / "patch").sha256 == PATCH
+    # Probabilities are fitted to all patches: `predict` makes them all, and tells none for fewer.
+    cascade = load_cascade("cpu", None, tmp_path / "patch", CascadeSettings(stop_when_decided=True))
+    assert not cascade.settings.stop_when_decided and cascade.calibrated(make_case()[0]) == one
+    assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(make_case()[0]) is None
     assert run(cases, tmp_path / "patch").exit_code != 0
 
 

@@ -109,7 +109,7 @@ def _ratio_rows(costs: dict[str, list[dict[str, Cost]]], names: list[str]) -> li
 
 def _step_rows(costs: dict[str, list[dict[str, Cost]]]) -> list[list[str]]:
     """Every way beside the one it builds on."""
-    order = [name for name in ("torch eager", "exact", "default", "stop when decided", *costs) if name in costs]
+    order = [name for name in ("torch eager", "exact", "default", *costs) if name in costs]
     order = [name for name in dict.fromkeys(order) if name != PEER]
     rows = []
     for before, after in pairwise(order):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-_LESS: dict[str, Any] = {"stop_when_decided": True}
+_ALL: dict[str, Any] = {"stop_when_decided": False}
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,9 @@ class Way:
 
 
 WAYS = {
-    "exact": Way("auto", "fp32", as_nnunet=True),
+    "exact": Way("auto", "fp32", _ALL, as_nnunet=True),
     "default": Way("auto", "auto"),
-    "stop when decided": Way("auto", "auto", _LESS),
-    "and search the liver": Way("auto", "auto", _LESS | {"search": "liver"}),
-    "torch eager": Way("torch", "fp32", as_nnunet=True),
+    "search the liver": Way("auto", "auto", {"search": "liver"}),
+    "torch eager": Way("torch", "fp32", _ALL, as_nnunet=True),
 }
 """``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""

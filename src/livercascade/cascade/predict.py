@@ -90,8 +90,8 @@ class Cascade:
         )
 
     def calibrated(self, scan: Scan) -> SettingCalibration | None:
-        """Probabilities for the phases of a scan; None without a calibration that fits."""
-        if self.calibration is None:
+        """Probabilities for the phases of a scan; None without a calibration that fits, or without all patches."""
+        if self.calibration is None or self.settings.reclassify.stop_when_decided:
             return None
         models = (self.whole.card.sha256, self.patch.card.sha256)
         return self.calibration.for_phases(scan.phases, models, self.settings.judging_sha256)

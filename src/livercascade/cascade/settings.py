@@ -32,7 +32,8 @@ class CascadeSettings(BaseModel):
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
             bundled network types well, and it is not shown that the vote does better than UNet^whole.
         stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
-            the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``.
+            the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``, and
+            off where probabilities are wanted, which are fitted to scores over all patches.
         overlap: Overlap of neighbouring windows of UNet^whole.
         search: Which windows of UNet^whole are computed: all, or those with weight in the liver. ``liver`` saves the
             more the less of the scan is liver; organs elsewhere come out coarser.
@@ -60,7 +61,7 @@ class CascadeSettings(BaseModel):
     n_original: int = Field(default=5, ge=0)
     n_shuffled: int = Field(default=5, ge=0)
     shuffled: bool = True
-    stop_when_decided: bool = False
+    stop_when_decided: bool = True
     overlap: float = Field(default=0.5, ge=0, lt=1)
     search: Search = Search.WHOLE
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -92,7 +93,7 @@ class CascadeSettings(BaseModel):
         Whether a candidate stays, and its type after the vote, change no probability.
         """
         later = {"low_factor", "score", "threshold_ml", "ratio", "relabel", "sweep", "seed", "evidence"}
-        chosen = self.model_dump_json(exclude=later | {"align", "alignment", "gate"})
+        chosen = self.model_dump_json(exclude=later | {"stop_when_decided", "align", "alignment", "gate"})
         return hashlib.sha256(chosen.encode()).hexdigest()
 
     @property

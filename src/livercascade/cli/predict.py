@@ -105,18 +105,21 @@ def load_cascade(
     engine: Runtime = Runtime.AUTO,
     precision: Precision = Precision.AUTO,
 ) -> Cascade:
-    """Both networks, bundled unless folders are given.
+    """Both networks, bundled unless folders are given; with a calibration, every proposal gets all its patches.
 
     Raises:
         ModelError: A network or its calibration is missing, damaged or of another kind.
         UsageError: ``BAD_ENGINE``: the machine has not what is asked for.
     """
     chosen, patch = Engine.choose(device, engine, precision), patch or bundled("patch")
+    calibration = read_calibration(patch)
+    if calibration is not None:
+        settings = settings.model_copy(update={"stop_when_decided": False})
     return Cascade(
         Model.load(whole or bundled("whole"), ModelKind.WHOLE, chosen),
         Model.load(patch, ModelKind.PATCH, chosen),
         settings,
-        read_calibration(patch),
+        calibration,
     )
 
 
