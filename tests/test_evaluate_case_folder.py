@@ -1,6 +1,5 @@
 """Case folders: every model of the cascade from one result, with and without the evidence."""
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from evidence_case import CONFIRMED, GRID, TWO, evidence_of, sensitivity_of
+from case_with_evidence import add_case
+from evidence_case import CONFIRMED, TWO, evidence_of, sensitivity_of
 from livercascade.cli.main import app
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
@@ -19,8 +19,8 @@ from livercascade.evaluate.evaluation import evaluate
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 from livercascade.report.candidate import CandidateStatus
-from livercascade.report.evidence_file import EVIDENCE, write_evidence
-from livercascade.report.result import CaseResult, ErrorRecord, OutputKind, OutputRecord, Stage, Verdict
+from livercascade.report.evidence_file import EVIDENCE
+from livercascade.report.result import CaseResult, ErrorRecord, Stage, Verdict
 from report_case import GRID as REPORT_GRID
 from report_case import make_case, make_result
 
@@ -130,27 +130,7 @@ def test_lesions_that_are_not_those_of_the_record(plain: tuple[Path, Path]) -> N
 @pytest.fixture
 def with_evidence(tmp_path: Path) -> tuple[Path, Path]:
     """One case: an HCC found at f = 1 and confirmed; at f = 4 also a false Meta that reclassification removes."""
-    evidence = evidence_of(sensitivity_of(TWO), CONFIRMED)
-    scan, labels, candidates = make_case()
-    folder = tmp_path / "found" / "case-1"
-    folder.mkdir(parents=True)
-    write_evidence(folder / EVIDENCE, evidence)
-    digest = hashlib.sha256((folder / EVIDENCE).read_bytes()).hexdigest()
-    result = make_result(
-        scan,
-        labels,
-        candidates,
-        case_id="case-1",
-        outputs=[OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)],
-    )
-    (folder / "result.json").write_text(result.to_json())
-    write_nifti(folder / "lesions.nii.gz", np.zeros(GRID.shape, dtype=np.int32), GRID)
-    (hcc,) = (x for x in evidence.proposals(1.0) if x.label is LesionType.HCC)
-    truth = np.zeros(GRID.shape, dtype=np.uint8)
-    truth[hcc.bbox][hcc.mask] = LesionType.HCC
-    (tmp_path / "truth").mkdir()
-    write_nifti(tmp_path / "truth" / "case-1.nii.gz", truth, GRID)
-    return tmp_path / "truth", tmp_path / "found"
+    return add_case(tmp_path)
 
 
 def test_all_models_from_the_evidence(with_evidence: tuple[Path, Path]) -> None:
