@@ -197,7 +197,7 @@ def predict_variants(
 
 _BEHIND_WHOLE = {
     *("score", "threshold_ml", "ratio", "bypass_ml", "relabel", "n_original", "n_shuffled", "shuffled"),
-    *("sweep", "seed", "evidence"),
+    *("sweep", "seed", "evidence", "stop_when_decided"),
 }
 """Settings that UNet^whole and the proposals do not depend on."""
 
