@@ -73,12 +73,11 @@ class Counted:
 def cascade_of(way: str) -> Cascade:
     """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
     chosen = WAYS[way]
-    unlike = {"type_shares": None} if chosen.as_nnunet else {}
-    settings = CascadeSettings.model_validate({"align": False} | unlike | chosen.settings)
+    settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
     cascade = load_cascade(
         "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
     )
-    if chosen.as_nnunet:
+    if chosen.splines:
         card = cascade.whole.card.model_copy(update={"resampling": Resampling.SPLINE})
         cascade = replace(cascade, whole=replace(cascade.whole, card=card))
     for model in (cascade.whole, cascade.patch):

@@ -29,8 +29,8 @@ class CascadeSettings(BaseModel):
             equal shares, leaves types as the network has them.
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
-        relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: neither
-            bundled network types well, and it is not shown that the vote does better than UNet^whole.
+        relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: that of the
+            bundled one makes types worse (docs/claims.md).
         stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays. Verdicts stay
             the same, scores become means over fewer patches. Without effect with ``relabel`` or ``evidence``, and
             off where probabilities are wanted, which are fitted to scores over all patches.
