@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from livercascade.align.settings import AlignSettings
-from livercascade.cascade.findings import Findings, find
+from livercascade.cascade.findings import Findings
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
@@ -107,7 +107,7 @@ def one_patient(
         row["malignant"] = patient.patient_class.malignant
         try:
             placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)
-            row[name] = measure(find(placed.scan, cascade.whole, cascade.patch, cascade.settings), patient)
+            row[name] = measure(cascade.find(placed.scan), patient)
             row[name]["poor"] = sum(not p.quality.good for p in placed.phases)
         except CascadeError as error:
             row[name] = {"error": error.code}

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from rich.console import Console
 from rich.table import Table
 
-from livercascade.cascade.findings import Findings, find
+from livercascade.cascade.findings import Findings
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.predict import Cascade
 from livercascade.cascade.settings import CascadeSettings
@@ -92,7 +92,7 @@ def figures(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: Tr
     some = replace(study, volumes=volumes)
     try:
         scan = to_one_grid(some, cascade.settings).scan
-        findings = find(scan, cascade.whole, cascade.patch, cascade.settings)
+        findings = cascade.find(scan)
     except CascadeError as error:
         return error.code
     return measure(findings, scan, truth)

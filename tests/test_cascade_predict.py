@@ -185,6 +185,7 @@ def test_bundled_models_fit_the_promise() -> None:
 
     assert sum(p.stat().st_size for p in ROOT.rglob("*.safetensors")) <= 25e6
     for card in ROOT.glob("*/model.json"):
-        made = json.loads(card.read_text())["training"]
+        told = json.loads(card.read_text())
+        made = told.get("training", told)
         assert made["command"].startswith("livercascade train")
-        assert made["trained_on"].startswith("virtual patients")
+        assert "virtual patients" in made["trained_on"]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from case_with_evidence import add_case
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.characterise.characteriser import Characteriser
 from livercascade.cli.models import app
 from livercascade.cli.predict import load_cascade
 from livercascade.diagnose.calibration import read_calibration
@@ -23,10 +24,12 @@ from report_case import make_case
 
 PATCH = load_card(bundled("patch")).sha256
 WHOLE = load_card(bundled("whole")).sha256
+TYPES = Characteriser.load(bundled("types")).card.sha256
 
 
 def models_of(patch: str) -> tuple[ModelRecord, ...]:
-    return tuple(ModelRecord(name=n, version="1", sha256=h) for n, h in (("whole", WHOLE), ("patch", patch)))
+    hashes = {"whole": WHOLE, "patch": patch, "types": TYPES}
+    return tuple(ModelRecord(name=n, version="1", sha256=h) for n, h in hashes.items())
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +54,17 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     assert one.patients == LEAST_CASES and one.malignant == LEAST_CASES // 2
     assert one.candidates > one.true_candidates > 0
     phases = tuple(make_case()[0].phases)
-    assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings().judging_sha256) == one
-    assert made.for_phases(phases, (WHOLE, PATCH), CascadeSettings(n_original=3).judging_sha256) is None
+    models = (WHOLE, PATCH, TYPES)
+    assert made.for_phases(phases, models, CascadeSettings().judging_sha256) == one
+    assert made.for_phases(phases, models[:2], CascadeSettings().judging_sha256) is None
+    assert made.for_phases(phases, models, CascadeSettings(n_original=3).judging_sha256) is None
     assert load_card(tmp_path / "patch").sha256 == PATCH
     # Probabilities are fitted to all patches: `predict` makes them all, and tells none for fewer.
     cascade = load_cascade("cpu", None, tmp_path / "patch", CascadeSettings(stop_when_decided=True))
     assert not cascade.settings.stop_when_decided and cascade.calibrated(make_case()[0]) == one
     assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(make_case()[0]) is None
+    # Other types make other probabilities of malignancy.
+    assert replace(cascade, characteriser=None).calibrated(make_case()[0]) is None
     assert run(cases, tmp_path / "patch").exit_code != 0
 
 

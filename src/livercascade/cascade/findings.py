@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
+from livercascade.cascade.proposals import Sensitivities, propose, typed
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.characterise.characteriser import Characteriser
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import LesionSet
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.data.type_shares import type_weights
 from livercascade.detect.body import body_section
-from livercascade.detect.liver import liver_with_content, main_liver, without_strays
-from livercascade.detect.seg2det import bounding_box, seg2det
-from livercascade.detect.sensitivity import SensitivityMap
+from livercascade.detect.liver import liver_with_content
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
 from livercascade.reclassify.reclassify import Reclassified, Verdict, reclassify
@@ -26,44 +26,9 @@ from livercascade.reclassify.working_grid import WorkingScan, resample_lesions, 
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
 
-NO_LIVER_ML = 150.0
 SMALL_LIVER_ML = 500.0
 CUT_MM2 = 800.0
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sensitivities:
-    """What UNet^whole says at both sensitivities.
-
-    Attributes:
-        low, high: Label maps at f = 1 and f = 4, strays outside the liver removed.
-        det_low, det_high: Their lesions (``Det_pred``).
-        sensitivity: The map for every other f.
-        liver: The liver with its content at f = 4.
-        strays: Lesions found at f = 4 outside the liver, which were left out.
-    """
-
-    low: UInt8[np.ndarray, "z y x"]
-    high: UInt8[np.ndarray, "z y x"]
-    det_low: LesionSet
-    det_high: LesionSet
-    sensitivity: SensitivityMap
-    liver: Bool[np.ndarray, "z y x"]
-    strays: int
-
-    def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
-        """Label map at any sensitivity, strays removed."""
-        return without_strays(self.sensitivity.mask(factor), self.liver)
-
-    def liver_masks(self, factors: Iterable[float]) -> Iterator[UInt8[np.ndarray, "a b c"]]:
-        """Label maps at several sensitivities, strays removed, of the liver's box alone: all lesions lie in it."""
-        box = bounding_box(self.liver)
-        if box is None:
-            raise ValueError("there is no liver")
-        near, liver = self.sensitivity.within(box), self.liver[box]
-        for factor in factors:
-            yield without_strays(near.mask(factor), liver)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +59,13 @@ class Findings:
 
 
 def find(
-    scan: Scan, whole: Model, patch: Model, settings: CascadeSettings, *, progress: Progress | None = None
+    scan: Scan,
+    whole: Model,
+    patch: Model,
+    settings: CascadeSettings,
+    *,
+    characteriser: Characteriser | None = None,
+    progress: Progress | None = None,
 ) -> Findings:
     """Run the whole cascade on a scan.
 
@@ -103,6 +74,7 @@ def find(
         whole: UNet^whole.
         patch: UNet^patch.
         settings: Sensitivities, scores, seed.
+        characteriser: Says of which type a proposal is; None leaves the types of UNet^whole.
         progress: Called with (step in words, done, in all).
 
     Raises:
@@ -123,7 +95,10 @@ def find(
         progress=lambda done, total: tell("segmenting", done, total),
     )
     whole.rest()
-    return judge_proposals(scan, propose(sensitivity, scan, settings), patch, settings, progress=progress)
+    proposals = propose(sensitivity, scan, settings)
+    if characteriser is not None:
+        proposals = typed(proposals, scan, characteriser, settings.type_shares)
+    return judge_proposals(scan, proposals, patch, settings, progress=progress)
 
 
 def judge_proposals(
@@ -161,30 +136,6 @@ def check_trunk(scan: Scan) -> None:
             "Give a CT of the upper abdomen.",
             stage="segment",
         )
-
-
-def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) -> Sensitivities:
-    """Lesion proposals at both sensitivities, inside the liver.
-
-    Raises:
-        InputError: ``NO_LIVER`` if less than 150 ml of liver was found.
-    """
-    raw = sensitivity.mask(settings.high_factor)
-    liver = main_liver(raw, scan.grid)
-    volume = float(liver.sum()) * scan.grid.voxel_ml
-    if volume < NO_LIVER_ML:
-        raise InputError(
-            "NO_LIVER",
-            f"Only {volume:.0f} ml of liver were found in the scan.",
-            "Give a CT of the upper abdomen; check orientation and HU.",
-            stage="segment",
-        )
-    high = without_strays(raw, liver)
-    low = without_strays(sensitivity.mask(settings.low_factor), liver)
-    limit = settings.min_volume_ml
-    strays = len(seg2det(np.where(liver, np.uint8(0), raw), scan.grid, min_volume_ml=limit))
-    det_low, det_high = (seg2det(m, scan.grid, min_volume_ml=limit) for m in (low, high))
-    return Sensitivities(low, high, det_low, det_high, sensitivity, liver, strays)
 
 
 def liver_notices(proposals: Sensitivities, scan: Scan) -> tuple[Notice, ...]:

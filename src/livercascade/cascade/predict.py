@@ -23,7 +23,9 @@ from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
 from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
+from livercascade.cascade.proposals import Character
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.characterise.characteriser import Characteriser
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.data.lesion import LesionSet
@@ -67,33 +69,41 @@ _PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-a
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """Both networks and the settings: everything that does not change from case to case.
+    """Networks and settings: everything that does not change from case to case.
 
     Attributes:
         whole: UNet^whole.
         patch: UNet^patch.
         settings: How to analyse.
         calibration: Probabilities and abstention for these networks; None gives none.
+        characteriser: Says of which type a proposal is; None leaves the types of UNet^whole.
     """
 
     whole: Model
     patch: Model
     settings: CascadeSettings
     calibration: Calibration | None = None
+    characteriser: Characteriser | None = None
 
     @property
     def models(self) -> tuple[ModelRecord, ...]:
         """What was used, for the record."""
-        return tuple(
-            ModelRecord(name=m.card.name, version=m.card.version, sha256=m.card.sha256)
-            for m in (self.whole, self.patch)
-        )
+        cards = (self.whole.card, self.patch.card, *(() if self.characteriser is None else (self.characteriser.card,)))
+        return tuple(ModelRecord(name=c.name, version=c.version, sha256=c.sha256) for c in cards)
+
+    def find(self, scan: Scan, *, progress: Progress | None = None) -> Findings:
+        """Everything found in one scan of aligned phases.
+
+        Raises:
+            InputError: As `livercascade.cascade.findings.find`.
+        """
+        return find(scan, self.whole, self.patch, self.settings, characteriser=self.characteriser, progress=progress)
 
     def calibrated(self, scan: Scan) -> SettingCalibration | None:
         """Probabilities for the phases of a scan; None without a calibration that fits, or without all patches."""
         if self.calibration is None or self.settings.reclassify.stop_when_decided:
             return None
-        models = (self.whole.card.sha256, self.patch.card.sha256)
+        models = tuple(model.sha256 for model in self.models)
         return self.calibration.for_phases(scan.phases, models, self.settings.judging_sha256)
 
 
@@ -178,7 +188,7 @@ def predict_variants(
     with clock.stage("align"):
         placed = to_one_grid(study, first.settings, progress=progress)
     with clock.stage("find"):
-        findings = find(placed.scan, first.whole, first.patch, first.settings, progress=progress)
+        findings = first.find(placed.scan, progress=progress)
     folder = source if source is not None else next(iter((files or {}).values())).parent
     virtual = (folder / "virtual.json").is_file()
     results: list[CaseResult] = []
@@ -202,9 +212,10 @@ _BEHIND_WHOLE = {
 """Settings that UNet^whole and the proposals do not depend on."""
 
 
-def _ahead(cascade: Cascade) -> tuple[str, str]:
+def _ahead(cascade: Cascade) -> tuple[str, str, str]:
     """What the proposals depend on."""
-    return cascade.whole.card.sha256, cascade.settings.model_dump_json(exclude=_BEHIND_WHOLE)
+    types = "" if cascade.characteriser is None else cascade.characteriser.card.sha256
+    return cascade.whole.card.sha256, types, cascade.settings.model_dump_json(exclude=_BEHIND_WHOLE)
 
 
 def _judged_again(placed: OneGrid, findings: Findings, cascade: Cascade, progress: Progress | None) -> Findings:
@@ -243,10 +254,16 @@ def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | N
 def candidates_of(findings: Findings) -> tuple[Candidate, ...]:
     """Every proposal at f = 4 with its fate, largest first; proposals at f = 1 lie inside them."""
     low = findings.proposals.det_low
-    return tuple(_candidate(o, findings, low.instances(o.lesion.bbox)) for o in findings.high.outcomes)
+    characters = findings.proposals.characters or (None,) * len(findings.high.outcomes)
+    return tuple(
+        _candidate(outcome, character, findings, low.instances(outcome.lesion.bbox))
+        for outcome, character in zip(findings.high.outcomes, characters, strict=True)
+    )
 
 
-def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.ndarray, "z y x"]) -> Candidate:
+def _candidate(
+    outcome: Reclassification, character: Character | None, findings: Findings, low_box: Int32[np.ndarray, "z y x"]
+) -> Candidate:
     inside = low_box[outcome.lesion.mask]
     numbers = np.unique(inside[inside > 0])
     kept_low = [n for n in numbers if findings.low.outcomes[int(n) - 1].verdict is not Judgement.REMOVED]
@@ -265,6 +282,8 @@ def _candidate(outcome: Reclassification, findings: Findings, low_box: Int32[np.
         reason=f"{reason}.",
         found_at=FoundAt.BOTH if len(numbers) else FoundAt.HIGH,
         core_ml=int(np.count_nonzero(inside)) * findings.proposals.det_low.voxel_ml,
+        enhancement=None if character is None else character.chances,
+        network_type=None if character is None else character.network_type,
     )
 
 

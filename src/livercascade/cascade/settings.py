@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from enum import Enum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,8 +17,17 @@ from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.segment.search import Search
 
 
+class TypesFrom(Enum):
+    """What says of which type a proposal is."""
+
+    NETWORK = "network"
+    """UNet^whole, by the volume vote over the proposal (the paper)."""
+    ENHANCEMENT = "enhancement"
+    """How the proposal takes up contrast medium (`livercascade.characterise`)."""
+
+
 class CascadeSettings(BaseModel):
-    """How a study is analysed; the defaults are the paper's but for ``relabel``.
+    """How a study is analysed; the defaults are the paper's but for ``types_from`` and ``relabel``.
 
     Attributes:
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
@@ -27,6 +37,7 @@ class CascadeSettings(BaseModel):
             of the paper's test set. The type of a lesion goes by it where a network's card says which shares it was
             trained on, as those of the bundled ones do; what is found does not. None, or for the bundled ones six
             equal shares, leaves types as the network has them.
+        types_from: What says of which type a proposal is.
         min_volume_ml: Smaller proposals are left out.
         score, threshold_ml, ratio, bypass_ml, n_original, n_shuffled, shuffled: See `ReclassifySettings`.
         relabel: Whether the vote of UNet^patch may change a lesion's type (paper, eq. 8). Off by default: that of the
@@ -52,6 +63,7 @@ class CascadeSettings(BaseModel):
     high_factor: float = Field(default=4.0, gt=0)
     pooled: bool = False
     type_shares: TypeShares | None = PAPER
+    types_from: TypesFrom = TypesFrom.ENHANCEMENT
     min_volume_ml: float = Field(default=0.5, ge=0)
     score: ScoreMode = ScoreMode.VOLUME
     threshold_ml: float = Field(default=0.5, ge=0)

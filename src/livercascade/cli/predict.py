@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from livercascade.cascade.predict import REPORT, Cascade, predict
-from livercascade.cascade.settings import CascadeSettings, read_settings
+from livercascade.cascade.settings import CascadeSettings, TypesFrom, read_settings
+from livercascade.characterise.characteriser import Characteriser
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
 from livercascade.data.labels import Phase
@@ -31,6 +32,9 @@ PrecisionOption = Annotated[
 ]
 WholeOption = Annotated[Path | None, typer.Option("--whole", help="Model folder of UNet^whole; bundled if absent.")]
 PatchOption = Annotated[Path | None, typer.Option("--patch", help="Model folder of UNet^patch; bundled if absent.")]
+TypesOption = Annotated[
+    Path | None, typer.Option("--types", help="Model folder that tells types from enhancement; bundled if absent.")
+]
 SettingsOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with other settings.")]
 EvidenceOption = Annotated[
     bool,
@@ -53,6 +57,7 @@ def predict_command(
     precision: PrecisionOption = Precision.AUTO,
     whole: WholeOption = None,
     patch: PatchOption = None,
+    types: TypesOption = None,
     settings: SettingsOption = None,
     evidence: EvidenceOption = False,
     no_align: Annotated[
@@ -71,7 +76,7 @@ def predict_command(
             chosen = chosen.model_copy(update={"evidence": True})
         if no_align:
             chosen = chosen.model_copy(update={"align": False})
-        cascade = load_cascade(device, whole, patch, chosen, engine=engine, precision=precision)
+        cascade = load_cascade(device, whole, patch, chosen, types=types, engine=engine, precision=precision)
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)
 
@@ -102,10 +107,11 @@ def load_cascade(
     patch: Path | None,
     settings: CascadeSettings,
     *,
+    types: Path | None = None,
     engine: Runtime = Runtime.AUTO,
     precision: Precision = Precision.AUTO,
 ) -> Cascade:
-    """Both networks, bundled unless folders are given; with a calibration, every proposal gets all its patches.
+    """The networks, bundled unless folders are given; with a calibration, every proposal gets all its patches.
 
     Raises:
         ModelError: A network or its calibration is missing, damaged or of another kind.
@@ -120,7 +126,19 @@ def load_cascade(
         Model.load(patch, ModelKind.PATCH, chosen),
         settings,
         calibration,
+        load_characteriser(settings, types),
     )
+
+
+def load_characteriser(settings: CascadeSettings, folder: Path | None = None) -> Characteriser | None:
+    """What types follow from, bundled unless a folder is given; None where they are those of UNet^whole.
+
+    Raises:
+        ModelError: It is missing, damaged or of another kind.
+    """
+    if settings.types_from is TypesFrom.NETWORK:
+        return None
+    return Characteriser.load(folder or bundled("types"))
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Commands ``livercascade train whole``, ``patch``, ``out-of-fold`` and ``presets``."""
+"""Commands ``livercascade train whole``, ``patch``, ``types``, ``out-of-fold`` and ``presets``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import FOLDS, load_model_network
 from livercascade.train.best import Weights
+from livercascade.train.cases import find_cases
 from livercascade.train.child import STOPPED, StopFlag, child_environment, run_child
 from livercascade.train.named_settings import Preset, Setting, describe, preset_text, read_settings
 from livercascade.train.request import (
@@ -32,9 +33,9 @@ from livercascade.train.request import (
     write_request,
 )
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import PatchSettings, WholeSettings
+from livercascade.train.settings import PatchSettings, TypesSettings, WholeSettings
 
-app = typer.Typer(help="Train UNet^whole and UNet^patch on folders of cases.", no_args_is_help=True)
+app = typer.Typer(help="Train the networks on folders of cases.", no_args_is_help=True)
 
 Data = Annotated[
     Path, typer.Option(help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz, or an nnU-Net v2 data set folder.")
@@ -174,6 +175,38 @@ def patch(
             command=_command(),
         )
         _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
+
+
+@app.command()
+def types(
+    data: Annotated[list[Path], typer.Option(help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz; repeatable.")],
+    out: Out,
+    settings: Settings = None,
+    seed: Seed = None,
+    processes: Processes = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train the network that tells lesion types from how lesions take up contrast medium; minutes on a CPU.
+
+    Example: livercascade train types --data cases --out runs/types --processes 2
+    """
+    from livercascade.train.types import measure_cases, read_measured, train_types
+
+    with told():
+        chosen = read_settings(TypesSettings, settings, {"seed": seed, "processes": processes})
+        cases = [case for folder in data for case in find_cases(folder.resolve())]
+        with progress_steps("measured cases", len(cases), quiet=quiet) as advance:
+            files: list[Path] = []
+            for path in measure_cases(cases, out / "measured", chosen):
+                files.append(path)
+                advance()
+        measured = read_measured(files)
+        with progress_steps("members", chosen.folds, quiet=quiet) as advance:
+            card = train_types(measured, out / "model", chosen, command=_command(), advance=advance)
+    console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    for phases, row in card.scores.items():
+        console.print(f"{phases}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    console.print(f"model: {out / 'model'}")
 
 
 @app.command("out-of-fold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
@@ -13,6 +14,13 @@ from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import LesionType
 
 Box = tuple[slice, slice, slice]
+
+
+def grown(box: Box, margin: Shape, shape: Shape) -> Box:
+    """The box widened by ``margin`` voxels on every side, cut at the array's edges."""
+    low = [max(0, int(s.start) - m) for s, m in zip(box, margin, strict=True)]
+    high = [min(n, int(s.stop) + m) for s, m, n in zip(box, margin, shape, strict=True)]
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,3 +95,22 @@ class LesionSet(Sequence[Lesion]):
         """
         chosen = tuple(lesion for lesion, k in zip(self.lesions, keep, strict=True) if k)
         return LesionSet(chosen, self.shape, self.spacing)
+
+
+def with_margin(
+    lesion: Lesion, shape: tuple[int, ...], spacing: Triple, margin_mm: float
+) -> tuple[Box, Bool[np.ndarray, "z y x"]]:
+    """The lesion's box widened by a margin as far as the array goes, and the lesion in it.
+
+    Args:
+        lesion: The lesion.
+        shape: Of the whole array (z, y, x).
+        spacing: (z, y, x) in mm.
+        margin_mm: Width on every side.
+    """
+    margin = tuple(math.ceil(margin_mm / s) for s in spacing)
+    box = grown(lesion.bbox, (margin[0], margin[1], margin[2]), (shape[0], shape[1], shape[2]))
+    inside = np.zeros([side.stop - side.start for side in box], dtype=np.bool_)
+    place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(lesion.bbox, box, strict=True))
+    inside[place] = lesion.mask
+    return box, inside

@@ -92,7 +92,8 @@ class Calibration(_Record):
     """``calibration.json``.
 
     Attributes:
-        models: SHA-256 of UNet^whole and UNet^patch; with others the probabilities would mean nothing.
+        models: SHA-256 of UNet^whole, UNet^patch and, where types follow from enhancement, of what tells them; with
+            others the probabilities would mean nothing.
         settings_sha256: Hash of the settings that proposals and scores depend on.
         fitted_on: The patients, in words.
         cases_sha256: Hash of their names, one a line.
@@ -101,7 +102,7 @@ class Calibration(_Record):
     """
 
     schema_version: Literal["1.0"] = "1.0"
-    models: tuple[Sha256, Sha256]
+    models: tuple[Sha256, ...]
     settings_sha256: Sha256
     fitted_on: str
     cases_sha256: Sha256
@@ -114,7 +115,7 @@ class Calibration(_Record):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def for_phases(
-        self, phases: Collection[Phase], models: tuple[str, str], settings_sha256: str
+        self, phases: Collection[Phase], models: tuple[str, ...], settings_sha256: str
     ) -> SettingCalibration | None:
         """What fits these phases; None if there is none, or it was fitted to other networks or settings."""
         if models != self.models or settings_sha256 != self.settings_sha256:

@@ -137,7 +137,7 @@ def calibration_of(
     settings: EvaluationSettings,
     *,
     alpha: float,
-    models: tuple[str, str],
+    models: tuple[str, ...],
     judging: str,
     about: str,
     names: Sequence[str],
@@ -148,7 +148,7 @@ def calibration_of(
         by_phases: Validation patients by the phases they were analysed with.
         settings: How lesions count.
         alpha: Error allowed in each class.
-        models: SHA-256 of UNet^whole and UNet^patch.
+        models: SHA-256 of the models, as the results name them.
         judging: `CascadeSettings.judging_sha256` of the analysis.
         about: The patients in words.
         names: Of the patients.
@@ -163,7 +163,7 @@ def calibration_of(
     )
 
 
-def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str, str], str]:
+def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str, ...], str]:
     """Hashes of the networks and of the settings that proposals and scores depend on, the same in every case."""
     runs = {
         (
@@ -175,8 +175,8 @@ def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str
     if len(runs) > 1:
         message = f"The cases of {side.name!r} were analysed by {len(runs)} choices of networks and settings."
         raise InputError("MIXED_RUNS", message, "Analyse all in one way.", stage="measure")
-    (((whole, patch), judging),) = runs
-    return (whole, patch), judging
+    ((models, judging),) = runs
+    return models, judging
 
 
 def _phases(result: CaseResult) -> tuple[Phase, ...]:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent
 
 
 def bundled(kind: str) -> Path:
-    """Folder of the bundled network: ``whole`` or ``patch``.
+    """Folder of the bundled network: ``whole``, ``patch`` or ``types``.
 
     >>> bundled("whole").name
     'whole'

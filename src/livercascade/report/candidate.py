@@ -40,6 +40,8 @@ class Candidate:
         reason: One sentence for people: why it was kept, relabelled, removed or bypassed.
         found_at: Where it was found.
         core_ml: The part of it that is a lesion at f = 1 too; 0 if there is none.
+        enhancement: Probability of each type by its enhancement; None if types are those of UNet^whole.
+        network_type: Type by UNet^whole, where ``original_type`` is by enhancement; else None.
     """
 
     lesion: Lesion
@@ -51,6 +53,8 @@ class Candidate:
     reason: str
     found_at: FoundAt
     core_ml: float
+    enhancement: Mapping[LesionType, float] | None = None
+    network_type: LesionType | None = None
 
     @property
     def present(self) -> bool:

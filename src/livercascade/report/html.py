@@ -12,7 +12,7 @@ from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Pha
 from livercascade.report.alignment import in_words
 from livercascade.report.panel import WINDOWS
 from livercascade.report.pictures import PRINT_COLOURS, ReportPictures
-from livercascade.report.result import CaseResult, LesionRecord
+from livercascade.report.result import CaseResult
 from livercascade.report.wording import (
     DISCLAIMER,
     INTENDED_USE,
@@ -24,6 +24,8 @@ from livercascade.report.wording import (
 )
 
 MINUS = "\u2212"
+_LIKELY = 0.05
+"""Less likely types are not named."""
 
 
 def render_report(result: CaseResult, pictures: ReportPictures | None = None) -> str:
@@ -58,7 +60,8 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         classes=[(c.value, class_meaning(c)) for c in PatientClass],
         colours={t: PRINT_COLOURS[t] for t in LESION_TYPES},
         impressions={t: impression(t) for t in LESION_TYPES},
-        votes={lesion.id: ranked_votes(lesion) for lesion in lesions},
+        votes={lesion.id: ranked(lesion.votes) for lesion in lesions},
+        likely={lesion.id: ranked(lesion.enhancement or {}, _LIKELY) for lesion in lesions},
         windows={phase: (float(low), float(high)) for phase, (low, high) in WINDOWS.items()},
         disclaimer=DISCLAIMER,
         intended_use=INTENDED_USE,
@@ -90,10 +93,13 @@ def phases_measured(result: CaseResult) -> list[Phase]:
     return [phase for phase in Phase if phase in found]
 
 
-def ranked_votes(lesion: LesionRecord) -> list[tuple[LesionType, float]]:
-    """Types that got votes, the largest share first."""
-    votes = ((lesion_type, value) for lesion_type, value in lesion.votes.items() if value > 0)
-    return sorted(votes, key=lambda vote: (-vote[1], vote[0].priority))
+def ranked(shares: Mapping[LesionType, float], least: float = 0.0) -> list[tuple[LesionType, float]]:
+    """Types with more than the least share, the largest first; of equal ones that of higher priority.
+
+    >>> [(t.title, share) for t, share in ranked({LesionType.CYST: 0.7, LesionType.HCC: 0.3, LesionType.HEM: 0.0})]
+    [('Cyst', 0.7), ('HCC', 0.3)]
+    """
+    return sorted(((t, p) for t, p in shares.items() if p > least), key=lambda pair: (-pair[1], pair[0].priority))
 
 
 def number(value: float | None, digits: int = 0) -> str:

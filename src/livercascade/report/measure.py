@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
-from livercascade.data.lesion import Box, Lesion
+from livercascade.data.lesion import Box, Lesion, with_margin
 from livercascade.data.scan import Scan
 from livercascade.detect.diameter import boundary, farthest
 from livercascade.report.candidate import Candidate, lesion_id
@@ -68,13 +68,6 @@ def _axial(plane: Bool[np.ndarray, "y x"], spacing: Triple) -> tuple[float, floa
     return length, float(np.ptp(across))
 
 
-def grown(box: Box, margin: Shape, shape: Shape) -> Box:
-    """The box widened by ``margin`` voxels on every side, cut at the array's edges."""
-    low = [max(0, int(s.start) - m) for s, m in zip(box, margin, strict=True)]
-    high = [min(n, int(s.stop) + m) for s, m, n in zip(box, margin, shape, strict=True)]
-    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
-
-
 def occupied(lesions: Sequence[Lesion], shape: Shape) -> Bool[np.ndarray, "z y x"]:
     """Voxels of any of the lesions."""
     out = np.zeros(shape, dtype=np.bool_)
@@ -91,11 +84,7 @@ def liver_ring(
     Vessels and every voxel of ``excluded`` (the other candidates) are left out. The ring runs from 5 to 10 mm from
     the lesion, clear of capsule and partial volume; where it holds under 20 voxels, from 0 to 10 mm.
     """
-    margin = tuple(int(np.ceil(RING_OUTER_MM / s)) + 1 for s in spacing)
-    box = grown(lesion.bbox, (margin[0], margin[1], margin[2]), (labels.shape[0], labels.shape[1], labels.shape[2]))
-    inside = np.zeros(labels[box].shape, dtype=np.bool_)
-    offset = tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(lesion.bbox, box, strict=True))
-    inside[offset] = lesion.mask
+    box, inside = with_margin(lesion, labels.shape, spacing, RING_OUTER_MM)
     distance = np.asarray(distance_transform_edt(~inside, sampling=spacing))
     near = (labels[box] == Organ.LIVER) & ~excluded[box] & ~inside & (distance <= RING_OUTER_MM)
     ring = near & (distance >= RING_INNER_MM)
@@ -165,6 +154,10 @@ def _record(
         found_at=candidate.found_at,
         score=candidate.score,
         threshold=candidate.threshold,
+        enhancement=None
+        if candidate.enhancement is None
+        else {t: round(p, 4) for t, p in candidate.enhancement.items()},
+        network_type=candidate.network_type,
         reason=candidate.reason,
         volume_ml=lesion.volume_ml,
         core_ml=candidate.core_ml,

@@ -252,6 +252,14 @@ class LesionRecord(Record):
     type_probabilities: dict[TypeName, Share] | None = Field(
         default=None, description="Calibrated probabilities of the types, given that it is a lesion; absent likewise."
     )
+    enhancement: dict[TypeName, Share] | None = Field(
+        default=None,
+        description="Probability of each type by its enhancement, from which original_type follows; absent where types "
+        "are those of UNet^whole.",
+    )
+    network_type: TypeName | None = Field(
+        default=None, description="Type by UNet^whole; absent where original_type is that."
+    )
     reason: str
     volume_ml: PositiveFloat
     core_ml: NonNegativeFloat | None = Field(

@@ -11,6 +11,7 @@ from pathlib import Path
 from livercascade import __version__
 from livercascade.cascade.predict import Cascade, predict_variants
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.characterise.characteriser import Characteriser
 from livercascade.data.errors import InputError
 from livercascade.diagnose.calibration import Calibration
 from livercascade.reproduce.settings import Setting
@@ -31,11 +32,13 @@ class ModelFolders:
         whole: UNet^whole.
         patch: UNet^patch.
         without: UNet^patch trained without lesion shuffling; None leaves "w/o LS" out.
+        types: What tells types from enhancement; None leaves those of UNet^whole.
     """
 
     whole: Path
     patch: Path
     without: Path | None = None
+    types: Path | None = None
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the weights by role.
@@ -44,11 +47,12 @@ class ModelFolders:
             ModelError: A network is missing, damaged or of another kind.
         """
         folders = {"whole": self.whole, "patch": self.patch, "without": self.without}
-        return {
+        found = {
             role: Model.load(folder, ModelKind.WHOLE if role == "whole" else ModelKind.PATCH).card.sha256
             for role, folder in folders.items()
             if folder is not None
         }
+        return found if self.types is None else found | {"types": Characteriser.load(self.types).card.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +134,18 @@ def _predict(job: _Job) -> None:
 
 def _variants(job: _Job) -> Iterator[tuple[Path, Cascade]]:
     shuffled, plain = variants_of(job.settings)
-    whole, patch, without = _loaded(job.models)
-    yield job.places.side(job.setting, WITH) / job.case.name, Cascade(whole, patch, shuffled, job.calibration)
+    whole, patch, without, types = _loaded(job.models)
+    yield job.places.side(job.setting, WITH) / job.case.name, Cascade(whole, patch, shuffled, job.calibration, types)
     if without is not None:
-        yield job.places.side(job.setting, WITHOUT) / job.case.name, Cascade(whole, without, plain)
+        yield job.places.side(job.setting, WITHOUT) / job.case.name, Cascade(whole, without, plain, None, types)
 
 
 @lru_cache(maxsize=1)
-def _loaded(models: ModelFolders) -> tuple[Model, Model, Model | None]:
+def _loaded(models: ModelFolders) -> tuple[Model, Model, Model | None, Characteriser | None]:
     engine = Engine.choose("auto")
     without = None if models.without is None else Model.load(models.without, ModelKind.PATCH, engine)
     whole, patch = (
         Model.load(folder, kind, engine)
         for folder, kind in ((models.whole, ModelKind.WHOLE), (models.patch, ModelKind.PATCH))
     )
-    return whole, patch, without
+    return whole, patch, without, None if models.types is None else Characteriser.load(models.types)

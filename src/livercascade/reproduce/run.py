@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from livercascade import __version__
+from livercascade.cascade.settings import TypesFrom
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import CALIBRATION, Calibration
@@ -20,6 +21,7 @@ from livercascade.evaluate.figures.loaded import Networks
 from livercascade.evaluate.intervals import Resampling
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.write import write_evaluation
+from livercascade.models.bundled import bundled
 from livercascade.reproduce.ablation import ablation_table
 from livercascade.reproduce.beyond import beyond_sections
 from livercascade.reproduce.calibrating import calibrate
@@ -104,7 +106,7 @@ class Reproduction:
     def _models(self) -> ModelFolders:
         if self.given.whole is not None and self.given.patch is not None:
             self.say("networks: given")
-            return ModelFolders(self.given.whole, self.given.patch, self.given.without)
+            return ModelFolders(self.given.whole, self.given.patch, self.given.without, self._types)
         plan, train = self.settings.training, self._patients("train", self.settings.groups.train)
         cohort = {"patients": self._cohort(self.settings.groups.train), "version": __version__}
         inputs = {**cohort, "settings": training_settings(plan, ModelKind.WHOLE), "folds": list(plan.folds)}
@@ -129,7 +131,13 @@ class Reproduction:
 
             self._step(name, own, [RunFolder(run).model], train_it)
             patches.append(RunFolder(run).model)
-        return ModelFolders(made.model, *patches)
+        patch, without = patches
+        return ModelFolders(made.model, patch, without, self._types)
+
+    @property
+    def _types(self) -> Path | None:
+        """What tells types from enhancement, where the settings want that; it is not trained here."""
+        return bundled("types") if self.settings.cascade.types_from is TypesFrom.ENHANCEMENT else None
 
     def _folder(self, name: str, inputs: dict[str, Any]) -> Path:
         """Folder of a training; other inputs give another, so that no run goes on with what it did not begin with."""
@@ -155,7 +163,7 @@ class Reproduction:
     def _calibration(self, models: ModelFolders, hashes: dict[str, str]) -> Calibration:
         """Fitted to the validation patients, kept in the run's folder and beside a UNet^patch that was trained here."""
         group = self.settings.groups.validation
-        shuffling = ModelFolders(models.whole, models.patch)
+        shuffling = ModelFolders(models.whole, models.patch, types=models.types)
         cases, places, predicted = self._predict("validation", group, shuffling, None)
         settings = self.settings.evaluation
         inputs = {"predictions": digest(predicted), "settings": settings.sha256, "alpha": self.settings.alpha}

@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from livercascade.data.errors import UsageError
 from livercascade.train.settings import PatchSettings, Planner, TrainSettings, WholeSettings
 
-SettingsT = TypeVar("SettingsT", bound=TrainSettings)
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 
 class Preset(StrEnum):
@@ -67,7 +67,9 @@ def read_settings(
     Raises:
         UsageError: The file is absent or holds something unknown or impossible (``BAD_SETTINGS``).
     """
-    values: dict[str, Any] = {} if preset is None else tomllib.loads(preset_text(preset, kind))
+    values: dict[str, Any] = {}
+    if preset is not None and issubclass(kind, TrainSettings):
+        values = tomllib.loads(preset_text(preset, kind))
     try:
         given = {} if path is None else tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:

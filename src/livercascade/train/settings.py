@@ -266,3 +266,39 @@ class PatchSettings(TrainSettings):
         if self.rounds is not None and self.patches_per_lesion is None:
             raise ValueError("rounds needs patches_per_lesion")
         return self
+
+
+class TypesSettings(_Record):
+    """Training of the network that tells types from enhancement.
+
+    Attributes:
+        version: Of the model.
+        trained_on: The lesions, in words.
+        min_volume_ml: Smaller lesions are left out; below the cascade's own limit, so that parts of lesions are known.
+        outlines: Further outlines of each lesion, drawn as a network might.
+        folds: Parts of the patients; one member learns from all but one part and is tested on that.
+        hidden, dropout: Of each member.
+        steps, batch_size, learning_rate, weight_decay: AdamW with one cycle of the learning rate.
+        noise: SD of what is added to standardised measures.
+        views: Sets of phases that each outline is seen with: all, and others drawn by ``phase_dropout``.
+        phase_dropout: How phases are hidden.
+        seed: Of outlines, folds and members.
+        processes: That measure.
+    """
+
+    version: str = "0.1.0"
+    trained_on: str = "virtual patients"
+    min_volume_ml: PositiveFloat = 0.2
+    outlines: NonNegativeInt = 3
+    folds: int = Field(default=5, ge=2)
+    hidden: PositiveInt = 96
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    steps: PositiveInt = 2000
+    batch_size: PositiveInt = 256
+    learning_rate: PositiveFloat = 3e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    noise: NonNegativeFloat = 0.1
+    views: PositiveInt = 6
+    phase_dropout: PhaseDropout = PhaseDropout()
+    seed: NonNegativeInt = 0
+    processes: PositiveInt = 1

@@ -1,0 +1,151 @@
+"""Lesion proposals at both sensitivities, and their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.characterise.characteriser import Characteriser
+from livercascade.data.errors import InputError
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType
+from livercascade.data.lesion import Lesion, LesionSet
+from livercascade.data.scan import Scan
+from livercascade.data.type_shares import TypeShares
+from livercascade.detect.liver import main_liver, without_strays
+from livercascade.detect.seg2det import bounding_box, seg2det
+from livercascade.detect.sensitivity import SensitivityMap
+
+NO_LIVER_ML = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Of which type a proposal is by its enhancement, and by UNet^whole.
+
+    Attributes:
+        chances: Probability of each type by its enhancement; together 1.
+        network_type: Type by the vote of UNet^whole.
+    """
+
+    chances: Mapping[LesionType, float]
+    network_type: LesionType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sensitivities:
+    """What UNet^whole says at both sensitivities.
+
+    Attributes:
+        low, high: Label maps at f = 1 and f = 4, strays outside the liver removed.
+        det_low, det_high: Their lesions (``Det_pred``).
+        sensitivity: The map for every other f.
+        liver: The liver with its content at f = 4.
+        strays: Lesions found at f = 4 outside the liver, which were left out.
+        characters: Of the lesions of ``det_high``, where their types follow from enhancement; else none.
+    """
+
+    low: UInt8[np.ndarray, "z y x"]
+    high: UInt8[np.ndarray, "z y x"]
+    det_low: LesionSet
+    det_high: LesionSet
+    sensitivity: SensitivityMap
+    liver: Bool[np.ndarray, "z y x"]
+    strays: int
+    characters: tuple[Character, ...] = ()
+
+    def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
+        """Label map at any sensitivity, strays removed."""
+        return without_strays(self.sensitivity.mask(factor), self.liver)
+
+    def liver_masks(self, factors: Iterable[float]) -> Iterator[UInt8[np.ndarray, "a b c"]]:
+        """Label maps at several sensitivities, strays removed, of the liver's box alone: all lesions lie in it."""
+        box = bounding_box(self.liver)
+        if box is None:
+            raise ValueError("there is no liver")
+        near, liver = self.sensitivity.within(box), self.liver[box]
+        for factor in factors:
+            yield without_strays(near.mask(factor), liver)
+
+
+def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) -> Sensitivities:
+    """Lesion proposals at both sensitivities, inside the liver.
+
+    Raises:
+        InputError: ``NO_LIVER`` if less than 150 ml of liver was found.
+    """
+    raw = sensitivity.mask(settings.high_factor)
+    liver = main_liver(raw, scan.grid)
+    volume = float(liver.sum()) * scan.grid.voxel_ml
+    if volume < NO_LIVER_ML:
+        raise InputError(
+            "NO_LIVER",
+            f"Only {volume:.0f} ml of liver were found in the scan.",
+            "Give a CT of the upper abdomen; check orientation and HU.",
+            stage="segment",
+        )
+    high = without_strays(raw, liver)
+    low = without_strays(sensitivity.mask(settings.low_factor), liver)
+    limit = settings.min_volume_ml
+    strays = len(seg2det(np.where(liver, np.uint8(0), raw), scan.grid, min_volume_ml=limit))
+    det_low, det_high = (seg2det(m, scan.grid, min_volume_ml=limit) for m in (low, high))
+    return Sensitivities(low, high, det_low, det_high, sensitivity, liver, strays)
+
+
+def typed(
+    proposals: Sensitivities, scan: Scan, characteriser: Characteriser, shares: TypeShares | None
+) -> Sensitivities:
+    """The same proposals with types by their enhancement; which voxels are lesion does not change.
+
+    A proposal of High is measured where it is lesion at Base too, if it is, and else all of it. Its type goes to all
+    its voxels at every f, so that both sensitivities agree as they do by UNet^whole. Voxels that become lesion at an
+    f above High's keep the type of UNet^whole.
+
+    Args:
+        proposals: By UNet^whole.
+        scan: What was segmented.
+        characteriser: Tells types.
+        shares: How common they are among the patients.
+    """
+    cores = [_core(lesion, proposals.low) for lesion in proposals.det_high]
+    chances = characteriser.types(scan, proposals.high, cores, shares)
+    best, low, high = (a.copy() for a in (proposals.sensitivity.best_lesion, proposals.low, proposals.high))
+    characters: list[Character] = []
+    for lesion, by_type in zip(proposals.det_high, chances, strict=True):
+        label = max(by_type, key=lambda t: by_type[t])
+        best[lesion.bbox][lesion.mask] = high[lesion.bbox][lesion.mask] = label
+        low[lesion.bbox][_is_lesion(low[lesion.bbox]) & lesion.mask] = label
+        characters.append(Character(by_type, lesion.label))
+    return Sensitivities(
+        low,
+        high,
+        _relabelled(proposals.det_low, low),
+        _relabelled(proposals.det_high, high),
+        SensitivityMap(best, proposals.sensitivity.best_other, proposals.sensitivity.margin),
+        proposals.liver,
+        proposals.strays,
+        tuple(characters),
+    )
+
+
+def _core(lesion: Lesion, low: UInt8[np.ndarray, "z y x"]) -> Lesion:
+    inside = lesion.mask & _is_lesion(low[lesion.bbox])
+    return replace(lesion, mask=inside) if inside.any() else lesion
+
+
+def _is_lesion(labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    return (labels >= FIRST_LESION) & (labels <= LAST_LESION)
+
+
+def _relabelled(lesions: LesionSet, mask: UInt8[np.ndarray, "z y x"]) -> LesionSet:
+    """Labels by the vote over a mask of the same lesions (as `seg2det`, without looking for them again)."""
+
+    def of(lesion: Lesion) -> Lesion:
+        count = np.bincount(mask[lesion.bbox][lesion.mask], minlength=LAST_LESION + 1)[FIRST_LESION:]
+        volumes = {LesionType(n + FIRST_LESION): float(c) * lesions.voxel_ml for n, c in enumerate(count) if c}
+        return replace(lesion, label=LesionType(int(count.argmax()) + FIRST_LESION), type_volumes=volumes)
+
+    return LesionSet(tuple(of(lesion) for lesion in lesions), lesions.shape, lesions.spacing)

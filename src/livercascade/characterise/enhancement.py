@@ -1,0 +1,153 @@
+"""How a lesion takes up contrast medium: what a radiologist measures to tell its type, as numbers.
+
+Each phase is read in the lesion's core and rim against the liver round it, the vessels and the spleen. Which zones and
+differences count is textbook knowledge (docs/types.md); no network sees the image here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+from scipy import ndimage
+
+from livercascade.data.labels import PHASES, Organ, Phase
+from livercascade.data.lesion import Lesion, with_margin
+from livercascade.data.scan import OUTSIDE_HU, Scan
+
+LEVELS = (
+    *("core against liver", "rim against liver", "5th percentile against liver", "95th percentile against liver"),
+    *("spread", "core", "liver round it", "95th percentile against hepatic vessels", "liver against spleen"),
+)
+"""What is measured in every phase, HU; NaN where a phase or an organ is absent."""
+FORM = ("log of ml", "depth in mm", "fullness", "share of liver round it", "liver in ml", "spleen to liver")
+"""What is measured once."""
+_DIFFERENCES = ((0, 1), (1, 2), (2, 3), (0, 3), (0, 2))
+"""Pairs of phases between which uptake and washout are read."""
+_DIFFERING = (0, 1, 3, 5)
+"""Levels of which they are."""
+NUM_FEATURES = len(FORM) + len(PHASES) * len(LEVELS) + len(_DIFFERENCES) * len(_DIFFERING)
+_MARGIN_MM = 16.0
+_SHELL_MM = (2.0, 12.0)
+_NEAR_MM = 4.0
+_CORE = 0.5
+"""Core: deeper than this share of the greatest depth."""
+_LEAST_RIM, _LEAST_SHELL, _LEAST_ORGAN = 4, 20, 20
+_SAMPLED = 50_000
+"""Voxels from which an organ's median is taken: 0.1 HU of noise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enhancement:
+    """Measures of one lesion.
+
+    Attributes:
+        levels: ``[phase, len(LEVELS)]`` in HU, NaN where absent.
+        form: ``[len(FORM)]``.
+    """
+
+    levels: Float32[np.ndarray, "4 level"]
+    form: Float32[np.ndarray, " form"]
+
+    def features(self, phases: Bool[np.ndarray, " 4"] | None = None) -> Float32[np.ndarray, " feature"]:
+        """What the type is told from: form, levels, and differences between phases; NaN where something is absent.
+
+        Args:
+            phases: Phases that may be seen; all that were measured by default.
+        """
+        seen = self.levels if phases is None else np.where(phases[:, None], self.levels, np.float32(np.nan))
+        differences = [seen[late, _DIFFERING] - seen[early, _DIFFERING] for early, late in _DIFFERENCES]
+        return np.concatenate([self.form, seen.ravel(), *differences]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """The patient's organs, against which lesions are read.
+
+    Attributes:
+        liver, vessels, spleen: Median HU per phase, NaN where absent.
+        liver_ml, spleen_ml: Volumes; the liver's without lesions.
+    """
+
+    liver: Float32[np.ndarray, " 4"]
+    vessels: Float32[np.ndarray, " 4"]
+    spleen: Float32[np.ndarray, " 4"]
+    liver_ml: float
+    spleen_ml: float
+
+    @classmethod
+    def measure(cls, scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> Background:
+        """Organs of a scan by its label map 0-13 on the same grid."""
+        flat = labels.ravel()
+        where = {o: np.flatnonzero(flat == o) for o in (Organ.LIVER, Organ.HEPATIC_VESSELS, Organ.SPLEEN)}
+        liver, vessels, spleen = (_medians(scan, at) for at in where.values())
+        ml = scan.grid.voxel_ml
+        return cls(liver, vessels, spleen, len(where[Organ.LIVER]) * ml, len(where[Organ.SPLEEN]) * ml)
+
+
+def measure(scan: Scan, labels: UInt8[np.ndarray, "z y x"], lesion: Lesion, background: Background) -> Enhancement:
+    """Measures of one lesion.
+
+    Args:
+        scan: One to four phases on one grid. A phase without data in part of the lesion counts as absent.
+        labels: Label map 0-13 on that grid; what is liver round the lesion is read from it.
+        lesion: Where to measure; whatever ``labels`` holds there.
+        background: The patient's organs.
+    """
+    box, inside = with_margin(lesion, scan.grid.shape, scan.grid.spacing, _MARGIN_MM)
+    spacing = scan.grid.spacing
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    apart = ndimage.distance_transform_edt(~inside, sampling=spacing)
+    liver = (labels[box] == Organ.LIVER) & ~inside
+    deepest = float(depth.max())
+    core = depth >= _CORE * deepest
+    rim = inside & ~core
+    zones = {
+        "inside": inside,
+        "core": core,
+        "rim": rim if np.count_nonzero(rim) >= _LEAST_RIM else inside,
+        "shell": liver & (apart > _SHELL_MM[0]) & (apart < _SHELL_MM[1]),
+    }
+    near = (apart > 0) & (apart < _NEAR_MM)
+    round_it = float(liver[near].mean()) if near.any() else 1.0
+    ml = np.count_nonzero(inside) * scan.grid.voxel_ml
+    ball_ml = 4 / 3 * math.pi * deepest**3 / 1000.0
+    form = (math.log(ml), deepest, ml / ball_ml, round_it)
+    form = (*form, background.liver_ml, background.spleen_ml / max(background.liver_ml, 1.0))
+    levels = np.full((len(PHASES), len(LEVELS)), np.nan, dtype=np.float32)
+    for phase in scan.phases:
+        hu = scan.hu[phase][box]
+        if not (hu[inside] <= OUTSIDE_HU).any():
+            levels[phase.index] = _levels(hu, zones, phase, background)
+    return Enhancement(levels, np.array(form, dtype=np.float32))
+
+
+def _levels(
+    hu: np.ndarray, zones: Mapping[str, Bool[np.ndarray, "z y x"]], phase: Phase, background: Background
+) -> tuple[float, ...]:
+    at = phase.index
+    shell = hu[zones["shell"]]
+    liver = float(np.median(shell)) if shell.size > _LEAST_SHELL else float(background.liver[at])
+    core, rim = float(np.median(hu[zones["core"]])), float(np.median(hu[zones["rim"]]))
+    values = hu[zones["inside"]].astype(np.float32)
+    low, high = (float(v) for v in np.percentile(values, (5, 95)))
+    return (
+        *(core - liver, rim - liver, low - liver, high - liver, float(values.std()), core, liver),
+        *(high - float(background.vessels[at]), float(background.liver[at] - background.spleen[at])),
+    )
+
+
+def _medians(scan: Scan, at: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, " 4"]:
+    out = np.full(len(PHASES), np.nan, dtype=np.float32)
+    if len(at) <= _LEAST_ORGAN:
+        return out
+    some = at[:: max(len(at) // _SAMPLED, 1)]
+    for phase in scan.phases:
+        hu = scan.hu[phase].ravel()[some]
+        hu = hu[hu > OUTSIDE_HU]
+        if hu.size:
+            out[phase.index] = np.median(hu)
+    return out
