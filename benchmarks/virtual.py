@@ -222,14 +222,18 @@ def oracle(found: list[Candidate]) -> None:
         "told",
         "right",
         "right, mean over types",
+        "malignant or not",
         *[k.title for k in LesionType],
     )
+    malignant = np.array([k.malignant for k in LesionType])
     for name, told in (("true HU, four phases", curves), ("true HU, NC alone", nc), ("volume alone", size)):
         folds = StratifiedKFold(5, shuffle=True, random_state=0)
         forest = RandomForestClassifier(200, min_samples_leaf=3, random_state=0)
         guess = cross_val_predict(forest, told, labels, cv=folds)
         recall = [float((guess == k)[labels == k].mean()) for k in LesionType]
-        table.add_row(name, f"{(guess == labels).mean():.1%}", f"{np.mean(recall):.1%}", *(f"{r:.0%}" for r in recall))
+        group = (malignant[guess - 1] == malignant[labels - 1]).mean()
+        means = (f"{(guess == labels).mean():.1%}", f"{np.mean(recall):.1%}", f"{group:.1%}")
+        table.add_row(name, *means, *(f"{r:.0%}" for r in recall))
     console.print(table)
     most = Counter(labels.tolist()).most_common(1)[0]
     console.print(f"always {LesionType(most[0]).title}: {most[1] / len(labels):.1%}\n")

@@ -11,12 +11,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from enhancing_phantom import GRID, LIVER, SPLEEN, VESSELS, Curve, phantom
 from livercascade.cascade.proposals import Sensitivities, typed
+from livercascade.cascade.settings import CascadeSettings, TypesFrom
 from livercascade.characterise.characteriser import Characteriser, weighted
 from livercascade.characterise.enhancement import FORM, LEVELS, NUM_FEATURES, Background, Enhancement, measure
 from livercascade.characterise.network import TypeNetwork, TypesCard, load_types, save_types
+from livercascade.cli.models import app as models_app
+from livercascade.cli.predict import load_characteriser
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES, LesionType, Phase
 from livercascade.data.scan import Scan
@@ -24,6 +28,7 @@ from livercascade.data.type_shares import EVEN, PAPER
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.models.bundled import bundled
+from livercascade.reproduce.predicting import ModelFolders
 
 HCC: Curve = (46, 108, 86, 70)
 CENTRE: Curve = (40, 47, 58, 62)
@@ -204,3 +209,26 @@ def test_the_order_of_lesions_and_their_labels_do_not_matter() -> None:
     one, two = characteriser.types(scan, labels, [lesion, other])
     assert characteriser.types(scan, labels, [other, lesion]) == (two, one)
     assert characteriser.types(scan, labels, []) == ()
+
+
+def test_settings_say_whether_types_follow_from_enhancement(tmp_path: Path) -> None:
+    assert load_characteriser(CascadeSettings(types_from=TypesFrom.NETWORK)) is None
+    made = load_characteriser(CascadeSettings())
+    assert made is not None and made.card == load_types(bundled("types"))[0]
+    with pytest.raises(ModelError, match="no model") as caught:
+        load_characteriser(CascadeSettings(), tmp_path)
+    assert caught.value.code == "MODEL_MISSING"
+
+
+def test_a_reproduction_is_judged_by_what_tells_its_types() -> None:
+    networks = ModelFolders(bundled("whole"), bundled("patch"))
+    assert "types" not in networks.hashes()
+    told = replace(networks, types=bundled("types")).hashes()
+    assert told == networks.hashes() | {"types": load_types(bundled("types"))[0].sha256}
+
+
+def test_models_show_prints_the_card_and_refuses_changed_weights(folder: Path) -> None:
+    shown = CliRunner().invoke(models_app, ["show", str(folder)])
+    assert shown.exit_code == 0 and shown.output == (folder / "MODEL_CARD.md").read_text()
+    (folder / "weights.safetensors").write_bytes(b"x")
+    assert CliRunner().invoke(models_app, ["show", str(folder)]).exit_code == 1

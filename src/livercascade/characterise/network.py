@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -162,6 +163,14 @@ def save_types(folder: Path, card: TypesCard, network: TypeNetwork) -> TypesCard
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
     return card
+
+
+def is_types(folder: Path) -> bool:
+    """Whether a model folder says of itself that it tells types."""
+    try:
+        return json.loads((folder / CARD_FILE).read_bytes()).get("kind") == "types"
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def load_types(folder: Path) -> tuple[TypesCard, TypeNetwork]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from livercascade.characterise.network import is_types, load_types
 from livercascade.cli.errors import told
 from livercascade.cli.predict import PatchOption
 from livercascade.cli.progress import steps
@@ -34,6 +35,9 @@ def show(folder: Annotated[Path, typer.Argument(help="Model folder, or a folder 
     Example: livercascade models show runs/whole/model
     """
     with told():
+        if is_types(folder):
+            typer.echo(load_types(folder)[0].markdown(), nl=False)
+            return
         load_model_network(folder)
         members = member_folders(folder)
         cards = [load_card(path) for path in members] if len(members) > 1 else []
