@@ -1,4 +1,4 @@
-"""A ball in a liver with given HU per phase and zone, vessels and spleen beside it."""
+"""A ball in a liver with given HU per phase and zone, vessels beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ SHAPE, SPACING = (16, 80, 80), (5.0, 1.5, 1.5)
 GRID = Grid.axial(SHAPE, SPACING)
 LIVER = (55.0, 70.0, 106.0, 87.0)
 VESSELS = (40.0, 60.0, 165.0, 113.0)
-SPLEEN = (47.0, 120.0, 118.0, 90.0)
 Curve = tuple[float, float, float, float]
 
 
@@ -39,7 +38,6 @@ def phantom(
     labels = np.zeros(SHAPE, dtype=np.uint8)
     labels[ball((40, 50, 60), 38.0)] = Organ.LIVER
     labels[ball((40, 50, 90), 6.0)] = Organ.HEPATIC_VESSELS
-    labels[ball((40, 100, 30), 12.0)] = Organ.SPLEEN
     whole, inner = ball((40, 50, 55), radius_mm), ball((40, 50, 55), radius_mm - (rim_mm if rim else 0.0))
     labels[whole] = 1
     rng = np.random.default_rng(0)
@@ -47,7 +45,7 @@ def phantom(
     for phase in phases:
         i = phase.index
         image = np.full(SHAPE, -80.0)
-        for organ, curve in ((Organ.LIVER, LIVER), (Organ.HEPATIC_VESSELS, VESSELS), (Organ.SPLEEN, SPLEEN)):
+        for organ, curve in ((Organ.LIVER, LIVER), (Organ.HEPATIC_VESSELS, VESSELS)):
             image[labels == organ] = curve[i]
         image[whole] = (rim or core)[i]
         image[inner] = core[i]

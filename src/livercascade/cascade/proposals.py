@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.characterise.characteriser import Characteriser
 from livercascade.data.errors import InputError
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType, Phase
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.data.type_shares import TypeShares
@@ -45,7 +45,7 @@ class Sensitivities:
         sensitivity: The map for every other f.
         liver: The liver with its content at f = 4.
         strays: Lesions found at f = 4 outside the liver, which were left out.
-        characters: Of the lesions of ``det_high``, where their types follow from enhancement; else none.
+        characters: Of the lesions of ``det_high``, if their types follow from enhancement; else none.
     """
 
     low: UInt8[np.ndarray, "z y x"]
@@ -102,7 +102,7 @@ def typed(
 
     A proposal of High is measured where it is lesion at Base too, if it is, and else all of it. Its type goes to all
     its voxels at every f, so that both sensitivities agree as they do by UNet^whole. Voxels that become lesion at an
-    f above High's keep the type of UNet^whole.
+    f above High's keep the type of UNet^whole. With NC alone nothing is enhanced, and all types stay as they are.
 
     Args:
         proposals: By UNet^whole.
@@ -110,6 +110,8 @@ def typed(
         characteriser: Tells types.
         shares: How common they are among the patients.
     """
+    if set(scan.phases) == {Phase.NC}:
+        return proposals
     cores = [_core(lesion, proposals.low) for lesion in proposals.det_high]
     chances = characteriser.types(scan, proposals.high, cores, shares)
     best, low, high = (a.copy() for a in (proposals.sensitivity.best_lesion, proposals.low, proposals.high))

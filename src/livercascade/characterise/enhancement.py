@@ -1,7 +1,8 @@
 """How a lesion takes up contrast medium: what a radiologist measures to tell its type, as numbers.
 
-Each phase is read in the lesion's core and rim against the liver round it, the vessels and the spleen. Which zones and
-differences count is textbook knowledge (docs/types.md); no network sees the image here.
+Each phase is read in the lesion's core and rim against the liver round it and against the hepatic vessels. Which zones
+and differences count is textbook knowledge (docs/types.md); no network sees the image here. What tells more of the
+patient or of the outline than of the lesion is left out: on real scans it misled.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from livercascade.data.scan import OUTSIDE_HU, Scan
 
 LEVELS = (
     *("core against liver", "rim against liver", "5th percentile against liver", "95th percentile against liver"),
-    *("spread", "core", "liver round it", "95th percentile against hepatic vessels", "liver against spleen"),
+    *("spread", "95th percentile against hepatic vessels", "core"),
 )
 """What is measured in every phase, HU; NaN where a phase or an organ is absent."""
-FORM = ("log of ml", "depth in mm", "fullness", "share of liver round it", "liver in ml", "spleen to liver")
+FORM = ("log of ml", "depth in mm", "fullness")
 """What is measured once."""
 _DIFFERENCES = ((0, 1), (1, 2), (2, 3), (0, 3), (0, 2))
 """Pairs of phases between which uptake and washout are read."""
-_DIFFERING = (0, 1, 3, 5)
+_DIFFERING = (0, 1, 3, 6)
 """Levels of which they are."""
-NUM_FEATURES = len(FORM) + len(PHASES) * len(LEVELS) + len(_DIFFERENCES) * len(_DIFFERING)
+_TOLD = 6
+"""Levels that are told as they are; HU of the core only as differences, for they hang on scanner, patient and dose."""
+NUM_FEATURES = len(FORM) + len(PHASES) * _TOLD + len(_DIFFERENCES) * len(_DIFFERING)
+FIRST_LEVEL = tuple(len(FORM) + index * _TOLD for index in range(len(PHASES)))
+"""Features that are there exactly if a phase is."""
 _MARGIN_MM = 16.0
 _SHELL_MM = (2.0, 12.0)
-_NEAR_MM = 4.0
 _CORE = 0.5
 """Core: deeper than this share of the greatest depth."""
 _LEAST_RIM, _LEAST_SHELL, _LEAST_ORGAN = 4, 20, 20
@@ -60,32 +64,27 @@ class Enhancement:
         """
         seen = self.levels if phases is None else np.where(phases[:, None], self.levels, np.float32(np.nan))
         differences = [seen[late, _DIFFERING] - seen[early, _DIFFERING] for early, late in _DIFFERENCES]
-        return np.concatenate([self.form, seen.ravel(), *differences]).astype(np.float32)
+        return np.concatenate([self.form, seen[:, :_TOLD].ravel(), *differences]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Background:
-    """The patient's organs, against which lesions are read.
+    """What lesions of a patient are read against.
 
     Attributes:
-        liver, vessels, spleen: Median HU per phase, NaN where absent.
-        liver_ml, spleen_ml: Volumes; the liver's without lesions.
+        liver: Median HU per phase, NaN where absent; for lesions with too little liver round them.
+        vessels: Likewise of the hepatic vessels.
     """
 
     liver: Float32[np.ndarray, " 4"]
     vessels: Float32[np.ndarray, " 4"]
-    spleen: Float32[np.ndarray, " 4"]
-    liver_ml: float
-    spleen_ml: float
 
     @classmethod
     def measure(cls, scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> Background:
-        """Organs of a scan by its label map 0-13 on the same grid."""
+        """Background in a scan by its label map 0-13 on the same grid."""
         flat = labels.ravel()
-        where = {o: np.flatnonzero(flat == o) for o in (Organ.LIVER, Organ.HEPATIC_VESSELS, Organ.SPLEEN)}
-        liver, vessels, spleen = (_medians(scan, at) for at in where.values())
-        ml = scan.grid.voxel_ml
-        return cls(liver, vessels, spleen, len(where[Organ.LIVER]) * ml, len(where[Organ.SPLEEN]) * ml)
+        liver, vessels = (_medians(scan, np.flatnonzero(flat == o)) for o in (Organ.LIVER, Organ.HEPATIC_VESSELS))
+        return cls(liver, vessels)
 
 
 def measure(scan: Scan, labels: UInt8[np.ndarray, "z y x"], lesion: Lesion, background: Background) -> Enhancement:
@@ -95,7 +94,7 @@ def measure(scan: Scan, labels: UInt8[np.ndarray, "z y x"], lesion: Lesion, back
         scan: One to four phases on one grid. A phase without data in part of the lesion counts as absent.
         labels: Label map 0-13 on that grid; what is liver round the lesion is read from it.
         lesion: Where to measure; whatever ``labels`` holds there.
-        background: The patient's organs.
+        background: What it is read against.
     """
     box, inside = with_margin(lesion, scan.grid.shape, scan.grid.spacing, _MARGIN_MM)
     spacing = scan.grid.spacing
@@ -111,12 +110,9 @@ def measure(scan: Scan, labels: UInt8[np.ndarray, "z y x"], lesion: Lesion, back
         "rim": rim if np.count_nonzero(rim) >= _LEAST_RIM else inside,
         "shell": liver & (apart > _SHELL_MM[0]) & (apart < _SHELL_MM[1]),
     }
-    near = (apart > 0) & (apart < _NEAR_MM)
-    round_it = float(liver[near].mean()) if near.any() else 1.0
     ml = np.count_nonzero(inside) * scan.grid.voxel_ml
     ball_ml = 4 / 3 * math.pi * deepest**3 / 1000.0
-    form = (math.log(ml), deepest, ml / ball_ml, round_it)
-    form = (*form, background.liver_ml, background.spleen_ml / max(background.liver_ml, 1.0))
+    form = (math.log(ml), deepest, ml / ball_ml)
     levels = np.full((len(PHASES), len(LEVELS)), np.nan, dtype=np.float32)
     for phase in scan.phases:
         hu = scan.hu[phase][box]
@@ -135,8 +131,8 @@ def _levels(
     values = hu[zones["inside"]].astype(np.float32)
     low, high = (float(v) for v in np.percentile(values, (5, 95)))
     return (
-        *(core - liver, rim - liver, low - liver, high - liver, float(values.std()), core, liver),
-        *(high - float(background.vessels[at]), float(background.liver[at] - background.spleen[at])),
+        *(core - liver, rim - liver, low - liver, high - liver, float(values.std())),
+        *(high - float(background.vessels[at]), core),
     )
 
 

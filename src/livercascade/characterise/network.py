@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from livercascade.characterise.enhancement import FORM, LEVELS, NUM_FEATURES
+from livercascade.characterise.enhancement import FIRST_LEVEL, FORM, LEVELS, NUM_FEATURES
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.data.type_shares import EVEN, TypeShares
@@ -200,8 +200,7 @@ def load_types(folder: Path) -> tuple[TypesCard, TypeNetwork]:
 
 
 def _present(features: Float32[torch.Tensor, "n feature"]) -> Bool[torch.Tensor, "n 4"]:
-    first = [len(FORM) + index * len(LEVELS) for index in range(len(PHASES))]
-    return ~torch.isnan(features[:, first])
+    return ~torch.isnan(features[:, list(FIRST_LEVEL)])
 
 
 def _mismatch(where: Path, why: str) -> ModelError:
