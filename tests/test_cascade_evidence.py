@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from livercascade.cascade.evidence import collect_evidence
-from livercascade.cascade.findings import Findings, find, propose
+from livercascade.cascade.findings import Findings, propose
 from livercascade.cascade.predict import Cascade, predict
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
@@ -44,13 +44,13 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def judged(patient: Path, cascade: Cascade) -> tuple[Findings, Evidence]:
     scan, _ = to_scan(read_study(patient))
-    findings = find(scan, cascade.whole, cascade.patch, SETTINGS)
+    findings = cascade.find(scan)
     return findings, collect_evidence("x", scan, findings, (cascade.whole, cascade.patch), SETTINGS)
 
 
 def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence]) -> None:
     findings, evidence = judged
-    assert len(findings.proposals.det_high)
+    assert len(findings.proposals.det_high) == len(findings.proposals.characters) > 0
     for factor, own in ((1.0, findings.low), (4.0, findings.high)):
         told = evidence.reclassified(factor)
         assert len(told.outcomes) == len(own.outcomes)
@@ -77,13 +77,22 @@ def test_a_proposal_that_stays_the_same_is_judged_once(judged: tuple[Findings, E
 
 def test_predict_keeps_evidence_when_asked(patient: Path, cascade: Cascade, tmp_path: Path) -> None:
     quick = cascade.settings.model_copy(update={"sweep": (1.0, 4.0)})
-    result = predict(patient, tmp_path / "with", Cascade(cascade.whole, cascade.patch, quick))
+    result = predict(patient, tmp_path / "with", replace(cascade, settings=quick))
     assert verify(tmp_path / "with")
     assert [o.path for o in result.outputs or () if o.kind is OutputKind.EVIDENCE] == [EVIDENCE]
     evidence = read_evidence(tmp_path / "with")
     again = CaseResult.model_validate_json((tmp_path / "with" / "result.json").read_bytes())
     assert evidence.case_id == again.case_id
-    assert [o.score for o in evidence.reclassified(4.0).outcomes] == [r.score for r in again.lesions or ()]
+    judged_again = evidence.reclassified(4.0).outcomes
+    assert [o.score for o in judged_again] == [r.score for r in again.lesions or ()]
+    # Types by enhancement are kept in the evidence's map.
+    assert [o.lesion.label for o in judged_again] == [r.original_type for r in again.lesions or ()]
+    assert all(
+        max(r.enhancement, key=r.enhancement.__getitem__) is r.original_type
+        for r in again.lesions or ()
+        if r.enhancement
+    )
+    assert all(r.enhancement and r.network_type for r in again.lesions or ())
 
 
 def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple[Findings, Evidence]) -> None:
