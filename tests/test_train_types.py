@@ -16,8 +16,9 @@ from livercascade.characterise.enhancement import FORM, LEVELS, Enhancement
 from livercascade.cli.main import app
 from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Organ
+from livercascade.train.cases import find_cases
 from livercascade.train.settings import TypesSettings
-from livercascade.train.types import Measured, read_measured, scores, train_types
+from livercascade.train.types import Measured, measure_cases, read_measured, scores, train_types
 from livercascade.train.wobble import wobble
 from training_cases import write_case
 
@@ -113,3 +114,13 @@ def test_the_command_goes_on_with_what_it_has_measured(tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
     assert all(path.stat().st_mtime_ns == times[path] for path in measured[1:])
     assert (tmp_path / "run" / "model" / "weights.safetensors").read_bytes() == network
+
+
+def test_cases_of_two_folders_may_have_the_same_name(tmp_path: Path) -> None:
+    for seed, folder in enumerate(("one", "two")):
+        write_case(tmp_path / folder / "case", (20, 48, 48), seed, lesions=6)
+    cases = [case for folder in ("one", "two") for case in find_cases(tmp_path / folder)]
+    wanted = TypesSettings(outlines=0, min_volume_ml=0.01)
+    files = list(measure_cases(cases, tmp_path / "measured", wanted))
+    assert len(set(files)) == 2 and all(path.is_file() for path in files)
+    assert sorted(measure_cases(cases, tmp_path / "measured", wanted)) == sorted(files)

@@ -16,7 +16,7 @@ from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.data.type_shares import TypeShares
 from livercascade.detect.liver import main_liver, without_strays
-from livercascade.detect.seg2det import bounding_box, seg2det
+from livercascade.detect.seg2det import bounding_box, is_lesion, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 
 NO_LIVER_ML = 150.0
@@ -119,7 +119,7 @@ def typed(
     for lesion, by_type in zip(proposals.det_high, chances, strict=True):
         label = max(by_type, key=lambda t: by_type[t])
         best[lesion.bbox][lesion.mask] = high[lesion.bbox][lesion.mask] = label
-        low[lesion.bbox][_is_lesion(low[lesion.bbox]) & lesion.mask] = label
+        low[lesion.bbox][is_lesion(low[lesion.bbox]) & lesion.mask] = label
         characters.append(Character(by_type, lesion.label))
     return Sensitivities(
         low,
@@ -134,12 +134,8 @@ def typed(
 
 
 def _core(lesion: Lesion, low: UInt8[np.ndarray, "z y x"]) -> Lesion:
-    inside = lesion.mask & _is_lesion(low[lesion.bbox])
+    inside = lesion.mask & is_lesion(low[lesion.bbox])
     return replace(lesion, mask=inside) if inside.any() else lesion
-
-
-def _is_lesion(labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
-    return (labels >= FIRST_LESION) & (labels <= LAST_LESION)
 
 
 def _relabelled(lesions: LesionSet, mask: UInt8[np.ndarray, "z y x"]) -> LesionSet:

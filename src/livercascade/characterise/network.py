@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,8 +17,15 @@ from livercascade.characterise.enhancement import FIRST_LEVEL, FORM, LEVELS, NUM
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.data.type_shares import EVEN, TypeShares
+from livercascade.models.model_folder import (
+    CARD_FILE,
+    PAGE_FILE,
+    WEIGHTS_FILE,
+    open_aside,
+    replace_folder,
+    sha256_of,
+)
 
-CARD_FILE, WEIGHTS_FILE, PAGE_FILE = "model.json", "weights.safetensors", "MODEL_CARD.md"
 _CLIP = 4.0
 """Standard deviations beyond which a measure says no more: real scans leave the range of virtual ones."""
 
@@ -152,16 +157,13 @@ class TypeNetwork(nn.Module):
 
 def save_types(folder: Path, card: TypesCard, network: TypeNetwork) -> TypesCard:
     """Writes the folder beside its place, then moves it there; returns the card with the weights' hash."""
-    aside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    aside = open_aside(folder)
     save_file({name: value.detach().contiguous() for name, value in network.state_dict().items()}, aside / WEIGHTS_FILE)
     (aside / WEIGHTS_FILE).chmod(0o644)
-    card = card.model_copy(update={"sha256": _sha256(aside / WEIGHTS_FILE)})
+    card = card.model_copy(update={"sha256": sha256_of(aside / WEIGHTS_FILE)})
     (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
     (aside / PAGE_FILE).write_text(card.markdown())
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.replace(folder)
+    replace_folder(aside, folder)
     return card
 
 
@@ -189,7 +191,7 @@ def load_types(folder: Path) -> tuple[TypesCard, TypeNetwork]:
         raise _mismatch(path, f"the card is not that of a network of types ({error.error_count()} errors)") from error
     if (card.levels, card.form) != (LEVELS, FORM):
         raise _mismatch(path, "it is told other measures than this version takes")
-    if _sha256(weights) != card.sha256:
+    if sha256_of(weights) != card.sha256:
         raise ModelError("MODEL_HASH", f"{weights} is not the file its card describes.", "Install the model again.")
     network = TypeNetwork(card.members, card.hidden, card.temperature)
     try:
@@ -205,7 +207,3 @@ def _present(features: Float32[torch.Tensor, "n feature"]) -> Bool[torch.Tensor,
 
 def _mismatch(where: Path, why: str) -> ModelError:
     return ModelError("MODEL_MISMATCH", f"{where} does not fit: {why}.", "Install the model again.", stage="classify")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

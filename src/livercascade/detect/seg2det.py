@@ -47,7 +47,7 @@ def seg2det(
     if min(grid.spacing) <= 0 or min_volume_ml < 0:
         raise ValueError(f"spacing {grid.spacing} must be above 0 and min_volume_ml {min_volume_ml} at least 0")
     min_voxels = min_volume_ml / grid.voxel_ml * (1 - 1e-9)
-    parts = list(components(_lesion_types(mask) if per_label else _is_lesion(mask), least=min_voxels))
+    parts = list(components(_lesion_types(mask) if per_label else is_lesion(mask), least=min_voxels))
     centroids = grid.world(np.array([_centre(box, part) for box, part in parts]).reshape(-1, 3)).tolist()
     lesions = [
         _lesion(mask, box, part, grid.voxel_ml, (x, y, z))
@@ -58,10 +58,11 @@ def seg2det(
 
 
 def _lesion_types(mask: UInt8[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"]:
-    return np.where(_is_lesion(mask), mask, np.uint8(0))
+    return np.where(is_lesion(mask), mask, np.uint8(0))
 
 
-def _is_lesion(mask: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+def is_lesion(mask: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    """Voxels of a label map that are a lesion of whatever type (labels 1-6)."""
     out = np.empty(mask.shape, dtype=np.bool_)
     # Slice by slice the difference stays in the processor's cache; what is below the first lesion wraps to the top.
     for labels, lesion in zip(mask, out, strict=True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from livercascade.data.errors import ModelError
+from livercascade.models.model_folder import (
+    CARD_FILE,
+    PAGE_FILE,
+    WEIGHTS_FILE,
+    open_aside,
+    replace_folder,
+    sha256_of,
+)
 from livercascade.segment.card import Architecture, ModelCard, NetworkClass, card_markdown
-
-CARD_FILE = "model.json"
-WEIGHTS_FILE = "weights.safetensors"
-PAGE_FILE = "MODEL_CARD.md"
 
 _OPERATORS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.conv.Conv3d": nn.Conv3d,
@@ -68,17 +70,15 @@ def save_model(
     """
     network = build_network(card)
     _fill(network, state_dict, str(folder))
-    aside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    aside = open_aside(folder)
     stored = {name: value.detach().to(dtype).contiguous() for name, value in network.named_parameters()}
     save_file(stored, aside / WEIGHTS_FILE)
     # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
     (aside / WEIGHTS_FILE).chmod(0o644)
-    card = card.model_copy(update={"sha256": _sha256(aside / WEIGHTS_FILE)})
+    card = card.model_copy(update={"sha256": sha256_of(aside / WEIGHTS_FILE)})
     (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
     (aside / PAGE_FILE).write_text(card_markdown(card))
-    _replace(aside, folder)
+    replace_folder(aside, folder)
     return card
 
 
@@ -87,7 +87,7 @@ def copy_model(source: Path, folder: Path) -> None:
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(source, aside)
-    _replace(aside, folder)
+    replace_folder(aside, folder)
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -116,7 +116,7 @@ def load_network(folder: Path) -> nn.Module:
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise ModelError("MODEL_MISSING", f"There are no weights at {path}.", "Restore the file or install it again.")
-    if _sha256(path) != card.sha256:
+    if sha256_of(path) != card.sha256:
         raise ModelError("MODEL_HASH", f"{path} is not the file its card describes.", "Install the model again.")
     try:
         weights = load_file(path)
@@ -162,20 +162,3 @@ def _fill(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -
 
 def _mismatch(where: str, why: str) -> ModelError:
     return ModelError("MODEL_MISMATCH", f"{where} does not fit: {why}.", "Install the model again.", stage="segment")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _replace(aside: Path, folder: Path) -> None:
-    for path in aside.iterdir():
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from torch import nn
 
-from livercascade.characterise.enhancement import Background, Enhancement, measure
+from livercascade.characterise.enhancement import FORM, LEVELS, Background, Enhancement, measure
 from livercascade.characterise.network import TypeMember, TypeNetwork, TypesCard, save_types
 from livercascade.data.errors import InputError
 from livercascade.data.labels import FIRST_LESION, LESION_TYPES, PHASES, LesionType, Phase
@@ -60,13 +61,14 @@ class Measured:
 def measure_cases(cases: Sequence[TrainingCase], folder: Path, settings: TypesSettings) -> Generator[Path]:
     """Measures of every case as files in ``folder``, as they get done; those that are there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {case.name: _file(folder, case, settings) for case in cases}
-    waiting = [case for case in cases if not kept[case.name].is_file()]
-    yield from (path for path in kept.values() if path.is_file())
+    # Cases of several folders may have the same name: what tells them apart is their file.
+    files = [(case, _file(folder, case, settings)) for case in cases]
+    waiting = [(case, path) for case, path in files if not path.is_file()]
+    yield from (path for _, path in files if path.is_file())
     if not waiting:
         return
     with ProcessPoolExecutor(settings.processes, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_measure, case, kept[case.name], settings) for case in waiting]):
+        for done in as_completed([pool.submit(_measure, case, path, settings) for case, path in waiting]):
             yield done.result()
 
 
@@ -171,7 +173,7 @@ def _measure(case: TrainingCase, path: Path, settings: TypesSettings) -> Path:
 
 def _file(folder: Path, case: TrainingCase, settings: TypesSettings) -> Path:
     """Named by what the measures depend on."""
-    told = f"{case.labels.parent} {settings.outlines} {settings.min_volume_ml} {settings.seed}"
+    told = f"{case.labels} {LEVELS} {FORM} {settings.outlines} {settings.min_volume_ml} {settings.seed}"
     return folder / f"{case.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.npz"
 
 
@@ -251,5 +253,4 @@ def _temperature(logits: list[Float32[np.ndarray, "n 6"]], types: Int64[np.ndarr
 
 
 def _entropies(logits: Float[np.ndarray, "n 6"], types: Int64[np.ndarray, " n"]) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(types)), types]
+    return -log_softmax(logits, axis=1)[np.arange(len(types)), types]
