@@ -20,15 +20,15 @@ COHORTS = st.dictionaries(st.text("abc0123", min_size=1, max_size=4), st.sampled
 
 
 @settings(deadline=None)
-@given(patients=COHORTS)
-def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: dict[str, str]) -> None:
-    folds = assign_folds(patients)
-    assert folds == assign_folds(dict(reversed(patients.items())))
-    assert folds.keys() == patients.keys() and set(folds.values()) <= set(range(5))
+@given(patients=COHORTS, count=st.integers(2, 7))
+def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: dict[str, str], count: int) -> None:
+    folds = assign_folds(patients, count=count)
+    assert folds == assign_folds(dict(reversed(patients.items())), count=count)
+    assert folds.keys() == patients.keys() and set(folds.values()) <= set(range(count))
     of_patient = {(patients[case], fold) for case, fold in folds.items()}
     assert len(of_patient) == len(set(patients.values()))
     sizes = Counter(fold for _, fold in of_patient)
-    assert not sizes or max(sizes.values()) - min(sizes[f] for f in range(5)) <= 1
+    assert not sizes or max(sizes.values()) - min(sizes[f] for f in range(count)) <= 1
 
 
 @settings(deadline=None)

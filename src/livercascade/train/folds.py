@@ -12,8 +12,10 @@ from livercascade.train.cases import TrainingCase
 from livercascade.train.run_folder import RunFolder
 
 
-def assign_folds(patients: Mapping[str, str], known: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Fold 0-4 of every case; all cases of a patient share one.
+def assign_folds(
+    patients: Mapping[str, str], known: Mapping[str, int] | None = None, *, count: int = FOLDS
+) -> dict[str, int]:
+    """Fold of every case, counted from 0; all cases of a patient share one.
 
     Patients are dealt out in the order of the SHA-256 of their names, so the folds hang on nothing but the names,
     and differ by one patient at most.
@@ -21,15 +23,16 @@ def assign_folds(patients: Mapping[str, str], known: Mapping[str, int] | None = 
     Args:
         patients: Patient of each case.
         known: Earlier folds of cases, which stay; patients that are new go where there are fewest.
+        count: Number of folds.
 
     >>> assign_folds({"a1": "a", "a2": "a", "b": "b"})
     {'a1': 1, 'a2': 1, 'b': 0}
     """
     fold_of = {patients[case]: fold for case, fold in (known or {}).items() if case in patients}
-    counts = [list(fold_of.values()).count(fold) for fold in range(FOLDS)]
+    sizes = [list(fold_of.values()).count(fold) for fold in range(count)]
     for patient in sorted(set(patients.values()) - set(fold_of), key=by_hash):
-        fold_of[patient] = counts.index(min(counts))
-        counts[fold_of[patient]] += 1
+        fold_of[patient] = sizes.index(min(sizes))
+        sizes[fold_of[patient]] += 1
     return {case: fold_of[patients[case]] for case in sorted(patients)}
 
 

@@ -282,7 +282,7 @@ class TypesSettings(_Record):
         noise: SD of what is added to standardised measures.
         views: Sets of phases that each outline is seen with: all, and others drawn by ``phase_dropout``.
         phase_dropout: How phases are hidden.
-        seed: Of outlines, folds and members.
+        seed: Of outlines and members.
         processes: That measure.
     """
 

@@ -23,6 +23,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.labels import FIRST_LESION, LESION_TYPES, PHASES, LesionType, Phase
 from livercascade.detect.seg2det import seg2det
 from livercascade.train.cases import TrainingCase, read_scan
+from livercascade.train.folds import assign_folds
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.settings import TypesSettings
 from livercascade.train.wobble import wobble
@@ -106,7 +107,8 @@ def train_types(
         command: For the card.
         advance: Called after every member.
     """
-    fold = _folds(measured.patients, settings)
+    fold_of = assign_folds({name: name for name in measured.patients}, count=settings.folds)
+    fold = np.array([fold_of[name] for name in measured.patients])
     network = TypeNetwork(settings.folds, settings.hidden)
     unseen = {name: np.zeros((len(fold), len(LESION_TYPES)), dtype=np.float32) for name in _TESTED}
     for number in range(settings.folds):
@@ -175,13 +177,6 @@ def _file(folder: Path, case: TrainingCase, settings: TypesSettings) -> Path:
     """Named by what the measures depend on."""
     told = f"{case.labels} {LEVELS} {FORM} {settings.outlines} {settings.min_volume_ml} {settings.seed}"
     return folder / f"{case.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.npz"
-
-
-def _folds(patients: Sequence[str], settings: TypesSettings) -> Int64[np.ndarray, " n"]:
-    names = sorted(set(patients))
-    order = np.random.default_rng(settings.seed).permutation(len(names))
-    of = {name: int(place) % settings.folds for name, place in zip(names, order, strict=True)}
-    return np.array([of[p] for p in patients], dtype=np.int64)
 
 
 @contextmanager
