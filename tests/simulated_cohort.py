@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from livercascade.evaluate.names import Variant
 from livercascade.evaluate.read import JudgedCase
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
-from livercascade.reproduce.judging import WITHOUT_LS, Judged, joint_of, key_of, models_of
+from livercascade.reproduce.judging import WITH_LS, WITHOUT_LS, Judged, joint_of, key_of, models_of
+from livercascade.reproduce.predicting import TWIN, WITH, WITHOUT
 from livercascade.reproduce.settings import Setting
 
 RULES = ReclassifySettings(n_original=2, n_shuffled=2)
@@ -27,11 +29,11 @@ _HARDER = {Setting.DIAGNOSIS: 0.0, Setting.SCREENING: 0.9}
 """How much less sure UNet^whole is of lesions with NC alone, in log odds."""
 
 
-def simulated(patients: int, seed: int = 0) -> Judged:
+def simulated(patients: int, seed: int = 0, variants: Sequence[str] = (WITH, WITHOUT, TWIN)) -> Judged:
     """Patients with lesions of known volumes; both settings see the same lesions, screening less well."""
     rng = np.random.default_rng(seed)
     cases = tuple(_patient(number, rng) for number in range(patients))
-    models = tuple(m for s in Setting for m in models_of(s, without=True))
+    models = tuple(m for s in Setting for m in models_of(s, variants))
     cohort = Cohort({c.case.case_id: Path(c.case.case_id) for c in cases}, (), {}, True)
     return Judged(cohort, cases, models, tuple(map(joint_of, Setting)), dict.fromkeys(Setting, ()))
 
@@ -57,6 +59,7 @@ def _patient(number: int, rng: np.random.Generator) -> JudgedCase:
         for title, side, after in (
             (Variant.BASE.value, low, False),
             (WITHOUT_LS, plain, True),
+            (WITH_LS, low.where(lambda p: keeps(p, RULES)), True),
             (Variant.BASE_RECLS.value, low.where(lambda p: keeps(p, RULES)), True),
             (Variant.HIGH.value, Side(high, pairs), False),
             (Variant.HIGH_RECLS.value, Side(high, pairs).where(lambda p: keeps(p, RULES)), True),

@@ -10,7 +10,7 @@ import pytest
 
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, propose
-from livercascade.cascade.predict import Cascade, predict
+from livercascade.cascade.predict import Cascade, predict, predict_variants
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.data.labels import Phase
@@ -93,6 +93,30 @@ def test_predict_keeps_evidence_when_asked(patient: Path, cascade: Cascade, tmp_
         if r.enhancement
     )
     assert all(r.enhancement and r.network_type for r in again.lesions or ())
+
+
+def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
+    patient: Path, cascade: Cascade, tmp_path: Path
+) -> None:
+    # At f = 1 nothing is found in this patient.
+    both = cascade.settings.model_copy(update={"low_factor": 4.0, "high_factor": 8.0, "sweep": (4.0, 8.0)})
+    alone = both.model_copy(update={"high_factor": 4.0, "sweep": (4.0,)})
+    variants = [
+        (tmp_path / "both", replace(cascade, settings=both)),
+        (tmp_path / "base", replace(cascade, settings=alone)),
+    ]
+    _, result = predict_variants(patient, variants)
+    one, two = (read_evidence(folder) for folder, _ in variants)
+    assert two.factors == (4.0,)
+    base = one.reclassified(4.0).outcomes
+    assert len(base) > 0
+    assert [(o.verdict, o.score) for o in two.reclassified(4.0).outcomes] == [(o.verdict, o.score) for o in base]
+    records = result.lesions or ()
+    assert [(r.score, r.original_type) for r in records] == [(o.score, o.lesion.label) for o in base]
+    assert all(r.network_type for r in records)
+    apart = both.model_copy(update={"high_factor": 6.0})
+    with pytest.raises(ValueError, match="share UNet"):
+        predict_variants(patient, [variants[0], (tmp_path / "apart", replace(cascade, settings=apart))])
 
 
 def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple[Findings, Evidence]) -> None:

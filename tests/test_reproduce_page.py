@@ -15,6 +15,7 @@ from livercascade.reproduce.beyond import beyond_sections
 from livercascade.reproduce.claims import read_claims
 from livercascade.reproduce.measure import Ground
 from livercascade.reproduce.page import PageParts, render
+from livercascade.reproduce.predicting import WITH, WITHOUT
 from livercascade.reproduce.run import ground_of
 from livercascade.reproduce.settings import Preset, read_preset
 from livercascade.reproduce.verdict import JudgedClaim, Statement, judge_claims
@@ -44,6 +45,14 @@ def test_what_the_simulation_makes_true_holds(told: tuple[Evaluation, Ground, tu
     assert {statements[name] for name in TRUE_BY_MAKE} == {Statement.HOLDS}
     # Its models are far from 99 %.
     assert statements["high-recls-diagnosis"] is Statement.FAILS
+
+
+def test_without_a_twin_shuffling_is_judged_by_the_network_of_the_cascade() -> None:
+    judged = simulated(30, 6, (WITH, WITHOUT))
+    made = summarise(judged.cohort, judged.cases, judged.models, judged.joints, SETTINGS)
+    ground = ground_of(judged, made)
+    assert ground.answers["diagnosis/Base+ReCls w/ LS"] is ground.answers["diagnosis/Base+ReCls"]
+    assert not any("w/ LS" in row.cells[0] for row in ablation_table(made.tables, ground).rows)
 
 
 def test_ablation_counts_are_those_of_the_tables(told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]]) -> None:

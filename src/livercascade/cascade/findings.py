@@ -182,7 +182,10 @@ def _reclassify(
         return Reclassified(proposals.det_low, ()), Reclassified(proposals.det_high, ())
     working = on_working_grid(scan, proposals.high, proposals.det_high, patch)
     network = patch.on_phases(scan.phases)
-    total = settings.reclassify.patches * (len(proposals.det_low) + len(proposals.det_high))
+    sets = [proposals.det_low]
+    if proposals.det_high is not proposals.det_low:
+        sets.append(proposals.det_high)
+    total = settings.reclassify.patches * sum(map(len, sets))
     done = 0
 
     def counted(patches: np.ndarray) -> np.ndarray:
@@ -206,8 +209,8 @@ def _reclassify(
             batch=patch.engine.batch(math.prod(patch.card.patch_size)),
             weights=type_weights(patch.card.type_shares, settings.type_shares),
         )
-        for det, seed in zip((proposals.det_low, proposals.det_high), seeds, strict=True)
+        for det, seed in zip(sets, seeds, strict=False)
     ]
     patch.rest()
     tell("reclassifying", total, total)
-    return out[0], out[1]
+    return out[0], out[-1]

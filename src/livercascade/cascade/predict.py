@@ -163,7 +163,8 @@ def predict_variants(
 
     Args:
         source: As `predict`.
-        variants: Case folder and cascade of each; all with the same UNet^whole and the same settings up to it.
+        variants: Case folder and cascade of each; all with the same UNet^whole and the same settings up to it. A later
+            one whose ``high_factor`` is its ``low_factor`` judges the lesions of Base alone.
         files: As `predict`.
         case_id: Name of the case; taken from the path if absent.
         progress: As `predict`.
@@ -177,7 +178,7 @@ def predict_variants(
         ValueError: There is no variant, or they differ before UNet^patch.
     """
     first = variants[0][1] if variants else None
-    if first is None or any(_ahead(c) != _ahead(first) for _, c in variants):
+    if first is None or any(_ahead(_as_wide(c, first)) != _ahead(first) for _, c in variants):
         raise ValueError("variants share UNet^whole and every setting up to it")
     clock = _Clock()
     with clock.stage("read"):
@@ -218,8 +219,18 @@ def _ahead(cascade: Cascade) -> tuple[str, str, str]:
     return cascade.whole.card.sha256, types, cascade.settings.model_dump_json(exclude=_BEHIND_WHOLE)
 
 
+def _as_wide(cascade: Cascade, first: Cascade) -> Cascade:
+    """The cascade with the High of the first if its own is its Base."""
+    settings = cascade.settings
+    if settings.high_factor != settings.low_factor:
+        return cascade
+    return replace(cascade, settings=settings.model_copy(update={"high_factor": first.settings.high_factor}))
+
+
 def _judged_again(placed: OneGrid, findings: Findings, cascade: Cascade, progress: Progress | None) -> Findings:
-    return judge_proposals(placed.scan, findings.proposals, cascade.patch, cascade.settings, progress=progress)
+    proposals, settings = findings.proposals, cascade.settings
+    proposals = proposals.base_only() if settings.high_factor == settings.low_factor else proposals
+    return judge_proposals(placed.scan, proposals, cascade.patch, settings, progress=progress)
 
 
 def _evidence(

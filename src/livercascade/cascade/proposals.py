@@ -41,7 +41,7 @@ class Sensitivities:
 
     Attributes:
         low, high: Label maps at f = 1 and f = 4, strays outside the liver removed.
-        det_low, det_high: Their lesions (``Det_pred``).
+        det_low, det_high: Their lesions (``Det_pred``); the same object where both f are the same.
         sensitivity: The map for every other f.
         liver: The liver with its content at f = 4.
         strays: Lesions found at f = 4 outside the liver, which were left out.
@@ -60,6 +60,12 @@ class Sensitivities:
     def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
         """Label map at any sensitivity, strays removed."""
         return without_strays(self.sensitivity.mask(factor), self.liver)
+
+    def base_only(self) -> Sensitivities:
+        """Base's lesions in High's place too; the liver that patches are cut from stays High's, as it is for Base."""
+        inside = (int(self.det_high.instances(x.bbox)[x.mask].max()) - 1 for x in self.det_low)
+        characters = tuple(self.characters[n] for n in inside) if self.characters else ()
+        return replace(self, det_high=self.det_low, characters=characters)
 
     def liver_masks(self, factors: Iterable[float]) -> Iterator[UInt8[np.ndarray, "a b c"]]:
         """Label maps at several sensitivities, strays removed, of the liver's box alone: all lesions lie in it."""
@@ -91,7 +97,10 @@ def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) 
     low = without_strays(sensitivity.mask(settings.low_factor), liver)
     limit = settings.min_volume_ml
     strays = len(seg2det(np.where(liver, np.uint8(0), raw), scan.grid, min_volume_ml=limit))
-    det_low, det_high = (seg2det(m, scan.grid, min_volume_ml=limit) for m in (low, high))
+    det_low = seg2det(low, scan.grid, min_volume_ml=limit)
+    # At one f there is one set, which is judged once.
+    same = settings.low_factor == settings.high_factor
+    det_high = det_low if same else seg2det(high, scan.grid, min_volume_ml=limit)
     return Sensitivities(low, high, det_low, det_high, sensitivity, liver, strays)
 
 
@@ -121,11 +130,13 @@ def typed(
         best[lesion.bbox][lesion.mask] = high[lesion.bbox][lesion.mask] = label
         low[lesion.bbox][is_lesion(low[lesion.bbox]) & lesion.mask] = label
         characters.append(Character(by_type, lesion.label))
+    det_low = _relabelled(proposals.det_low, low)
+    same = proposals.det_high is proposals.det_low
     return Sensitivities(
         low,
         high,
-        _relabelled(proposals.det_low, low),
-        _relabelled(proposals.det_high, high),
+        det_low,
+        det_low if same else _relabelled(proposals.det_high, high),
         SensitivityMap(best, proposals.sensitivity.best_other, proposals.sensitivity.margin),
         proposals.liver,
         proposals.strays,

@@ -25,6 +25,13 @@ def reproduce(
     patch_without_shuffling: Annotated[
         Path | None, typer.Option(help='UNet^patch trained without lesion shuffling, for "w/o LS".')
     ] = None,
+    patch_twin: Annotated[
+        Path | None,
+        typer.Option(
+            help="UNet^patch with lesion shuffling trained as the one without, if that of --patch was not: what is "
+            "said of shuffling compares these two."
+        ),
+    ] = None,
     bundled: Annotated[bool, typer.Option("--bundled", help="Judge the networks that come with the package.")] = False,
     cases: Annotated[int | None, typer.Option(min=1, help="At most so many test patients.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = max(os.cpu_count() or 1, 1),
@@ -53,7 +60,8 @@ def reproduce(
         settings = read_preset(Preset(preset)) if preset in known else read_reproduction(Path(preset))
         if bundled:
             whole, patch = whole or bundled_model("whole"), patch or bundled_model("patch")
-        given = GivenModels(*(None if p is None else p.resolve() for p in (whole, patch, patch_without_shuffling)))
+        folders = (whole, patch, patch_without_shuffling, patch_twin)
+        given = GivenModels(*(None if folder is None else folder.resolve() for folder in folders))
         with bars(quiet=quiet) as progress:
             run = Reproduction(
                 settings.limited(cases), out.resolve(), given, workers, progress, console.print, quiet=quiet

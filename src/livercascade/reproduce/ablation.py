@@ -9,7 +9,7 @@ from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
 from livercascade.evaluate.tables import ModelTables, Tables
 from livercascade.evaluate.wording import NONE, of_cohort, with_interval
 from livercascade.reproduce.claims import Compared, Figure, Part, Relation
-from livercascade.reproduce.judging import WITHOUT_LS, key_of
+from livercascade.reproduce.judging import WITH_LS, WITHOUT_LS, key_of
 from livercascade.reproduce.measure import Ground, measure
 from livercascade.reproduce.page import signed_percent
 from livercascade.reproduce.settings import Setting
@@ -17,6 +17,7 @@ from livercascade.reproduce.settings import Setting
 ORDER = (
     Variant.BASE.value,
     WITHOUT_LS,
+    WITH_LS,
     Variant.BASE_RECLS.value,
     Variant.HIGH.value,
     Variant.HIGH_RECLS.value,

@@ -38,7 +38,6 @@ def calibrate(
         places,
         settings.cascade,
         settings.evaluation,
-        without=False,
         workers=workers,
         progress=progress,
     )

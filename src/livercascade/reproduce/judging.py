@@ -15,12 +15,14 @@ from livercascade.evaluate.curves.record import CurveCase, Side
 from livercascade.evaluate.names import JOINT, JointName, ModelName, Variant, side_models
 from livercascade.evaluate.read import CaseFiles, JudgedCase, read_case
 from livercascade.evaluate.settings import EvaluationSettings
-from livercascade.reproduce.predicting import WITH, WITHOUT, Places
+from livercascade.reproduce.predicting import TWIN, WITH, WITHOUT, Places
 from livercascade.reproduce.settings import Setting
 from livercascade.reproduce.side_by_side import each
 
 Advance = Callable[[str, int], Callable[[], None]]
-WITHOUT_LS = "Base+ReCls w/o LS"
+WITHOUT_LS, WITH_LS = "Base+ReCls w/o LS", "Base+ReCls w/ LS"
+"""Base judged by UNet^patch trained without lesion shuffling, and by its twin trained alike but with it."""
+_MARKS = {WITHOUT: " w/o LS", TWIN: " w/ LS"}
 _NOTHING = Reading((), (), PatientClass.NORMAL)
 
 
@@ -58,7 +60,7 @@ def judge_patients(
     cascade: CascadeSettings,
     settings: EvaluationSettings,
     *,
-    without: bool,
+    variants: Sequence[str] = (WITH,),
     workers: int,
     progress: Advance,
 ) -> Judged:
@@ -69,13 +71,13 @@ def judge_patients(
         places: Where `predict_patients` put the case folders.
         cascade: How they were analysed.
         settings: How lesions are counted.
-        without: True if there are predictions without lesion shuffling.
+        variants: Those of UNet^patch that there are predictions of.
         workers: Processes side by side.
         progress: Told about every patient.
     """
     names = [case.name for case in cases]
     truth = {case.name: case / "labels.nii.gz" for case in cases}
-    sides = {(s, v): _side(places, s, v, names) for s in Setting for v in (WITH, WITHOUT) if v == WITH or without}
+    sides = {(s, v): _side(places, s, v, names) for s in Setting for v in variants}
     files = [
         CaseFiles(name, truth[name], tuple(_of_case(side, name) for side in sides.values()), None, True)
         for name in names
@@ -84,12 +86,12 @@ def judge_patients(
     judged = each(judge, files, workers=workers, advance=progress("comparing lesions", len(files)))
     refused = {s: tuple(n for n in names if places.refusal(s, n).is_file()) for s in Setting}
     cohort = Cohort(truth, tuple(sides[s, WITH] for s in Setting), {}, True)
-    models = tuple(name for setting in Setting for name in models_of(setting, without=without))
+    models = tuple(name for setting in Setting for name in models_of(setting, variants))
     return Judged(cohort, tuple(judged), models, tuple(map(joint_of, Setting)), refused)
 
 
 def _side(places: Places, setting: Setting, variant: str, names: Sequence[str]) -> FoundSide:
-    name = setting.value if variant == WITH else f"{setting.value} w/o LS"
+    name = setting.value + _MARKS.get(variant, "")
     found = {n: places.side(setting, variant) / n for n in names if not places.refusal(setting, n).is_file()}
     return FoundSide(name, Kind.CASE_FOLDERS, found, named=True, evidence=True, virtual=True)
 
@@ -126,11 +128,10 @@ def _empty(case: EvaluatedCase, cascade: CascadeSettings) -> CurveCase:
     return CurveCase(case.case_id, case.truth, nothing, (), low, high, cascade.reclassify)
 
 
-def models_of(setting: Setting, *, without: bool) -> list[ModelName]:
+def models_of(setting: Setting, variants: Sequence[str] = (WITH,)) -> list[ModelName]:
     """The models of a setting in the order of the ablation."""
     titles = [variant.value for variant in Variant]
-    if without:
-        titles.insert(1, WITHOUT_LS)
+    titles[1:1] = [title for variant, title in ((WITHOUT, WITHOUT_LS), (TWIN, WITH_LS)) if variant in variants]
     return [ModelName(key_of(setting, title), title, setting.value) for title in titles]
 
 

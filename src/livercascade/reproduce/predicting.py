@@ -1,9 +1,9 @@
-"""The cascade on every patient and setting: one pass of UNet^whole gives every sensitivity and both UNet^patch."""
+"""The cascade on every patient and setting: one pass of UNet^whole gives every f and serves every UNet^patch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 
 Advance = Callable[[str, int], Callable[[], None]]
-WITH, WITHOUT = "with_shuffling", "without_shuffling"
+WITH, WITHOUT, TWIN = "with_shuffling", "without_shuffling", "twin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,21 @@ class ModelFolders:
         whole: UNet^whole.
         patch: UNet^patch.
         without: UNet^patch trained without lesion shuffling; None leaves "w/o LS" out.
+        twin: UNet^patch trained as that one but with lesion shuffling, if ``patch`` was not.
         types: What tells types from enhancement; None leaves those of UNet^whole.
     """
 
     whole: Path
     patch: Path
     without: Path | None = None
+    twin: Path | None = None
     types: Path | None = None
+
+    @property
+    def patches(self) -> dict[str, Path]:
+        """Every UNet^patch by the variant that it makes; the one of the cascade first."""
+        folders = {WITH: self.patch, WITHOUT: self.without, TWIN: self.twin}
+        return {variant: folder for variant, folder in folders.items() if folder is not None}
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the weights by role.
@@ -46,7 +54,7 @@ class ModelFolders:
         Raises:
             ModelError: A network is missing, damaged or of another kind.
         """
-        folders = {"whole": self.whole, "patch": self.patch, "without": self.without}
+        folders = {"whole": self.whole, "patch": self.patch, "without": self.without, "twin": self.twin}
         found = {
             role: Model.load(folder, ModelKind.WHOLE if role == "whole" else ModelKind.PATCH).card.sha256
             for role, folder in folders.items()
@@ -85,11 +93,15 @@ class _Job:
     key: str
 
 
-def variants_of(settings: CascadeSettings) -> tuple[CascadeSettings, CascadeSettings]:
-    """Settings with lesion shuffling, and without it: as many patches, all of them where the lesion lies."""
+def variants_of(settings: CascadeSettings) -> dict[str, CascadeSettings]:
+    """Settings of each variant. Without lesion shuffling as many patches are made, all of them where the lesion lies.
+
+    Shuffling is judged by Base's lesions (paper, Tables II and III), so that the other variants need no High.
+    """
     kept = settings.model_copy(update={"evidence": True})
-    sweep = (settings.low_factor, settings.high_factor)
-    return kept, kept.model_copy(update={"shuffled": False, "sweep": sweep})
+    low = settings.low_factor
+    base = kept.model_copy(update={"high_factor": low, "sweep": (low,)})
+    return {WITH: kept, WITHOUT: base.model_copy(update={"shuffled": False}), TWIN: base}
 
 
 def predict_patients(
@@ -133,19 +145,17 @@ def _predict(job: _Job) -> None:
 
 
 def _variants(job: _Job) -> Iterator[tuple[Path, Cascade]]:
-    shuffled, plain = variants_of(job.settings)
-    whole, patch, without, types = _loaded(job.models)
-    yield job.places.side(job.setting, WITH) / job.case.name, Cascade(whole, patch, shuffled, job.calibration, types)
-    if without is not None:
-        yield job.places.side(job.setting, WITHOUT) / job.case.name, Cascade(whole, without, plain, None, types)
+    settings = variants_of(job.settings)
+    whole, patches, types = _loaded(job.models)
+    for variant, patch in patches.items():
+        calibration = job.calibration if variant == WITH else None
+        out = job.places.side(job.setting, variant) / job.case.name
+        yield out, Cascade(whole, patch, settings[variant], calibration, types)
 
 
 @lru_cache(maxsize=1)
-def _loaded(models: ModelFolders) -> tuple[Model, Model, Model | None, Characteriser | None]:
+def _loaded(models: ModelFolders) -> tuple[Model, Mapping[str, Model], Characteriser | None]:
     engine = Engine.choose("auto")
-    without = None if models.without is None else Model.load(models.without, ModelKind.PATCH, engine)
-    whole, patch = (
-        Model.load(folder, kind, engine)
-        for folder, kind in ((models.whole, ModelKind.WHOLE), (models.patch, ModelKind.PATCH))
-    )
-    return whole, patch, without, None if models.types is None else Characteriser.load(models.types)
+    whole = Model.load(models.whole, ModelKind.WHOLE, engine)
+    patches = {variant: Model.load(folder, ModelKind.PATCH, engine) for variant, folder in models.patches.items()}
+    return whole, patches, None if models.types is None else Characteriser.load(models.types)

@@ -19,6 +19,7 @@ from livercascade.evaluate.evaluation import Evaluation, summarise
 from livercascade.evaluate.figures.figures import Figures, build_figures
 from livercascade.evaluate.figures.loaded import Networks
 from livercascade.evaluate.intervals import Resampling
+from livercascade.evaluate.names import Variant
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.write import write_evaluation
 from livercascade.models.bundled import bundled
@@ -26,7 +27,7 @@ from livercascade.reproduce.ablation import ablation_table
 from livercascade.reproduce.beyond import beyond_sections
 from livercascade.reproduce.calibrating import calibrate
 from livercascade.reproduce.claims import read_claims
-from livercascade.reproduce.judging import Judged, judge_patients
+from livercascade.reproduce.judging import WITH_LS, Judged, judge_patients, key_of
 from livercascade.reproduce.ledger import Ledger, StepRecord, digest
 from livercascade.reproduce.measure import Ground
 from livercascade.reproduce.page import PageParts, render
@@ -57,11 +58,13 @@ class GivenModels:
     Attributes:
         whole, patch: Model folders; both or neither.
         without: UNet^patch trained without lesion shuffling, if there is one.
+        twin: UNet^patch trained as that one but with lesion shuffling, if ``patch`` was not.
     """
 
     whole: Path | None = None
     patch: Path | None = None
     without: Path | None = None
+    twin: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Reproduction:
     def _models(self) -> ModelFolders:
         if self.given.whole is not None and self.given.patch is not None:
             self.say("networks: given")
-            return ModelFolders(self.given.whole, self.given.patch, self.given.without, self._types)
+            return ModelFolders(self.given.whole, self.given.patch, self.given.without, self.given.twin, self._types)
         plan, train = self.settings.training, self._patients("train", self.settings.groups.train)
         cohort = {"patients": self._cohort(self.settings.groups.train), "version": __version__}
         inputs = {**cohort, "settings": training_settings(plan, ModelKind.WHOLE), "folds": list(plan.folds)}
@@ -132,7 +135,7 @@ class Reproduction:
             self._step(name, own, [RunFolder(run).model], train_it)
             patches.append(RunFolder(run).model)
         patch, without = patches
-        return ModelFolders(made.model, patch, without, self._types)
+        return ModelFolders(made.model, patch, without, types=self._types)
 
     @property
     def _types(self) -> Path | None:
@@ -221,7 +224,7 @@ class Reproduction:
                 places,
                 self.settings.cascade,
                 settings,
-                without=models.without is not None,
+                variants=tuple(models.patches),
                 workers=self.workers,
                 progress=self.progress,
             )
@@ -276,6 +279,11 @@ class Reproduction:
                     f"{len(names)} of {len(judged.cases)} patients were refused in {setting.value} (for most, no liver "
                     "was found); they count as patients in whom every model finds nothing."
                 )
+        if self.given.twin is not None:
+            notes.append(
+                "Base+ReCls w/ LS and w/o LS are by two UNet^patch of their own, trained alike but for the shuffling: "
+                "what is said of shuffling compares these two."
+            )
         if self.given.whole is not None:
             notes.append("The networks were given, not trained here: what they were trained on stands in their cards.")
         phases = ", ".join(phase.value for phase in PHASES)
@@ -299,7 +307,11 @@ def ground_of(judged: Judged, made: Evaluation) -> Ground:
     settings = EvaluationSettings.model_validate(made.tables.settings)
     draws = Resampling.draw(len(judged.cases), settings.bootstrap, np.random.default_rng(settings.seed))
     curves = {s.value: [case.curves[s.value] for case in judged.cases] for s in Setting}
-    return Ground({a.name.key: a for a in made.answers}, curves, settings, draws)
+    answers = {a.name.key: a for a in made.answers}
+    for setting in Setting:
+        # Without a twin the UNet^patch of the cascade is the one that lesion shuffling is judged by.
+        answers.setdefault(key_of(setting, WITH_LS), answers[key_of(setting, Variant.BASE_RECLS.value)])
+    return Ground(answers, curves, settings, draws)
 
 
 def read_judged(path: Path) -> tuple[JudgedClaim, ...]:
