@@ -64,8 +64,8 @@ benchmark-small: .venv/develop  ## A small set for every change, each run kept u
 
 REAL ?= ../shared/data/hcc_tace_005_pre
 
-real: .venv/develop  ## A real study with masks (REAL=FOLDER), by all phases and by each alone
-	$(BIN)/python benchmarks/real_scan.py $(REAL)/dicom --liver $(REAL)/liver.nii.gz --lesions $(REAL)/lesions.nii.gz
+real: .venv/develop  ## A real study with masks (REAL=FOLDER, CHART=FILE.png), by all phases and by each alone
+	$(BIN)/python benchmarks/real_scan.py $(REAL)/dicom --liver $(REAL)/liver.nii.gz --lesions $(REAL)/lesions.nii.gz $(if $(CHART),--chart $(CHART))
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py

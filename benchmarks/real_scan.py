@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from jaxtyping import Bool, Int
+from matplotlib.patches import Patch
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume, Scan
 from livercascade.detect.liver import liver_with_content
+from livercascade.evaluate.figures import style
 from livercascade.io.nifti import read_labels
 from livercascade.io.regrid import on_grid
 from livercascade.io.source import Study, read_study
@@ -45,6 +47,10 @@ class Truth:
     def numbers(self) -> list[int]:
         """Values of the lesions."""
         return [int(n) for n in np.unique(self.lesions) if n]
+
+    def volume_ml(self, number: int) -> float:
+        """Of a lesion."""
+        return float((self.lesions == number).sum() * np.prod(self.grid.spacing) / 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ def main(
     lesions: Annotated[Path, typer.Option(help="Mask of lesions, each with a value of its own.")],
     whole: Annotated[Path | None, typer.Option(help="Model folder of UNet^whole; bundled if absent.")] = None,
     patch: Annotated[Path | None, typer.Option(help="Model folder of UNet^patch; bundled if absent.")] = None,
+    chart: Annotated[Path | None, typer.Option(help="PNG of the same figures; no voxel of the study is in it.")] = None,
 ) -> None:
     """Analyse the study by all phases together and by each alone, and print the table."""
     livers, grid = read_labels(liver)
@@ -84,6 +91,8 @@ def main(
             rows.append((", ".join(phase.value for phase in phases), figures(read, phases, cascade, truth)))
             advance()
     Console(width=120).print(table(rows, truth))
+    if chart is not None:
+        chart.write_bytes(drawn(rows, truth))
 
 
 def figures(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: Truth) -> Figures | str:
@@ -129,14 +138,12 @@ def moved(mask: Mask, of: Grid, to: Grid) -> Mask:
 
 def table(rows: list[tuple[str, Figures | str]], truth: Truth) -> Table:
     """One row for each set of phases."""
-    voxel_ml = float(np.prod(truth.grid.spacing)) / 1000
     numbers = truth.numbers
     out = Table(title="real study; share of each masked lesion that is covered")
     out.add_column("phases")
     out.add_column("liver Dice", justify="right")
     for n in numbers:
-        name = f"{(truth.lesions == n).sum() * voxel_ml:.1f} ml"
-        out.add_column(f"{name}, f = 4", justify="right")
+        out.add_column(f"{truth.volume_ml(n):.1f} ml, f = 4", justify="right")
         out.add_column("kept", justify="right")
     out.add_column("further findings kept, ml")
     for name, row in rows:
@@ -146,6 +153,43 @@ def table(rows: list[tuple[str, Figures | str]], truth: Truth) -> Table:
         shares = [f"{share:.2f}" for n in numbers for share in (row.proposed[n], row.kept[n])]
         out.add_row(name, f"{row.liver_dice:.3f}", *shares, ", ".join(f"{ml:.1f}" for ml in row.others) or "none")
     return out
+
+
+def drawn(rows: list[tuple[str, Figures | str]], truth: Truth) -> bytes:
+    """The table as a chart: the share of each masked lesion that is covered, before and after reclassification."""
+    numbers, wide = truth.numbers, 0.8 / len(truth.numbers)
+    sheet = style.sheet(2.9)
+    axes = style.plain(sheet.subplots(), ylabel="share of the masked nodule, %")
+    for place, (_, row) in enumerate(rows):
+        for side, number in enumerate(numbers):
+            if isinstance(row, str):
+                continue
+            at = place - 0.4 + wide * (side + 0.5)
+            before, after = 100 * row.proposed[number], 100 * row.kept[number]
+            colour = style.SERIES[side]
+            axes.bar(at, before, 0.9 * wide, facecolor="none", edgecolor=colour, linewidth=1.0, hatch="////")
+            axes.bar(at, after, 0.9 * wide, color=colour)
+            words = "missed" if before == 0 else "removed" if after == 0 else f"{after:.0f}"
+            axes.text(at, before + 1.5, words, ha="center", va="bottom", fontsize=7, color=style.INK)
+    titles = [f"{name}\n{_below(row)}" for name, row in rows]
+    axes.set_xticks(range(len(rows)), titles)
+    axes.set_ylim(0, 100)
+    names = [f"nodule of {truth.volume_ml(n):.1f} ml" for n in numbers]
+    handles = [Patch(color=style.SERIES[side], label=name) for side, name in enumerate(names)]
+    handles.append(Patch(facecolor="none", edgecolor=style.MUTED, hatch="////", label="found at f = 4, then removed"))
+    axes.legend(handles=handles, fontsize=7, frameon=False, loc="upper right", labelcolor=style.INK)
+    sheet.subplots_adjust(left=0.08, right=0.99, top=0.87, bottom=0.2)
+    words = style.Words("real_study", "One real study: how much of each masked nodule is found", "")
+    bitmap = style.picture(sheet, words, virtual=False).png
+    assert bitmap is not None
+    return bitmap
+
+
+def _below(row: Figures | str) -> str:
+    if isinstance(row, str):
+        return row
+    others = ", ".join(f"{ml:.1f}" for ml in row.others)
+    return f"liver Dice {row.liver_dice:.3f}\nelsewhere: {others or 'none'}{' ml' if others else ''}"
 
 
 if __name__ == "__main__":
