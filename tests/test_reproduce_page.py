@@ -13,8 +13,9 @@ from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.reproduce.ablation import ORDER, ablation_table
 from livercascade.reproduce.beyond import beyond_sections
 from livercascade.reproduce.claims import read_claims
+from livercascade.reproduce.markdown import claims_markdown
 from livercascade.reproduce.measure import Ground
-from livercascade.reproduce.page import PageParts, render
+from livercascade.reproduce.page import PageParts, measured, render
 from livercascade.reproduce.predicting import WITH, WITHOUT
 from livercascade.reproduce.run import ground_of
 from livercascade.reproduce.settings import Preset, read_preset
@@ -61,6 +62,19 @@ def test_ablation_counts_are_those_of_the_tables(told: tuple[Evaluation, Ground,
     assert len(rows) == 2 * len(ORDER)
     base = made.tables.models["diagnosis/Base"].lesion.paper.All
     assert (rows[0][1], rows[0][3]) == (str(base.FN), str(base.FP))
+
+
+def test_the_summary_says_of_every_claim_what_the_page_says(
+    told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]],
+) -> None:
+    made, ground, claims = told
+    lines = claims_markdown("a test", claims, ablation_table(made.tables, ground), ["a note"]).splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    widths = {len(row) for row in rows}
+    assert widths == {3, 11}
+    said = {row[1]: row[0].removeprefix("| ") for row in rows if len(row) == 3 and row[1] != "claim"}
+    assert said == {each.claim.title: each.statement.value for each in claims}
+    assert all(measured(part) in "".join(lines) for each in claims for part in each.parts)
 
 
 class _Balance(HTMLParser):

@@ -11,7 +11,7 @@ import pytest
 from livercascade.data.errors import UsageError
 from livercascade.diagnose.calibration import CALIBRATION
 from livercascade.report.result import CaseResult
-from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, GivenModels, Reproduction
+from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, SUMMARY, GivenModels, Reproduction
 from livercascade.reproduce.settings import Preset, Setting, read_preset, read_reproduction
 from livercascade.reproduce.verdict import Statement
 from livercascade.virtual.cohorts import Part, cohorts
@@ -124,7 +124,7 @@ def _everything_is_there(out: Path) -> None:
     tables = json.loads((out / EVALUATION / "tables.json").read_text())
     assert len(tables["models"]) == 12
     assert tables["virtual"] is True
-    for name in (PAGE, CLAIMS, CALIBRATION):
+    for name in (PAGE, CLAIMS, SUMMARY, CALIBRATION):
         assert (out / name).stat().st_size > 0
     assert "Base is f = 0.5 and High f = 2" in (out / PAGE).read_text()
     for setting in Setting:

@@ -29,6 +29,7 @@ from livercascade.reproduce.calibrating import calibrate
 from livercascade.reproduce.claims import read_claims
 from livercascade.reproduce.judging import WITH_LS, Judged, judge_patients, key_of
 from livercascade.reproduce.ledger import Ledger, StepRecord, digest
+from livercascade.reproduce.markdown import claims_markdown
 from livercascade.reproduce.measure import Ground
 from livercascade.reproduce.page import PageParts, render
 from livercascade.reproduce.predicting import ModelFolders, Places, predict_patients
@@ -46,7 +47,7 @@ from livercascade.segment.model import Model
 from livercascade.train.run_folder import RunFolder
 from livercascade.virtual.cohort import case_name, make_cohort
 
-PAGE, CLAIMS, EVALUATION = "reproduce.html", "claims.json", "evaluation"
+PAGE, CLAIMS, SUMMARY, EVALUATION = "reproduce.html", "claims.json", "claims.md", "evaluation"
 Advance = Callable[[str, int], Callable[[], None]]
 Say = Callable[[str], None]
 
@@ -234,7 +235,7 @@ class Reproduction:
             write_evaluation(made, self.out / EVALUATION, figures.drawn, figures.missing)
             claims.extend(self._page(judged, made, figures, hashes))
 
-        outputs = [self.out / EVALUATION, self.out / PAGE, self.out / CLAIMS]
+        outputs = [self.out / EVALUATION, self.out / PAGE, self.out / CLAIMS, self.out / SUMMARY]
         self._step("evaluation", inputs, outputs, evaluate)
         return tuple(claims) if claims else read_judged(self.out / CLAIMS)
 
@@ -247,21 +248,23 @@ class Reproduction:
         names = [] if self.given.whole is not None else names
         names += ["patients_validation", "predictions_validation", "calibration", "patients_test", "predictions_test"]
         records = [record for name in names if (record := Ledger(self.out).record(name)) is not None]
+        ablation, notes = ablation_table(made.tables, ground), tuple(self._notes(judged))
         page = render(
             PageParts(
                 self.settings.title,
                 made.tables,
                 claims,
-                ablation_table(made.tables, ground),
+                ablation,
                 beyond_sections(ground, virtual=True),
                 figures,
                 hashes,
                 records,
                 self.settings.model_dump(mode="json"),
-                tuple(self._notes(judged)),
+                notes,
             )
         )
         _write(self.out / PAGE, page)
+        _write(self.out / SUMMARY, claims_markdown(self.settings.title, claims, ablation, notes))
         _write(self.out / CLAIMS, "[" + ",\n".join(c.model_dump_json(indent=1) for c in claims) + "]\n")
         return claims
 
