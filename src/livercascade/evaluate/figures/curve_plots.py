@@ -141,8 +141,8 @@ def _band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], colour:
 
 
 def _name_ends(axes: Axes, points: Sequence[SweepPoint], colour: str, number: int) -> None:
-    # The arms often end at one place: their names stand on either side.
-    place, side = ((-6, 3), "right") if number == 0 else ((6, -7), "left")
+    # The arms often end at one place: names stand away from the other arm, which lies below or above.
+    place, side = ((6, 4), "left") if number == 0 else ((-6, -8), "right")
     for point in (points[0], points[-1]):
         axes.annotate(f"f = {point.factor:g}", (point.fn, point.fp), xytext=place, textcoords="offset points",
                       ha=side, fontsize=6.5, color=colour)  # fmt: skip
