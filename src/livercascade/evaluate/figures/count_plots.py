@@ -40,6 +40,10 @@ _CHANGE_COLOURS = {
 }
 
 
+_LEGIBLE = 0.04
+"""Share of the longest bar that has room for its number; smaller parts are told beside the bar."""
+
+
 def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: bool, suffix: str = "") -> Picture:
     """Patients by verdict, coloured by truth (paper, Fig. 10).
 
@@ -52,20 +56,24 @@ def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: 
     figure = sheet(3.2)
     axes = figure.subplots(1, 1)
     verdicts = (*_GROUPS, "UNCERTAIN")
-    left = np.zeros(4)
+    left, longest = np.zeros(4), float(table.sum(axis=0).max())
+    narrow: list[list[str]] = [[] for _ in verdicts]
     for row, (name, colour) in enumerate(zip(_GROUPS, _GROUP_COLOURS, strict=True)):
         axes.barh(range(4), table[row], left=left, color=colour, label=f"truly {name}", height=0.62)
         for column in range(4):
-            if table[row, column]:
-                axes.text(left[column] + table[row, column] / 2, column, str(table[row, column]), ha="center",
-                          va="center", fontsize=8, color=INK)  # fmt: skip
+            count = int(table[row, column])
+            if count >= _LEGIBLE * longest and count:
+                axes.text(left[column] + count / 2, column, str(count), ha="center", va="center", fontsize=8,
+                          color=INK)  # fmt: skip
+            elif count:
+                narrow[column].append(f"{count} {name}")
         left = left + table[row]
-    for column in range(4):
-        if not left[column]:
-            axes.text(0, column, " none", va="center", fontsize=8, color=MUTED)
+    for column, names in enumerate(narrow):
+        words = ", ".join(names) if left[column] else "none"
+        axes.text(left[column], column, f" {words}", va="center", fontsize=7, color=MUTED)
     axes.set_yticks(range(4), verdicts)
     axes.invert_yaxis()
-    axes.set_xlim(0, max(float(left.max()) * 1.05, 1.0))
+    axes.set_xlim(0, max(longest * 1.12, 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     plain(axes, xlabel="patients", ylabel="verdict", grid="x")
     axes.legend(fontsize=7.5, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), labelcolor=INK)

@@ -36,22 +36,25 @@ def sensitivity_figure(loaded: LoadedCase, change: Change, *, virtual: bool) -> 
     plane = changed_plane(loaded)
     image = plane.cut(loaded.scan.hu[loaded.phase])
     figure, grid = panels(2, 3, plane.aspect(loaded.truth))
-    first, second, *masked, last = (axes for row in grid for axes in row)
+    first, second, *rest = (axes for row in grid for axes in row)
     truth = plane.cut(lesions_of(loaded))
     show_ct(first, image, plane, loaded.phase)
     heading(first, f"(1) CT, {loaded.phase.title} phase")
     shown = show_map(second, plane.cut(probability(loaded)), plane)
     outline(second, truth > 0, plane, width=0.8)
     heading(second, "(2) lesion probability")
-    masks = [plane.cut(evidence.typed_map(f)) for f in (low, normal, high)]
-    named = zip(masked, masks, (low, normal, high), ("low", "normal", "high"), strict=True)
-    for number, (axes, mask, factor, word) in enumerate(named, start=3):
+    # A sweep that begins with Base has no low sensitivity.
+    named = {low: "low", normal: "normal", high: "high"}
+    masks = [plane.cut(evidence.typed_map(f)) for f in named]
+    for number, (axes, mask, (factor, word)) in enumerate(zip(rest, masks, named.items(), strict=False), start=3):
         show_ct(axes, image, plane, loaded.phase)
         paint(axes, mask, plane)
         outline(axes, truth > 0, plane, width=0.8)
         heading(axes, f"({number}) {word} sensitivity, f = {factor:g}")
     _finish(first)
-    last.axis("off")
+    last = rest[len(named)]
+    for axes in rest[len(named) :]:
+        axes.axis("off")
     last.legend(handles=type_marks(types_in(*masks), truth=True), loc="upper left", fontsize=7.5, frameon=False,
                 labelcolor=INK)  # fmt: skip
     bar = figure.colorbar(shown, cax=last.inset_axes((0.04, 0.2, 0.8, 0.05)), orientation="horizontal")

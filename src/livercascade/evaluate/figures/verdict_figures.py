@@ -38,7 +38,9 @@ _MARGIN_MM = 35.0
 def removed_figure(shown: Sequence[tuple[LoadedCase, Reclassification]], *, virtual: bool) -> Picture:
     """Every phase of one or two false positives of UNet^whole that were removed (paper, Fig. 13)."""
     columns = max(len(loaded.scan.phases) for loaded, _ in shown)
-    figure = sheet(0.5 + 1.95 * len(shown))
+    down, above, below, between = 1.75 * len(shown), 0.5, 0.34, 0.26
+    height = above + down + between * (len(shown) - 1) + below
+    figure = sheet(height)
     grid = figure.subplots(len(shown), columns, squeeze=False)
     for letter, row, (loaded, outcome) in zip("AB", grid, shown, strict=False):
         _phases(list(row), loaded, outcome.lesion, letter)
@@ -47,7 +49,9 @@ def removed_figure(shown: Sequence[tuple[LoadedCase, Reclassification]], *, virt
     shown_types = {outcome.lesion.label for _, outcome in shown}
     figure.legend(handles=type_marks(shown_types), loc="lower center", ncols=6, fontsize=7.5, frameon=False,
                   labelcolor=INK)  # fmt: skip
-    figure.tight_layout(rect=(0, 0.05, 1, 0.96), w_pad=0.4, h_pad=0.6)
+    # By hand: room for the headings of the second row, which a tight layout of square pictures forgets.
+    figure.subplots_adjust(left=0.07, right=0.99, top=1 - above / height, bottom=below / height,
+                           wspace=0.05, hspace=between * len(shown) / down)  # fmt: skip
     told = "; ".join(f"{loaded.case_id}: {_short(outcome).replace(chr(10), ', ')}" for loaded, outcome in shown)
     words = Words(
         "figure_13_removed",
@@ -72,7 +76,7 @@ def relabelled_phases_figure(
     figure.subplots_adjust(left=0.015, right=0.985, top=0.84, bottom=0.02, wspace=0.04)
     words = Words(
         "figure_14_relabelled",
-        f"Fig. 14: {true_type.title} that UNet^whole called {outcome.lesion.label.title}, {loaded.case_id}",
+        f"Fig. 14: {true_type.title} that was first called {outcome.lesion.label.title}, {loaded.case_id}",
         "Outline: the proposal of High in the colour of its type; white: truth.",
     )
     return picture(figure, words, virtual=virtual)
