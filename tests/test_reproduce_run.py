@@ -10,6 +10,7 @@ import pytest
 
 from livercascade.data.errors import UsageError
 from livercascade.diagnose.calibration import CALIBRATION
+from livercascade.models.bundled import bundled
 from livercascade.report.result import CaseResult
 from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, SUMMARY, GivenModels, Reproduction
 from livercascade.reproduce.settings import Preset, Setting, read_preset, read_reproduction
@@ -127,12 +128,63 @@ def _everything_is_there(out: Path) -> None:
     for name in (PAGE, CLAIMS, SUMMARY, CALIBRATION):
         assert (out / name).stat().st_size > 0
     assert "Base is f = 0.5 and High f = 2" in (out / PAGE).read_text()
+    # Networks of sixty steps find no liver: that is told, and counts as nothing found.
+    assert "2 of 2 patients were refused" in (out / PAGE).read_text()
+
+
+GIVEN = """
+title = "given networks"
+matrix = 128
+[groups.train]
+seed = 500000
+cases = 1
+mix = "training"
+[groups.validation]
+seed = 510000
+cases = 1
+lesion_contrast = 2.0
+[groups.test]
+seed = 520000
+cases = 1
+lesion_contrast = 2.0
+[training]
+folds = [0]
+[cascade]
+align = false
+n_original = 1
+n_shuffled = 1
+overlap = 0.0
+low_factor = 2.0
+high_factor = 8.0
+sweep = [2.0, 8.0]
+[evaluation]
+bootstrap = 20
+"""
+
+
+def test_given_networks_are_judged_with_probabilities_and_a_twin_that_is_the_same_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "given.toml").write_text(GIVEN)
+    patch = bundled("patch")
+    given = GivenModels(bundled("whole"), patch, without=patch, twin=patch)
+    settings = read_reproduction(tmp_path / "given.toml")
+    out = tmp_path / "run"
+    Reproduction(settings, out, given, 2, lambda _, __: lambda: None, lambda _: None).run()
+    found = 0
     for setting in Setting:
-        for result in (out / "predictions" / "test" / setting.value / "with_shuffling").glob("*/result.json"):
+        results = sorted((out / "predictions" / "test" / setting.value / "with_shuffling").glob("*/result.json"))
+        assert len(results) == 1
+        for result in results:
             made = CaseResult.model_validate_json(result.read_bytes())
             assert {i.phase for i in made.inputs} == set(setting.phases)
             assert made.verdict is not None and made.verdict.abstention is not None
             assert all(lesion.probability is not None for lesion in made.lesions or ())
+            found += len(made.lesions or ())
+    assert found > 0
+    models = json.loads((out / EVALUATION / "tables.json").read_text())["models"]
+    for setting in Setting:
+        twin, own = (models[f"{setting.value}/Base+ReCls{mark}"] for mark in (" w/ LS", ""))
+        assert (twin["lesion"], twin["patient"]) == (own["lesion"], own["patient"])
+    assert "Base+ReCls w/ LS and w/o LS are by two UNet^patch" in (out / PAGE).read_text()
 
 
 def test_one_network_alone_is_refused(tmp_path: Path) -> None:

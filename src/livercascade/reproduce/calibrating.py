@@ -47,7 +47,7 @@ def calibrate(
         by_phases,
         settings.evaluation,
         alpha=settings.alpha,
-        models=(hashes["whole"], hashes["patch"]),
+        models=tuple(hashes[role] for role in ("whole", "patch", "types") if role in hashes),
         judging=settings.cascade.judging_sha256,
         about=f"{len(cases)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "
         f"mix {group.mix.value}, matrix {settings.matrix}",
