@@ -11,6 +11,7 @@ import pytest
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, propose
 from livercascade.cascade.predict import Cascade, predict, predict_variants
+from livercascade.cascade.proposals import typed
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.data.labels import Phase
@@ -117,6 +118,18 @@ def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
     apart = both.model_copy(update={"high_factor": 6.0})
     with pytest.raises(ValueError, match="share UNet"):
         predict_variants(patient, [variants[0], (tmp_path / "apart", replace(cascade, settings=apart))])
+
+
+def test_at_one_f_there_is_one_set_of_lesions(
+    patient: Path, cascade: Cascade, judged: tuple[Findings, Evidence]
+) -> None:
+    findings, _ = judged
+    scan, _ = to_scan(read_study(patient))
+    once = propose(findings.proposals.sensitivity, scan, SETTINGS.model_copy(update={"low_factor": 4.0}))
+    assert cascade.characteriser is not None
+    for proposals in (once, typed(once, scan, cascade.characteriser, None)):
+        assert proposals.det_low is proposals.det_high
+        assert len(proposals.det_high) == len(findings.proposals.det_high)
 
 
 def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple[Findings, Evidence]) -> None:

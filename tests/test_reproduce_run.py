@@ -187,12 +187,13 @@ def test_given_networks_are_judged_with_probabilities_and_a_twin_that_is_the_sam
     assert "Base+ReCls w/ LS and w/o LS are by two UNet^patch" in (out / PAGE).read_text()
 
 
-def test_one_network_alone_is_refused(tmp_path: Path) -> None:
-    run = Reproduction(
-        read_preset(Preset.CI), tmp_path, GivenModels(whole=tmp_path), 1, lambda _, __: lambda: None, print
-    )
+@pytest.mark.parametrize("roles", [("whole",), ("without",), ("twin",), ("whole", "patch", "twin")])
+def test_a_network_without_those_it_goes_with_is_refused(roles: tuple[str, ...], tmp_path: Path) -> None:
+    given = GivenModels(**dict.fromkeys(roles, tmp_path))
+    run = Reproduction(read_preset(Preset.CI), tmp_path, given, 1, lambda _, __: lambda: None, print)
     with pytest.raises(UsageError, match="WRONG_USE"):
         run.run()
+    assert not any(tmp_path.iterdir())
 
 
 def test_groups_share_no_patient(tmp_path: Path) -> None:

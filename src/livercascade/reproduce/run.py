@@ -95,11 +95,16 @@ class Reproduction:
 
         Raises:
             CascadeError: A training failed or was stopped, or a folder cannot be written.
-            UsageError: ``WRONG_USE``: one network is given without the other.
+            UsageError: ``WRONG_USE``: a network is given without those that it goes with.
         """
         if (self.given.whole is None) != (self.given.patch is None):
             message = "UNet^whole and UNet^patch are given together or trained together."
             raise UsageError("WRONG_USE", message, "Give both --whole and --patch, or neither.")
+        alone = self.given.patch is None and self.given.without is not None
+        if alone or (self.given.twin is not None and self.given.without is None):
+            message = "Lesion shuffling is judged by given networks: one without it, and with a twin both."
+            remedy = "Give --patch-without-shuffling with --whole and --patch, and --patch-twin with all three."
+            raise UsageError("WRONG_USE", message, remedy)
         self.out.mkdir(parents=True, exist_ok=True)
         models = self._models()
         hashes = models.hashes()
