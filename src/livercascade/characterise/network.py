@@ -10,21 +10,14 @@ import torch
 from jaxtyping import Bool, Float32
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from livercascade.characterise.enhancement import FIRST_LEVEL, FORM, LEVELS, NUM_FEATURES
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.data.type_shares import EVEN, TypeShares
-from livercascade.models.model_folder import (
-    CARD_FILE,
-    PAGE_FILE,
-    WEIGHTS_FILE,
-    open_aside,
-    replace_folder,
-    sha256_of,
-)
+from livercascade.models.model_folder import CARD_FILE, WEIGHTS_FILE, check_weights, write_folder
 
 _CLIP = 4.0
 """Standard deviations beyond which a measure says no more: real scans leave the range of virtual ones."""
@@ -157,14 +150,7 @@ class TypeNetwork(nn.Module):
 
 def save_types(folder: Path, card: TypesCard, network: TypeNetwork) -> TypesCard:
     """Writes the folder beside its place, then moves it there; returns the card with the weights' hash."""
-    aside = open_aside(folder)
-    save_file({name: value.detach().contiguous() for name, value in network.state_dict().items()}, aside / WEIGHTS_FILE)
-    (aside / WEIGHTS_FILE).chmod(0o644)
-    card = card.model_copy(update={"sha256": sha256_of(aside / WEIGHTS_FILE)})
-    (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
-    (aside / PAGE_FILE).write_text(card.markdown())
-    replace_folder(aside, folder)
-    return card
+    return write_folder(folder, card, network.state_dict(), TypesCard.markdown)
 
 
 def is_types(folder: Path) -> bool:
@@ -191,8 +177,7 @@ def load_types(folder: Path) -> tuple[TypesCard, TypeNetwork]:
         raise _mismatch(path, f"the card is not that of a network of types ({error.error_count()} errors)") from error
     if (card.levels, card.form) != (LEVELS, FORM):
         raise _mismatch(path, "it is told other measures than this version takes")
-    if sha256_of(weights) != card.sha256:
-        raise ModelError("MODEL_HASH", f"{weights} is not the file its card describes.", "Install the model again.")
+    check_weights(weights, card.sha256)
     network = TypeNetwork(card.members, card.hidden, card.temperature)
     try:
         network.load_state_dict(load_file(weights))

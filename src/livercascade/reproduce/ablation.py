@@ -94,4 +94,5 @@ def _fewer(figure: Figure, setting: Setting, title: str, model: ModelTables, gro
     made = measure(part, ground)
     if made is None or made.value is None:
         return NONE
-    return signed_percent(made.value, made.interval, digits=0)
+    # On two lines, so that the last column is on the page as well.
+    return signed_percent(made.value, made.interval, digits=0).replace(" [", "\n[")

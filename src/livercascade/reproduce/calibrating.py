@@ -47,6 +47,7 @@ def calibrate(
         by_phases,
         settings.evaluation,
         alpha=settings.alpha,
+        # In the order of `Cascade.models`, which it is held against.
         models=tuple(hashes[role] for role in ("whole", "patch", "types") if role in hashes),
         judging=settings.cascade.judging_sha256,
         about=f"{len(cases)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "

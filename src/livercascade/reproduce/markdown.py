@@ -19,7 +19,7 @@ def claims_markdown(title: str, claims: Sequence[JudgedClaim], ablation: Printed
         notes: What a reader has to know.
     """
     counts = ", ".join(f"{sum(c.statement is s for c in claims)} {s.value}" for s in Statement)
-    lines = [f"# {title}", "", f"Claims: {counts}.", "", *(f"* {note}" for note in notes), ""]
+    lines = [f"# {title}", "", f"Claims on **virtual** patients: {counts}.", "", *(f"* {note}" for note in notes), ""]
     lines += [f"## {ablation.title}", "", ablation.caption, "", *_table(ablation), ""]
     lines += ["## Claim by claim", "", "| | claim | measured [95 %] |", "|---|---|---|"]
     lines += [f"| {c.statement.value} | {_cell(c.claim.title)} | {_cell(_parts(c))} |" for c in claims]

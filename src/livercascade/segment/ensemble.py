@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import nn
 
 from livercascade.data.errors import ModelError
+from livercascade.models.model_folder import CARD_FILE, PAGE_FILE
 from livercascade.segment.card import ModelCard, card_markdown
-from livercascade.segment.network import CARD_FILE, PAGE_FILE, load_card, load_network
+from livercascade.segment.network import load_card, load_network
 
 FOLDS = 5
 _ALIKE = ("kind", "phases", "classes", "spacing_mm", "patch_size", "normalisation", "presence_flags", "needs")

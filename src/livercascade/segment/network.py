@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,11 @@ import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from livercascade.data.errors import ModelError
-from livercascade.models.model_folder import (
-    CARD_FILE,
-    PAGE_FILE,
-    WEIGHTS_FILE,
-    open_aside,
-    replace_folder,
-    sha256_of,
-)
+from livercascade.models.model_folder import CARD_FILE, WEIGHTS_FILE, check_weights, write_folder
 from livercascade.segment.card import Architecture, ModelCard, NetworkClass, card_markdown
 
 _OPERATORS: dict[str, type[nn.Module]] = {
@@ -70,24 +62,8 @@ def save_model(
     """
     network = build_network(card)
     _fill(network, state_dict, str(folder))
-    aside = open_aside(folder)
-    stored = {name: value.detach().to(dtype).contiguous() for name, value in network.named_parameters()}
-    save_file(stored, aside / WEIGHTS_FILE)
-    # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
-    (aside / WEIGHTS_FILE).chmod(0o644)
-    card = card.model_copy(update={"sha256": sha256_of(aside / WEIGHTS_FILE)})
-    (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
-    (aside / PAGE_FILE).write_text(card_markdown(card))
-    replace_folder(aside, folder)
-    return card
-
-
-def copy_model(source: Path, folder: Path) -> None:
-    """Copies a model folder beside ``folder``, then moves it there; an older one there is replaced."""
-    aside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(source, aside)
-    replace_folder(aside, folder)
+    stored = {name: value.detach().to(dtype) for name, value in network.named_parameters()}
+    return write_folder(folder, card, stored, card_markdown)
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -116,8 +92,7 @@ def load_network(folder: Path) -> nn.Module:
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise ModelError("MODEL_MISSING", f"There are no weights at {path}.", "Restore the file or install it again.")
-    if sha256_of(path) != card.sha256:
-        raise ModelError("MODEL_HASH", f"{path} is not the file its card describes.", "Install the model again.")
+    check_weights(path, card.sha256)
     try:
         weights = load_file(path)
     except SafetensorError as error:

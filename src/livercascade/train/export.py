@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livercascade.data.errors import UsageError
+from livercascade.models.model_folder import copy_folder
 from livercascade.segment.card import ModelCard, Provenance
 from livercascade.segment.ensemble import write_ensemble_page
-from livercascade.segment.network import copy_model, load_card, save_model
+from livercascade.segment.network import load_card, save_model
 from livercascade.train.best import Weights
 from livercascade.train.learner import read_checkpoint
 from livercascade.train.log import read_lines, read_log
@@ -48,7 +49,7 @@ def export_folds(folder: RunFolder, folds: Sequence[int], weights: Weights = Wei
         raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
     for fold in ready:
         made, place = export(folder.fold(fold), weights), folder.model / f"fold_{fold}"
-        copy_model(made, place)
+        copy_folder(made, place)
     write_ensemble_page(folder.model)
     return folder.model
 
