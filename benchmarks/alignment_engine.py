@@ -66,7 +66,7 @@ def ants(fixed: Path, moving: Path, field: Path) -> None:
 def peak_mb() -> float:
     """Peak resident memory of this process alone; ``ru_maxrss`` would count the benchmark's own, taken over at fork.
 
-    As `livercascade.cascade.memory`, which the environment of the other engines does not have.
+    As `livercascade.system.memory`, which the environment of the other engines does not have.
     """
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
     return int(line.split()[1]) / 1024

@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.table import Table
 
 from livercascade.cascade.findings import Findings
-from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
@@ -32,6 +31,7 @@ from livercascade.detect.liver import liver_with_content
 from livercascade.io.source import read_study
 from livercascade.segment.engine import Runtime
 from livercascade.segment.search import Search
+from livercascade.system.memory import peak_resident_mb
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import VirtualSettings
 

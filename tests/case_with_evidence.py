@@ -11,8 +11,8 @@ from evidence_case import CONFIRMED, GRID, TWO, evidence_of, sensitivity_of
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LesionType
 from livercascade.io.nifti import write_nifti
-from livercascade.report.evidence_file import EVIDENCE, write_evidence
-from livercascade.report.result import CaseResult, ModelRecord, OutputKind, OutputRecord
+from livercascade.results.evidence_file import EVIDENCE, write_evidence
+from livercascade.results.result import CaseResult, ModelRecord, OutputKind, OutputRecord
 from report_case import make_case, make_result
 
 

@@ -11,7 +11,7 @@ from livercascade.detect.seg2det import bounding_box, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
-from livercascade.report.evidence import Evidence, crop
+from livercascade.results.evidence import Evidence, crop
 
 GRID = Grid.axial((14, 60, 70), (5.0, 2.0, 2.0), (-70.0, 20.0, 100.0))
 FACTORS = (0.25, 1.0, 4.0, 16.0)

@@ -10,9 +10,9 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, LesionType, Organ, PatientClass, Phase
 from livercascade.data.lesion import Lesion
 from livercascade.data.scan import Scan
-from livercascade.report.candidate import Candidate, CandidateStatus, FoundAt
 from livercascade.report.measure import measure_lesions, measure_liver
-from livercascade.report.result import (
+from livercascade.results.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.results.result import (
     CaseResult,
     InputRecord,
     ModelRecord,

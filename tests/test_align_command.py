@@ -8,8 +8,8 @@ from align_phantom import pair
 from livercascade.align.field_file import read_field
 from livercascade.align.record import AlignRecord
 from livercascade.cli.main import app
-from livercascade.io.case_folder import verify
 from livercascade.io.nifti import read_nifti, write_nifti
+from livercascade.system.manifest import verify
 
 
 @pytest.fixture(scope="module")

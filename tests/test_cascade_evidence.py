@@ -18,13 +18,13 @@ from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
-from livercascade.io.case_folder import verify
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
 from livercascade.reclassify.reclassify import Reclassified
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import EVIDENCE, read_evidence
-from livercascade.report.result import CaseResult, OutputKind
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import EVIDENCE, read_evidence
+from livercascade.results.result import CaseResult, OutputKind
+from livercascade.system.manifest import verify
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import VirtualSettings
 

@@ -17,10 +17,10 @@ from livercascade.cli.main import app
 from livercascade.cli.predict import load_cascade
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
-from livercascade.io.case_folder import verify
 from livercascade.io.nifti import read_labels, write_nifti
-from livercascade.report.candidate import FoundAt
-from livercascade.report.result import CaseResult
+from livercascade.results.candidate import FoundAt
+from livercascade.results.result import CaseResult
+from livercascade.system.manifest import verify
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 from made_up_dicom import Series

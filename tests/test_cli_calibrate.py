@@ -17,8 +17,8 @@ from livercascade.cli.predict import load_cascade
 from livercascade.diagnose.calibration import read_calibration
 from livercascade.evaluate.calibrating import LEAST_CASES
 from livercascade.models.bundled import bundled
-from livercascade.report.evidence_file import EVIDENCE
-from livercascade.report.result import ModelRecord
+from livercascade.results.evidence_file import EVIDENCE
+from livercascade.results.result import ModelRecord
 from livercascade.segment.network import load_card
 from report_case import make_case
 

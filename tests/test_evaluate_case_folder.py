@@ -18,9 +18,9 @@ from livercascade.evaluate.cohort import find_cohort
 from livercascade.evaluate.evaluation import evaluate
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
-from livercascade.report.candidate import CandidateStatus
-from livercascade.report.evidence_file import EVIDENCE
-from livercascade.report.result import CaseResult, ErrorRecord, Stage, Verdict
+from livercascade.results.candidate import CandidateStatus
+from livercascade.results.evidence_file import EVIDENCE
+from livercascade.results.result import CaseResult, ErrorRecord, Stage, Verdict
 from report_case import GRID as REPORT_GRID
 from report_case import make_case, make_result
 

@@ -23,7 +23,7 @@ from livercascade.evaluate.reading import Truth
 from livercascade.evaluate.settings import EvaluationSettings, SmallLesions
 from livercascade.evaluate.tally import tally
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
-from livercascade.report.evidence import Evidence
+from livercascade.results.evidence import Evidence
 
 
 def true_map(spheres: list[tuple[tuple[float, float, float], float, int]]) -> np.ndarray:

@@ -38,11 +38,11 @@ from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
 from livercascade.reclassify.reclassify import reclassify
 from livercascade.reclassify.working_grid import to_working_grid
-from livercascade.report.candidate import CandidateStatus
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import EVIDENCE, write_evidence
-from livercascade.report.result import CaseResult, OutputKind, OutputRecord, Verdict
 from livercascade.report.view import View
+from livercascade.results.candidate import CandidateStatus
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import EVIDENCE, write_evidence
+from livercascade.results.result import CaseResult, OutputKind, OutputRecord, Verdict
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model

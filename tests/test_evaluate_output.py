@@ -21,7 +21,7 @@ from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.evaluate.tables import Tables
 from livercascade.evaluate.wording import percent
 from livercascade.evaluate.write import write_evaluation
-from livercascade.io.case_folder import verify
+from livercascade.system.manifest import verify
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "tables.schema.json"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L9 9"/></svg>'

@@ -10,9 +10,9 @@ from livercascade.cli.convert import convert
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
-from livercascade.io.case_folder import verify
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import read_study
+from livercascade.system.manifest import verify
 from made_up_dicom import Series
 
 GRID = Grid.axial((8, 16, 18), (5.0, 1.5, 1.5))

@@ -14,8 +14,8 @@ from livercascade.report.html import render_report
 from livercascade.report.measure import measure_lesions
 from livercascade.report.panel import GREY_STEP, extent_of, hide_frame, new_figure, picture_of, within
 from livercascade.report.pictures import MAX_KEY_IMAGES, PANEL_PX, build_pictures, key_images
-from livercascade.report.result import ErrorRecord, Stage, Status, Verdict
 from livercascade.report.view import View
+from livercascade.results.result import ErrorRecord, Stage, Status, Verdict
 from report_case import GRID, candidate, ellipsoid, make_case, make_result, make_sweep
 
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))

@@ -11,10 +11,10 @@ import pytest
 from livercascade.data.errors import UsageError
 from livercascade.diagnose.calibration import CALIBRATION
 from livercascade.models.bundled import bundled
-from livercascade.report.result import CaseResult
 from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, SUMMARY, GivenModels, Reproduction
 from livercascade.reproduce.settings import Preset, Setting, read_preset, read_reproduction
 from livercascade.reproduce.verdict import Statement
+from livercascade.results.result import CaseResult
 from livercascade.virtual.cohorts import Part, cohorts
 
 SMALL = """

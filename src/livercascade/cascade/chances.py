@@ -13,8 +13,8 @@ from livercascade.diagnose.confidence import Suspect, blend, suspicion, whole_pr
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.reclassify.reclassify import Reclassification
-from livercascade.report.result import AbstentionRecord, LesionRecord
-from livercascade.report.result import Verdict as VerdictRecord
+from livercascade.results.result import AbstentionRecord, LesionRecord
+from livercascade.results.result import Verdict as VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from livercascade.detect.seg2det import bounding_box, seg2det
 from livercascade.reclassify.reclassify import Reclassified, reclassify
 from livercascade.reclassify.tally import Tally
 from livercascade.reclassify.working_grid import WorkingScan, resample_lesions
-from livercascade.report.evidence import Evidence, crop
+from livercascade.results.evidence import Evidence, crop
 from livercascade.segment.model import Model
 
 _Key = tuple[tuple[int, ...], bytes]

@@ -21,7 +21,6 @@ from livercascade.align.gated import PhaseUse
 from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
-from livercascade.cascade.memory import peak_resident_mb
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.proposals import Character
 from livercascade.cascade.settings import CascadeSettings
@@ -33,19 +32,18 @@ from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.calibration import Calibration, SettingCalibration
-from livercascade.io.case_folder import CaseFolder, verify
 from livercascade.io.nifti import write_nifti, write_slabs
 from livercascade.io.source import Study, read_study
 from livercascade.reclassify.reclassify import Reclassification
 from livercascade.reclassify.reclassify import Verdict as Judgement
 from livercascade.report.alignment import alignment_pictures, measure_alignment
-from livercascade.report.candidate import Candidate, CandidateStatus, FoundAt
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import EVIDENCE, write_evidence
 from livercascade.report.html import render_report
 from livercascade.report.measure import measure_lesions, measure_liver
 from livercascade.report.pictures import build_pictures
-from livercascade.report.result import (
+from livercascade.results.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import EVIDENCE, write_evidence
+from livercascade.results.result import (
     CaseResult,
     InputRecord,
     ModelRecord,
@@ -59,6 +57,8 @@ from livercascade.report.result import (
     WarningRecord,
 )
 from livercascade.segment.model import Model
+from livercascade.system.manifest import new_result_folder, verify
+from livercascade.system.memory import peak_resident_mb
 
 RESULT, REPORT = "result.json", "report.html"
 SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
@@ -345,8 +345,8 @@ def _write(
         if report:
             pictures = build_pictures(scan, labels, candidates, records, sweep)
             pictures = replace(pictures, alignment=alignment_pictures(scan, labels, placed.phases))
-    with CaseFolder.open(out) as folder:
-        outputs = _write_maps(folder.path, labels, findings.high.proposals, scan.grid, evidence)
+    with new_result_folder(out) as folder:
+        outputs = _write_maps(folder, labels, findings.high.proposals, scan.grid, evidence)
         result = CaseResult(
             case_id=study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,
@@ -363,9 +363,9 @@ def _write(
             outputs=outputs,
             provenance=_provenance(cascade, clock),
         )
-        (folder.path / RESULT).write_text(result.to_json())
+        (folder / RESULT).write_text(result.to_json())
         if pictures is not None:
-            (folder.path / REPORT).write_text(render_report(result, pictures))
+            (folder / REPORT).write_text(render_report(result, pictures))
     return result
 
 

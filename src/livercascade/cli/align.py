@@ -17,9 +17,9 @@ from livercascade.align.settings import AlignSettings
 from livercascade.cli.errors import told
 from livercascade.data.errors import UsageError
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import read_study
+from livercascade.system.manifest import new_result_folder
 
 MOVED, VALID, FIELD, RECORD = "moved.nii.gz", "valid.nii.gz", "field.nii.gz", "align.json"
 
@@ -41,13 +41,13 @@ def align(
     with told():
         still, other = _phase(fixed), _phase(moving)
         settings = AlignSettings(threads=threads)
-        with CaseFolder.open(out) as folder:
+        with new_result_folder(out) as folder:
             found = _aligned(still, other, settings, quiet)
             record = record_of(still, other, found, settings, __version__)
-            write_nifti(folder.path / MOVED, found.moved, found.field.grid)
-            write_nifti(folder.path / VALID, found.valid, found.field.grid)
-            write_field(folder.path / FIELD, found.field)
-            (folder.path / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            write_nifti(folder / MOVED, found.moved, found.field.grid)
+            write_nifti(folder / VALID, found.valid, found.field.grid)
+            write_field(folder / FIELD, found.field)
+            (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _show(record, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
 
 

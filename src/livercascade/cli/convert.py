@@ -9,9 +9,9 @@ import typer
 
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
-from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import Study, read_study
+from livercascade.system.manifest import new_result_folder
 
 
 def convert(
@@ -39,9 +39,9 @@ def convert(
 
 
 def _write(study: Study, out: Path) -> None:
-    with CaseFolder.open(out) as folder:
+    with new_result_folder(out) as folder:
         for volume in study.volumes:
-            write_nifti(folder.path / _name(volume.phase.value), volume.hu, volume.grid)
+            write_nifti(folder / _name(volume.phase.value), volume.hu, volume.grid)
 
 
 def _name(phase: str) -> str:

@@ -28,7 +28,7 @@ from livercascade.evaluate.settings import EvaluationSettings, Extras, Instances
 from livercascade.evaluate.tables import Tables
 from livercascade.evaluate.wording import percent
 from livercascade.evaluate.write import PAGE, write_evaluation
-from livercascade.io.case_folder import check_free
+from livercascade.system.manifest import check_free
 
 _PAPER = EvaluationSettings()
 

@@ -17,7 +17,7 @@ from livercascade.cli.errors import told
 from livercascade.data.labels import Phase
 from livercascade.diagnose.calibration import read_calibration
 from livercascade.models.bundled import bundled
-from livercascade.report.result import CaseResult
+from livercascade.results.result import CaseResult
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model

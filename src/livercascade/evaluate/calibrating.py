@@ -30,7 +30,7 @@ from livercascade.evaluate.cohort import Cohort, FoundSide, read_result
 from livercascade.evaluate.curves.record import CurveCase, Proposal, countable
 from livercascade.evaluate.read import files_of, read_case
 from livercascade.evaluate.settings import EvaluationSettings
-from livercascade.report.result import CaseResult
+from livercascade.results.result import CaseResult
 
 LEAST_CASES = 10
 """With fewer cases of one set of phases no probability is fitted to them."""

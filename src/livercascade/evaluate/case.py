@@ -12,7 +12,7 @@ from livercascade.data.lesion import Lesion
 from livercascade.detect.match import Pair
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
-from livercascade.report.candidate import CandidateStatus
+from livercascade.results.candidate import CandidateStatus
 
 
 @dataclass(frozen=True, slots=True)

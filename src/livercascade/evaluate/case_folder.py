@@ -22,10 +22,10 @@ from livercascade.evaluate.reading import Truth
 from livercascade.io.nifti import read_instances
 from livercascade.reclassify.reclassify import Reclassification, Reclassified, ScoreMode
 from livercascade.reclassify.reclassify import Verdict as Judgement
-from livercascade.report.candidate import CandidateStatus
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import read_evidence
-from livercascade.report.result import CaseResult, LesionRecord
+from livercascade.results.candidate import CandidateStatus
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import read_evidence
+from livercascade.results.result import CaseResult, LesionRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from livercascade.data.errors import InputError, UsageError
 from livercascade.io.nifti import read_grid
-from livercascade.report.evidence_file import EVIDENCE
-from livercascade.report.result import CaseResult
+from livercascade.results.evidence_file import EVIDENCE
+from livercascade.results.result import CaseResult
 
 LESIONS, RESULT, RECORD = "lesions.nii.gz", "result.json", "virtual.json"
 _TRUTH_NAMES = ("labels.nii.gz", "truth.nii.gz", "segmentation.nii.gz")

@@ -10,7 +10,7 @@ from livercascade.evaluate.latex import latex_table
 from livercascade.evaluate.page import render_page, sections
 from livercascade.evaluate.picture import NotDrawn, Picture
 from livercascade.evaluate.sheets import sheets
-from livercascade.io.case_folder import CaseFolder
+from livercascade.system.manifest import new_result_folder
 
 PAGE, TABLES = "evaluation.html", "tables.json"
 
@@ -26,10 +26,10 @@ def write_evaluation(
         OutputError: ``OUT_TAKEN``, ``NO_SPACE`` or ``CANNOT_WRITE``.
     """
     tables = evaluation.tables
-    with CaseFolder.open(out) as folder:
-        (folder.path / TABLES).write_text(tables.to_json(), encoding="utf-8")
-        (folder.path / PAGE).write_text(render_page(tables, pictures, missing), encoding="utf-8")
-        csv, latex, figures = (folder.path / name for name in ("csv", "latex", "figures"))
+    with new_result_folder(out) as folder:
+        (folder / TABLES).write_text(tables.to_json(), encoding="utf-8")
+        (folder / PAGE).write_text(render_page(tables, pictures, missing), encoding="utf-8")
+        csv, latex, figures = (folder / name for name in ("csv", "latex", "figures"))
         csv.mkdir()
         for name, sheet in sheets(tables, evaluation.cases, evaluation.answers).items():
             sheet.to_csv(csv / f"{name}.csv", index=False)

@@ -15,13 +15,13 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.case_folder import MANIFEST
 from livercascade.io.dicom_files import find_images
 from livercascade.io.dicom_series import MIN_SLICES, Stack, StackVolume, is_axial, read_stack, stacks_of
 from livercascade.io.nifti import read_ct
 from livercascade.io.phase_image import Enhancement, measure_enhancement, phase_probabilities
 from livercascade.io.phase_tags import guess_from_texts
 from livercascade.io.phases import MIN_CONFIDENCE, Decision, Evidence, contradicted_by_image, decide_phases
+from livercascade.system.manifest import MANIFEST
 
 _PHASE_FILE = re.compile(r"(nc|ap|vp|dp)\.nii(\.gz)?", re.IGNORECASE)
 _NIFTI_FILE = re.compile(r".+\.nii(\.gz)?", re.IGNORECASE)

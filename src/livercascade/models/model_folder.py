@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from livercascade.data.errors import ModelError
+from livercascade.system.files import new_folder, sha256_of
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -30,24 +29,21 @@ def write_folder(folder: Path, card: Card, weights: Mapping[str, torch.Tensor], 
         weights: By name, as they are to be stored.
         page: Markdown of a card.
     """
-    aside = _aside(folder)
-    aside.mkdir(parents=True)
-    path = aside / WEIGHTS_FILE
-    save_file({name: value.detach().contiguous() for name, value in weights.items()}, path)
-    # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
-    path.chmod(0o644)
-    card = card.model_copy(update={"sha256": _sha256(path)})
-    (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
-    (aside / PAGE_FILE).write_text(page(card))
-    _replace(aside, folder)
+    with new_folder(folder) as aside:
+        path = aside / WEIGHTS_FILE
+        save_file({name: value.detach().contiguous() for name, value in weights.items()}, path)
+        # safetensors makes files for the owner alone; a model is for everyone who may read its folder.
+        path.chmod(0o644)
+        card = card.model_copy(update={"sha256": sha256_of(path)})
+        (aside / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
+        (aside / PAGE_FILE).write_text(page(card))
     return card
 
 
 def copy_folder(source: Path, folder: Path) -> None:
     """Copies a model folder beside ``folder``, then moves it there; an older one there is replaced."""
-    aside = _aside(folder)
-    shutil.copytree(source, aside)
-    _replace(aside, folder)
+    with new_folder(folder) as aside:
+        shutil.copytree(source, aside, dirs_exist_ok=True)
 
 
 def check_weights(path: Path, sha256: str) -> None:
@@ -56,30 +52,5 @@ def check_weights(path: Path, sha256: str) -> None:
     Raises:
         ModelError: ``MODEL_HASH``.
     """
-    if _sha256(path) != sha256:
+    if sha256_of(path) != sha256:
         raise ModelError("MODEL_HASH", f"{path} is not the file its card describes.", "Install the model again.")
-
-
-def _aside(folder: Path) -> Path:
-    """A place beside ``folder`` where nothing is."""
-    aside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    return aside
-
-
-def _replace(aside: Path, folder: Path) -> None:
-    """Moves a finished folder to its place; an older one there goes only when the new one is on the disk."""
-    for path in aside.iterdir():
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

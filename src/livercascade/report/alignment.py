@@ -32,8 +32,8 @@ from livercascade.report.panel import (
     picture_of,
     show_ct,
 )
-from livercascade.report.result import AlignmentRecord, BeforeAfterRecord
 from livercascade.report.view import View
+from livercascade.results.result import AlignmentRecord, BeforeAfterRecord
 
 PANEL_PX = 316
 BAR_PX = 52

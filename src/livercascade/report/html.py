@@ -12,8 +12,8 @@ from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Pha
 from livercascade.report.alignment import in_words
 from livercascade.report.panel import WINDOWS
 from livercascade.report.pictures import PRINT_COLOURS, ReportPictures
-from livercascade.report.result import CaseResult
-from livercascade.report.wording import (
+from livercascade.results.result import CaseResult
+from livercascade.results.wording import (
     DISCLAIMER,
     INTENDED_USE,
     NOT_LIRADS,

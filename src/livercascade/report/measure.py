@@ -14,8 +14,8 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.lesion import Box, Lesion, with_margin
 from livercascade.data.scan import Scan
 from livercascade.detect.diameter import boundary, farthest
-from livercascade.report.candidate import Candidate, lesion_id
-from livercascade.report.result import HuRecord, LesionRecord, LiverRecord
+from livercascade.results.candidate import Candidate, lesion_id
+from livercascade.results.result import HuRecord, LesionRecord, LiverRecord
 
 RING_INNER_MM = 5.0
 RING_OUTER_MM = 10.0

@@ -14,7 +14,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from livercascade.data.labels import LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
 from livercascade.data.scan import Scan
-from livercascade.report.candidate import Candidate, by_importance, numbered
 from livercascade.report.panel import (
     DPI,
     INK,
@@ -33,8 +32,9 @@ from livercascade.report.panel import (
     show_ct,
     within,
 )
-from livercascade.report.result import LesionRecord, SweepRow
 from livercascade.report.view import View
+from livercascade.results.candidate import Candidate, by_importance, numbered
+from livercascade.results.result import LesionRecord, SweepRow
 
 MAX_KEY_IMAGES = 12
 PANEL_PX = 232

@@ -18,8 +18,8 @@ from livercascade.align.field import DisplacementField
 from livercascade.align.field_file import write_field
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
-from livercascade.io.case_folder import CaseFolder
 from livercascade.io.nifti import write_nifti
+from livercascade.system.manifest import new_result_folder
 from livercascade.virtual.patient import VirtualPatient, make_patient
 from livercascade.virtual.preview import draw_preview
 from livercascade.virtual.settings import VirtualSettings
@@ -64,17 +64,17 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
         OutputError: The folder cannot be written, or something else lies there.
     """
     place = folder / case_name(patient.seed)
-    with CaseFolder.open(place) as case:
+    with new_result_folder(place) as case:
         for phase, hu in patient.hu.items():
-            write_nifti(case.path / f"{phase.value.lower()}.nii.gz", hu, patient.grid)
-        write_nifti(case.path / "labels.nii.gz", patient.labels, patient.grid)
-        write_nifti(case.path / "mimics.nii.gz", patient.mimics_map, patient.grid)
+            write_nifti(case / f"{phase.value.lower()}.nii.gz", hu, patient.grid)
+        write_nifti(case / "labels.nii.gz", patient.labels, patient.grid)
+        write_nifti(case / "mimics.nii.gz", patient.mimics_map, patient.grid)
         record = _record(patient, settings)
         if patient.motions:
-            record["motion"] = {phase.value: _write_motion(patient, phase, case.path) for phase in patient.motions}
-        (case.path / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            record["motion"] = {phase.value: _write_motion(patient, phase, case) for phase in patient.motions}
+        (case / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         if preview:
-            (case.path / PREVIEW).write_bytes(draw_preview(patient))
+            (case / PREVIEW).write_bytes(draw_preview(patient))
     return place
 
 

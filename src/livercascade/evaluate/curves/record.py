@@ -17,7 +17,7 @@ from livercascade.evaluate.reading import Truth
 from livercascade.evaluate.settings import EvaluationSettings
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
-from livercascade.report.evidence import Evidence
+from livercascade.results.evidence import Evidence
 
 _LARGEST_MARGIN = 50.0
 

@@ -24,9 +24,9 @@ from livercascade.io.source import read_study
 from livercascade.reclassify.patches import Patch
 from livercascade.reclassify.reclassify import Reclassification, make_patches
 from livercascade.reclassify.working_grid import WorkingScan, to_working_grid
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import read_evidence
-from livercascade.report.result import CaseResult
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import read_evidence
+from livercascade.results.result import CaseResult
 from livercascade.segment.model import Model
 
 _SAME_MM = 1e-3

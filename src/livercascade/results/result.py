@@ -25,8 +25,8 @@ from livercascade.align.gated import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, JointVerdict
-from livercascade.report.candidate import CandidateStatus, FoundAt
-from livercascade.report.wording import verdict_meaning
+from livercascade.results.candidate import CandidateStatus, FoundAt
+from livercascade.results.wording import verdict_meaning
 
 SCHEMA_VERSION = "1.0"
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from evidence_case import CONFIRMED, FACTORS, GRID, TWO, blob, evidence_of, literal_proposals, sensitivity_of
 from livercascade.data.errors import InputError
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode, Verdict
-from livercascade.report.evidence import Evidence
-from livercascade.report.evidence_file import EVIDENCE, decode_evidence, read_evidence, write_evidence
-from livercascade.report.result import CaseResult, OutputKind, OutputRecord
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import EVIDENCE, decode_evidence, read_evidence, write_evidence
+from livercascade.results.result import CaseResult, OutputKind, OutputRecord
 from report_case import make_case, make_result
 
 

@@ -19,8 +19,8 @@ from livercascade.data.lesion import Box
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.reclassify.tally import Tally
-from livercascade.report.evidence import Evidence
-from livercascade.report.result import CaseResult, OutputKind
+from livercascade.results.evidence import Evidence
+from livercascade.results.result import CaseResult, OutputKind
 
 EVIDENCE = "evidence.npz"
 _MAX_BYTES = 1 << 31

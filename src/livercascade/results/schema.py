@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from livercascade.report.result import CaseResult
+from livercascade.results.result import CaseResult
 
 
 def schema_text() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-IMPORT = "from livercascade.cascade.memory import peak_resident_mb; "
+IMPORT = "from livercascade.system.memory import peak_resident_mb; "
 CHILD = IMPORT + "print(peak_resident_mb())"
 PARENT = (
     "import subprocess, sys; import numpy as np; "

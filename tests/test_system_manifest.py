@@ -3,15 +3,15 @@ import errno
 import pytest
 
 from livercascade.data.errors import OutputError
-from livercascade.io.case_folder import CaseFolder, verify
+from livercascade.system.manifest import new_result_folder, verify
 
 
 def write(out, text="one"):
-    with CaseFolder.open(out) as folder:
-        (folder.path / "a.txt").write_text(text)
-        (folder.path / "sub").mkdir()
-        (folder.path / "sub" / "b.txt").write_text("two")
-        assert folder.path != out
+    with new_result_folder(out) as folder:
+        (folder / "a.txt").write_text(text)
+        (folder / "sub").mkdir()
+        (folder / "sub" / "b.txt").write_text("two")
+        assert folder != out
 
 
 def test_result_appears_whole_and_verifies(tmp_path):
@@ -51,8 +51,8 @@ def test_error_leaves_nothing_new_behind(tmp_path, error, code, status, earlier)
     out = tmp_path / "case"
     if earlier:
         write(out)
-    with pytest.raises(OutputError) as caught, CaseFolder.open(out) as folder:
-        (folder.path / "a.txt").write_text("half")
+    with pytest.raises(OutputError) as caught, new_result_folder(out) as folder:
+        (folder / "a.txt").write_text("half")
         raise error
     assert caught.value.code == code and caught.value.exit_code == status
     assert [p.name for p in tmp_path.iterdir()] == (["case"] if earlier else [])
@@ -60,7 +60,7 @@ def test_error_leaves_nothing_new_behind(tmp_path, error, code, status, earlier)
 
 
 def test_other_errors_pass_through(tmp_path):
-    with pytest.raises(KeyError), CaseFolder.open(tmp_path / "case"):
+    with pytest.raises(KeyError), new_result_folder(tmp_path / "case"):
         raise KeyError("x")
     assert not list(tmp_path.iterdir())
 

@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from livercascade.data.labels import PatientClass
-from livercascade.report.candidate import by_importance, numbered
-from livercascade.report.result import CaseResult, ErrorRecord, JointClass, Stage, Status, Verdict, WarningRecord
-from livercascade.report.schema import schema_text, write_schema
+from livercascade.results.candidate import by_importance, numbered
+from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, Verdict, WarningRecord
+from livercascade.results.schema import schema_text, write_schema
 from report_case import HASH, make_case, make_result
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "result.schema.json"
