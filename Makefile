@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY := passive
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
-	$(BIN)/python -m livercascade.align.ahead
+	$(BIN)/python -m livercascade.alignment.precompile
 	@touch $@
 
 .venv/develop: .venv/run

@@ -20,10 +20,10 @@ import pandas as pd
 import typer
 from jaxtyping import Bool
 
-import livercascade.align
-from livercascade.align.field import DisplacementField
-from livercascade.align.field_file import read_field
-from livercascade.align.likeness import mutual_information
+import livercascade.alignment
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.field_file import read_field
+from livercascade.alignment.likeness import mutual_information
 from livercascade.cli.progress import steps
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.scan import PhaseVolume
@@ -120,7 +120,7 @@ def run_engine(engine: str, python: Path, fixed: Path, moving: Path, field: Path
 
 def code_hash() -> str:
     """Hash of the alignment's source."""
-    files = sorted(Path(next(iter(livercascade.align.__path__))).glob("*.py"))
+    files = sorted(Path(next(iter(livercascade.alignment.__path__))).glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

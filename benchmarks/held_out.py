@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.settings import AlignSettings
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings

@@ -1,6 +1,6 @@
 """Alignment coarse enough for tests of what lies round it."""
 
-from livercascade.align.settings import AlignSettings, Level
+from livercascade.alignment.settings import AlignSettings, Level
 
 QUICK = AlignSettings(
     spacing_mm=5.0,

@@ -5,8 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from align_phantom import pair
-from livercascade.align.field_file import read_field
-from livercascade.align.record import AlignRecord
+from livercascade.alignment.field_file import read_field
+from livercascade.alignment.record import AlignRecord
 from livercascade.cli.main import app
 from livercascade.io.nifti import read_nifti, write_nifti
 from livercascade.system.manifest import verify

@@ -4,8 +4,8 @@ import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.field_file import read_field, write_field
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.field_file import read_field, write_field
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.gate import Livers, coarse, dice, judge, refuse, tissue
-from livercascade.align.gated import GateSettings
-from livercascade.align.pair import PairAlignment
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.gate import Livers, coarse, dice, judge, refuse, tissue
+from livercascade.alignment.gated import GateSettings
+from livercascade.alignment.pair import PairAlignment
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume

@@ -5,9 +5,9 @@ import numba
 import numpy as np
 import pytest
 
-from livercascade.align import ahead, kernel
-from livercascade.align.kernel import popcount
-from livercascade.align.workers import Workers
+from livercascade.alignment import ahead, kernel
+from livercascade.alignment.kernel import popcount
+from livercascade.alignment.workers import Workers
 
 
 @kernel.kernel
@@ -57,8 +57,8 @@ def test_ranges_cover_everything_once_and_errors_come_through(threads):
 
 
 def test_compiling_ahead_leaves_no_kernel_out():
-    ahead.compile_ahead()
-    modules = [m for name, m in sys.modules.items() if name.startswith("livercascade.align.")]
+    ahead.precompile()
+    modules = [m for name, m in sys.modules.items() if name.startswith("livercascade.alignment.")]
     kernels = [v for m in modules for v in vars(m).values() if isinstance(v, numba.core.dispatcher.Dispatcher)]
     # These are parts of the kernels that call them, and come from the cache with those.
     parts = {"linear_at", "_vector_at", "_squares", "_add", "least_over_neighbour"}

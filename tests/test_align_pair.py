@@ -5,10 +5,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from align_phantom import ARTERIAL, REST, breathing, pair, scan, trunk_points
-from livercascade.align.likeness import mutual_information
-from livercascade.align.pair import align_pair
-from livercascade.align.settings import AlignSettings
-from livercascade.align.study import align
+from livercascade.alignment.likeness import mutual_information
+from livercascade.alignment.pair import align_pair
+from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.study import align
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livercascade.align.belief import best_steps, least_over_neighbour
-from livercascade.align.blocks import Blocks
-from livercascade.align.cost import matching_cost
-from livercascade.align.settings import Level
-from livercascade.align.tree import Tree, edges, spanning_tree
-from livercascade.align.workers import Workers
+from livercascade.alignment.belief import best_steps, least_over_neighbour
+from livercascade.alignment.blocks import Blocks
+from livercascade.alignment.cost import matching_cost
+from livercascade.alignment.settings import Level
+from livercascade.alignment.tree import Tree, edges, spanning_tree
+from livercascade.alignment.workers import Workers
 
 
 @pytest.mark.parametrize(

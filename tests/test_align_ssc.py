@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from livercascade.align.ssc import BITS, FLOOR_HU2, PAIRS, PLACES, SHIFTS, THRESHOLDS, describe
-from livercascade.align.workers import Workers
+from livercascade.alignment.ssc import BITS, FLOOR_HU2, PAIRS, PLACES, SHIFTS, THRESHOLDS, describe
+from livercascade.alignment.workers import Workers
 
 
 def image(shape=(7, 8, 9)):

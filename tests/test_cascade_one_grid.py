@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livercascade.align.gated import GateSettings, OnPoor, PhaseUse
+from livercascade.alignment.gated import GateSettings, OnPoor, PhaseUse
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError

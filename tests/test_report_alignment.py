@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.gate import coarse
-from livercascade.align.gated import BeforeAfter, GatedPhase, PhaseUse, Quality
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.gate import coarse
+from livercascade.alignment.gated import BeforeAfter, GatedPhase, PhaseUse, Quality
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.report.alignment import alignment_pictures, in_words, measure_alignment

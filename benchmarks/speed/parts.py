@@ -22,8 +22,8 @@ from measuring import cpu_seconds, in_turns
 from scipy import ndimage
 from skimage import measure
 
-from livercascade.align.pair import align_pair
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.pair import align_pair
+from livercascade.alignment.settings import AlignSettings
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.detect.match import Outcome, match

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from livercascade.align.gate import coarse, judge, refuse
-from livercascade.align.gated import GatedPhase, OnPoor, PhaseUse, Quality
-from livercascade.align.pair import PairAlignment, align_pair
+from livercascade.alignment.gate import coarse, judge, refuse
+from livercascade.alignment.gated import GatedPhase, OnPoor, PhaseUse, Quality
+from livercascade.alignment.pair import PairAlignment, align_pair
 from livercascade.cascade.findings import Progress
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import Phase

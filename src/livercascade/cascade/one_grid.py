@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from livercascade.align.gated import GatedPhase
+from livercascade.alignment.gated import GatedPhase
 from livercascade.cascade.findings import Progress, check_trunk
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import Phase

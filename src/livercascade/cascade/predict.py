@@ -17,7 +17,7 @@ from jaxtyping import Int32, UInt8
 from pydantic import ValidationError
 
 from livercascade import __version__
-from livercascade.align.gated import PhaseUse
+from livercascade.alignment.gated import PhaseUse
 from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices

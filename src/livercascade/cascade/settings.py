@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from livercascade.align.gated import GateSettings
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.gated import GateSettings
+from livercascade.alignment.settings import AlignSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.type_shares import PAPER, TypeShares
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from livercascade import __version__
-from livercascade.align.field_file import write_field
-from livercascade.align.pair import PairAlignment, align_pair
-from livercascade.align.record import AlignRecord, record_of
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.field_file import write_field
+from livercascade.alignment.pair import PairAlignment, align_pair
+from livercascade.alignment.record import AlignRecord, record_of
+from livercascade.alignment.settings import AlignSettings
 from livercascade.cli.errors import told
 from livercascade.data.errors import UsageError
 from livercascade.data.scan import PhaseVolume

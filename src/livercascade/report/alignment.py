@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from livercascade.align.gated import BeforeAfter, GatedPhase, PhaseUse
+from livercascade.alignment.gated import BeforeAfter, GatedPhase, PhaseUse
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
 from livercascade.data.scan import Scan

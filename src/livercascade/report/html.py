@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
-from livercascade.align.gated import PhaseUse
+from livercascade.alignment.gated import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
 from livercascade.report.alignment import in_words
 from livercascade.report.panel import WINDOWS

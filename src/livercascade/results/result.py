@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from livercascade.align.gated import PhaseUse
+from livercascade.alignment.gated import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, JointVerdict

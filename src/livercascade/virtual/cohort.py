@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 
 from livercascade import __version__
-from livercascade.align.field import DisplacementField
-from livercascade.align.field_file import write_field
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.field_file import write_field
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti

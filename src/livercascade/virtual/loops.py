@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from livercascade.align.kernel import kernel
+from livercascade.alignment.kernel import kernel
 
 
 @kernel

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from livercascade.align.field import DisplacementField
+from livercascade.alignment.field import DisplacementField
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int16
 from pydantic import BaseModel, ConfigDict, Field
 
-from livercascade.align.field import DisplacementField
+from livercascade.alignment.field import DisplacementField
 from livercascade.data.labels import Phase
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.likeness import mutual_information
-from livercascade.align.pair import PairAlignment
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.likeness import mutual_information
+from livercascade.alignment.pair import PairAlignment
+from livercascade.alignment.settings import AlignSettings
 from livercascade.data.scan import PhaseVolume
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int16
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.likeness import mutual_information
-from livercascade.align.working import TISSUE_HU
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.likeness import mutual_information
+from livercascade.alignment.working import TISSUE_HU
 from livercascade.io.regrid import Placed
 
 _SHARE = 95.0

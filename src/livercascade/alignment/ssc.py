@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 
-from livercascade.align.kernel import kernel
-from livercascade.align.workers import Workers
+from livercascade.alignment.kernel import kernel
+from livercascade.alignment.workers import Workers
 
 PAIRS, BITS = 12, 5
 """Pairs of neighbours, and bits for each of them."""

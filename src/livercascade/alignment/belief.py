@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from livercascade.align.kernel import kernel
-from livercascade.align.tree import Tree
+from livercascade.alignment.kernel import kernel
+from livercascade.alignment.tree import Tree
 
 
 def best_steps(

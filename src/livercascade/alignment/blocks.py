@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from livercascade.align.sampling import vectors_at, vectors_on_grid
-from livercascade.align.workers import Workers
+from livercascade.alignment.sampling import vectors_at, vectors_on_grid
+from livercascade.alignment.workers import Workers
 from livercascade.data.grid import Shape
 
 Vectors = Float32[np.ndarray, "z y x 3"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Int16
 
-from livercascade.align.pair import PairAlignment, Progress, align_pair
-from livercascade.align.settings import AlignSettings
+from livercascade.alignment.pair import PairAlignment, Progress, align_pair
+from livercascade.alignment.settings import AlignSettings
 from livercascade.data.errors import InputError
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume, Scan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, Shaped
 
-from livercascade.align.kernel import kernel
+from livercascade.alignment.kernel import kernel
 
 EDGE = 0.5 + 1e-6
 """A position up to half a voxel outside the outermost voxel centres is inside the image."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Int16
 
-from livercascade.align.blocks import Vectors
-from livercascade.align.deeds import search
-from livercascade.align.field import DisplacementField
-from livercascade.align.offset import offset_mm
-from livercascade.align.settings import AlignSettings
-from livercascade.align.still import gain, nearly_still
-from livercascade.align.workers import Workers
-from livercascade.align.working import working_pair
+from livercascade.alignment.blocks import Vectors
+from livercascade.alignment.deeds import search
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.offset import offset_mm
+from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.still import gain, nearly_still
+from livercascade.alignment.workers import Workers
+from livercascade.alignment.working import working_pair
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.regrid import on_grid

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32, UInt64
 
-from livercascade.align.belief import best_steps
-from livercascade.align.blocks import Blocks, Image, Vectors
-from livercascade.align.cost import matching_cost
-from livercascade.align.sampling import displaced_image
-from livercascade.align.settings import Level
-from livercascade.align.ssc import describe
-from livercascade.align.tree import spanning_tree
-from livercascade.align.workers import Workers
+from livercascade.alignment.belief import best_steps
+from livercascade.alignment.blocks import Blocks, Image, Vectors
+from livercascade.alignment.cost import matching_cost
+from livercascade.alignment.sampling import displaced_image
+from livercascade.alignment.settings import Level
+from livercascade.alignment.ssc import describe
+from livercascade.alignment.tree import spanning_tree
+from livercascade.alignment.workers import Workers
 
 _CONSISTENCY_STEPS = 8
 Codes = UInt64[np.ndarray, "z y x"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 
-from livercascade.align.blocks import Blocks
-from livercascade.align.kernel import kernel, popcount
-from livercascade.align.settings import Level
-from livercascade.align.workers import Workers
+from livercascade.alignment.blocks import Blocks
+from livercascade.alignment.kernel import kernel, popcount
+from livercascade.alignment.settings import Level
+from livercascade.alignment.workers import Workers
 
 
 def matching_cost(

@@ -1,11 +1,11 @@
-"""Compile every kernel of the alignment now rather than in the first study: ``python -m livercascade.align.ahead``."""
+"""Compile the kernels of the alignment now, not in the first study: ``python -m livercascade.alignment.precompile``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from livercascade.align.pair import align_pair
-from livercascade.align.settings import AlignSettings, Level
+from livercascade.alignment.pair import align_pair
+from livercascade.alignment.settings import AlignSettings, Level
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
@@ -13,7 +13,7 @@ from livercascade.data.scan import PhaseVolume
 _LEVELS = (Level(block=4, radius=1, step=2), Level(block=4, radius=1, step=1, stride=1))
 
 
-def compile_ahead() -> None:
+def precompile() -> None:
     """Align two small boxes of noise, so that numba's cache holds what a study needs; takes about ten seconds once."""
     grid = Grid.axial((16, 24, 24), (3.0, 3.0, 3.0))
     rng = np.random.default_rng(0)
@@ -24,4 +24,4 @@ def compile_ahead() -> None:
 
 
 if __name__ == "__main__":
-    compile_ahead()
+    precompile()

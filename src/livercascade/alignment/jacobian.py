@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
 
-from livercascade.align.kernel import kernel
-from livercascade.align.workers import Workers
+from livercascade.alignment.kernel import kernel
+from livercascade.alignment.workers import Workers
 from livercascade.data.grid import Grid
 
 LEAST = 0.02

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int16, UInt8
 from scipy import ndimage
 
-from livercascade.align.coverage import averaged, empty_columns
-from livercascade.align.workers import Workers
+from livercascade.alignment.coverage import averaged, empty_columns
+from livercascade.alignment.workers import Workers
 from livercascade.data.grid import Grid
 from livercascade.data.scan import OUTSIDE_HU, PhaseVolume
 
@@ -48,7 +48,7 @@ class DisplacementField:
 
     def at(self, points: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
         """Displacement in mm at LPS points (x, y, z), linear between voxels; outside, that of the nearest border."""
-        from livercascade.align.sampling import vectors_at
+        from livercascade.alignment.sampling import vectors_at
 
         out = np.empty((len(points), 3), dtype=np.float32)
         vectors_at(np.ascontiguousarray(self.vectors_mm), np.ascontiguousarray(self.grid.voxel(points)), out)
@@ -56,7 +56,7 @@ class DisplacementField:
 
     def on(self, grid: Grid, *, threads: int = 1) -> DisplacementField:
         """The same displacement sampled on another grid."""
-        from livercascade.align.sampling import vectors_on_grid
+        from livercascade.alignment.sampling import vectors_on_grid
 
         if grid == self.grid:
             return self
@@ -75,7 +75,7 @@ class DisplacementField:
         Linear between voxels, -1024 where the phase has none: outside its box, and in the padding round a circular
         field of view. A phase of thinner slices or smaller pixels is averaged over the fixed voxel first.
         """
-        from livercascade.align.sampling import displaced_hu
+        from livercascade.alignment.sampling import displaced_hu
 
         to_moving = np.linalg.inv(volume.grid.affine)
         source = averaged(volume, self.grid)
@@ -127,7 +127,7 @@ class DisplacementField:
 
     def jacobian(self, *, threads: int = 1) -> Float32[np.ndarray, "z y x"]:
         """Determinant of d(p + u)/dp per voxel by central differences: 1 keeps volume, 0 or less folds."""
-        from livercascade.align.jacobian import jacobian
+        from livercascade.alignment.jacobian import jacobian
 
         with Workers.of(threads) as workers:
             return jacobian(self.vectors_mm, self.grid, workers)
@@ -139,7 +139,7 @@ class DisplacementField:
 
     def unfolded(self, *, threads: int = 1) -> DisplacementField:
         """The field itself if it does not fold; else smoothed round the folds until none is left."""
-        from livercascade.align.jacobian import without_folds
+        from livercascade.alignment.jacobian import without_folds
 
         with Workers.of(threads) as workers:
             return DisplacementField(self.grid, without_folds(self.vectors_mm, self.grid, workers))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from livercascade.align.workers import Workers
-from livercascade.align.working import box_grid, on_working_grid
+from livercascade.alignment.workers import Workers
+from livercascade.alignment.working import box_grid, on_working_grid
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 

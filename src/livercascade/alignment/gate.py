@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Int16, Shaped
 from scipy import ndimage
 
-from livercascade.align.field import DisplacementField
-from livercascade.align.gated import BeforeAfter, GateSettings, Quality
-from livercascade.align.likeness import mutual_information
-from livercascade.align.pair import PairAlignment
-from livercascade.align.working import TISSUE_HU
+from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.gated import BeforeAfter, GateSettings, Quality
+from livercascade.alignment.likeness import mutual_information
+from livercascade.alignment.pair import PairAlignment
+from livercascade.alignment.working import TISSUE_HU
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
-from livercascade.align.coverage import averaged, extended
-from livercascade.align.sampling import image_on_grid
-from livercascade.align.workers import Workers
+from livercascade.alignment.coverage import averaged, extended
+from livercascade.alignment.sampling import image_on_grid
+from livercascade.alignment.workers import Workers
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 
