@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 
-from livercascade.alignment import ahead, kernel
+from livercascade.alignment import kernel, precompile
 from livercascade.alignment.kernel import popcount
 from livercascade.alignment.workers import Workers
 
@@ -56,8 +56,8 @@ def test_ranges_cover_everything_once_and_errors_come_through(threads):
     assert np.all(seen == 1)
 
 
-def test_compiling_ahead_leaves_no_kernel_out():
-    ahead.precompile()
+def test_precompiling_leaves_no_kernel_out():
+    precompile.precompile()
     modules = [m for name, m in sys.modules.items() if name.startswith("livercascade.alignment.")]
     kernels = [v for m in modules for v in vars(m).values() if isinstance(v, numba.core.dispatcher.Dispatcher)]
     # These are parts of the kernels that call them, and come from the cache with those.
