@@ -20,10 +20,10 @@ from livercascade.data.grid import Grid
 from livercascade.detect.match import Counting, Overlap
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluate.case import EvaluatedCase, FoundLesion, TrueLesion
-from livercascade.evaluate.reading import Truth
-from livercascade.evaluate.settings import EvaluationSettings, Extras
-from livercascade.evaluate.tally import tally
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, TrueLesion
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras
+from livercascade.evaluation.matching.lesion_counts import tally
+from livercascade.evaluation.matching.reference_lesions import Truth
 
 GRID = Grid.axial((40, 256, 256), (5.0, 1.0, 1.0))
 MIN_OVERLAP = 0.1

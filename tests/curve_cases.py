@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import Pair
-from livercascade.evaluate.case import TrueLesion
-from livercascade.evaluate.curves.record import CurveCase, Proposal, Side
-from livercascade.evaluate.intervals import Resampling
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.cohort.evaluated_case import TrueLesion
+from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.statistics.intervals import Resampling
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
 

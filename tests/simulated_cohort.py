@@ -10,12 +10,12 @@ import numpy as np
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import Pair
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluate.case import EvaluatedCase, FoundLesion, Reading, TrueLesion
-from livercascade.evaluate.cohort import Cohort
-from livercascade.evaluate.curves.record import CurveCase, Proposal, Side
-from livercascade.evaluate.curves.score import keeps, voted
-from livercascade.evaluate.names import Variant
-from livercascade.evaluate.read import JudgedCase
+from livercascade.evaluation.cohort.cohort_files import Cohort
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading, TrueLesion
+from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
+from livercascade.evaluation.cohort.model_keys import Variant
+from livercascade.evaluation.cohort.read_case import JudgedCase
+from livercascade.evaluation.curves.proposal_confidence import keeps, voted
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
 from livercascade.reproduce.judging import WITH_LS, WITHOUT_LS, Judged, joint_of, key_of, models_of

@@ -15,7 +15,7 @@ from livercascade.characterise.characteriser import Characteriser
 from livercascade.cli.models import app
 from livercascade.cli.predict import load_cascade
 from livercascade.diagnose.calibration import read_calibration
-from livercascade.evaluate.calibrating import LEAST_CASES
+from livercascade.evaluation.fit_calibration import LEAST_CASES
 from livercascade.models.bundled import bundled
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import ModelRecord

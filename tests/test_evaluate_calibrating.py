@@ -8,8 +8,8 @@ import pytest
 from curve_cases import SETTINGS
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import Logistic
-from livercascade.evaluate.calibrating import CalibrationSample, fit_logistic, fit_setting, fit_types, sample_of
-from livercascade.evaluate.calibration import calibration
+from livercascade.evaluation.fit_calibration import CalibrationSample, fit_logistic, fit_setting, fit_types, sample_of
+from livercascade.evaluation.statistics.reliability import calibration
 from simulated_cohort import simulated
 
 

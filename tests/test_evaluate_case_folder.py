@@ -14,9 +14,9 @@ from livercascade.cli.main import app
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass
-from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import evaluate
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.cohort.cohort_files import find_cohort
+from livercascade.evaluation.evaluation import evaluate
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 from livercascade.results.candidate import CandidateStatus
 from livercascade.results.evidence_file import EVIDENCE

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from evaluation_cohort import GRID, SHAPE, labels_of, write_cohort, write_maps
 from livercascade.cli.main import app
 from livercascade.data.errors import CascadeError
-from livercascade.evaluate.cohort import find_cohort
+from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.io.nifti import read_grid, read_labels, write_nifti
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from curve_cases import COHORTS, SETTINGS, case, cohort_of, draws, proposal, truth
-from livercascade.evaluate.curves.curves import build_curves, curves_json
+from livercascade.evaluation.curves.all_curves import build_curves, curves_json
 from livercascade.reclassify.reclassify import ReclassifySettings
 
 

@@ -10,11 +10,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from curve_cases import COHORTS, SETTINGS, case, cohort_of, draws, proposal, truth
 from livercascade.data.labels import LesionType
-from livercascade.evaluate.curves.froc import RATES, HitRule, average_precision_by_type, free_response, froc
-from livercascade.evaluate.curves.ranked import Ranked
-from livercascade.evaluate.curves.record import CurveCase
-from livercascade.evaluate.curves.score import CandidateScore
-from livercascade.evaluate.curves.score_roc import rates
+from livercascade.evaluation.cohort.evidence_case import CurveCase
+from livercascade.evaluation.curves.froc import RATES, HitRule, average_precision_by_type, free_response, froc
+from livercascade.evaluation.curves.proposal_confidence import CandidateScore
+from livercascade.evaluation.curves.score_roc import rates
+from livercascade.evaluation.statistics.ranking import Ranked
 
 PROBABILITY = CandidateScore.PROBABILITY
 

@@ -12,16 +12,16 @@ from evidence_case import CONFIRMED, FACTORS, GRID, TWO, blob, evidence_of, sens
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import compare, match
 from livercascade.detect.seg2det import seg2det
-from livercascade.evaluate.case import EvaluatedCase, FoundLesion
-from livercascade.evaluate.curves.agreement import agreement_yield
-from livercascade.evaluate.curves.record import CurveCase, curve_case
-from livercascade.evaluate.curves.score_roc import score_roc
-from livercascade.evaluate.curves.sweep import Arm, sweep, sweep_table
-from livercascade.evaluate.curves.transition import Change, transition
-from livercascade.evaluate.curves.volume import volume_strata
-from livercascade.evaluate.reading import Truth
-from livercascade.evaluate.settings import EvaluationSettings, SmallLesions
-from livercascade.evaluate.tally import tally
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion
+from livercascade.evaluation.cohort.evidence_case import CurveCase, curve_case
+from livercascade.evaluation.curves.recall_by_volume import volume_strata
+from livercascade.evaluation.curves.score_roc import score_roc
+from livercascade.evaluation.curves.sensitivity_agreement import agreement_yield
+from livercascade.evaluation.curves.sensitivity_sweep import Arm, sweep, sweep_table
+from livercascade.evaluation.curves.vote_effects import Change, transition
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, SmallLesions
+from livercascade.evaluation.matching.lesion_counts import tally
+from livercascade.evaluation.matching.reference_lesions import Truth
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.results.evidence import Evidence
 

@@ -8,9 +8,9 @@ import pytest
 from evaluation_cohort import CASES, GRID, labels_of, write_cohort, write_maps
 from livercascade.data.errors import CascadeError
 from livercascade.diagnose.joint import Level
-from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import evaluate, models_of
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.cohort.cohort_files import find_cohort
+from livercascade.evaluation.evaluation import evaluate, models_of
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 
 RULES = EvaluationSettings(bootstrap=20)

@@ -20,19 +20,19 @@ from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
 from livercascade.detect.match import Pair
-from livercascade.evaluate.case import EvaluatedCase, FoundLesion, Reading, TrueLesion
-from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import Evaluation, evaluate
-from livercascade.evaluate.figures.axial import Plane, largest_slice
-from livercascade.evaluate.figures.choose import (
+from livercascade.evaluation.cohort.cohort_files import find_cohort
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading, TrueLesion
+from livercascade.evaluation.evaluation import Evaluation, evaluate
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.plots.axial_view import Plane, largest_slice
+from livercascade.evaluation.plots.choose_examples import (
     largest_change,
     patch_example,
     relabelled_example,
     removed_examples,
 )
-from livercascade.evaluate.figures.figures import Figures, build_figures
-from livercascade.evaluate.figures.loaded import Networks, load_case, patches_of
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.plots.draw_all import Figures, build_figures
+from livercascade.evaluation.plots.loaded_case import Networks, load_case, patches_of
 from livercascade.io.nifti import write_nifti
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from livercascade.evaluate.lesion_figures import ROWS, LesionFigures, Proportion, ratio
-from livercascade.evaluate.wording import percent
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion, ratio
+from livercascade.evaluation.output.number_text import percent
 
 HERE = Path(__file__).parent
 COLUMNS = json.loads((HERE / "paper_tables.json").read_text())

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 
 from evaluation_cohort import write_cohort
-from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import evaluate
-from livercascade.evaluate.latex import latex_table
-from livercascade.evaluate.page import render_page, sections
-from livercascade.evaluate.picture import Picture
-from livercascade.evaluate.schema import schema_text, write_schema
-from livercascade.evaluate.settings import EvaluationSettings
-from livercascade.evaluate.tables import Tables
-from livercascade.evaluate.wording import percent
-from livercascade.evaluate.write import write_evaluation
+from livercascade.evaluation.cohort.cohort_files import find_cohort
+from livercascade.evaluation.evaluation import evaluate
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.output.html_page import render_page, sections
+from livercascade.evaluation.output.latex_tables import latex_table
+from livercascade.evaluation.output.number_text import percent
+from livercascade.evaluation.output.tables_json import Tables
+from livercascade.evaluation.output.tables_schema import schema_text, write_schema
+from livercascade.evaluation.output.write_evaluation import write_evaluation
+from livercascade.evaluation.plots.picture import Picture
 from livercascade.system.manifest import verify
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "tables.schema.json"

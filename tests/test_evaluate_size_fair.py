@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 
 from curve_cases import COHORTS, SETTINGS, case, cohort_of, draws, proposal, truth
-from livercascade.evaluate.curves.record import CurveCase, countable
-from livercascade.evaluate.curves.score import excess
-from livercascade.evaluate.curves.size_fair import size_fair
+from livercascade.evaluation.cohort.evidence_case import CurveCase, countable
+from livercascade.evaluation.curves.proposal_confidence import excess
+from livercascade.evaluation.curves.small_lesions import size_fair
 from livercascade.reclassify.reclassify import ScoreMode
 
 

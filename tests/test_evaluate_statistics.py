@@ -10,14 +10,14 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
 from livercascade.detect.match import Counting
-from livercascade.evaluate.answers import UNCERTAIN, Answers
-from livercascade.evaluate.calibration import calibration
-from livercascade.evaluate.compare import compare_models
-from livercascade.evaluate.intervals import Resampling, percentile_interval, proportion_interval, wilson
-from livercascade.evaluate.names import ModelName
-from livercascade.evaluate.patient_figures import PatientFigures
-from livercascade.evaluate.roc import delong
-from livercascade.evaluate.strata import BINS
+from livercascade.evaluation.cohort.model_keys import ModelName
+from livercascade.evaluation.matching.model_counts import UNCERTAIN, Answers
+from livercascade.evaluation.matching.volume_bins import BINS
+from livercascade.evaluation.metrics.patient_metrics import PatientFigures
+from livercascade.evaluation.statistics.delong import delong
+from livercascade.evaluation.statistics.intervals import Resampling, percentile_interval, proportion_interval, wilson
+from livercascade.evaluation.statistics.paired_tests import compare_models
+from livercascade.evaluation.statistics.reliability import calibration
 
 LAWS = settings(max_examples=40, deadline=None)
 

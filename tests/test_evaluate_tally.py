@@ -11,14 +11,14 @@ from livercascade.data.grid import Grid
 from livercascade.detect.match import Counting, match
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluate.answers import answers_of
-from livercascade.evaluate.case import EvaluatedCase, FoundLesion, TrueLesion
-from livercascade.evaluate.lesion_figures import ROWS, LesionFigures, Proportion
-from livercascade.evaluate.names import ModelName
-from livercascade.evaluate.reading import Truth
-from livercascade.evaluate.settings import EvaluationSettings, SmallLesions
-from livercascade.evaluate.strata import lesions_by_volume
-from livercascade.evaluate.tally import tally
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, TrueLesion
+from livercascade.evaluation.cohort.model_keys import ModelName
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, SmallLesions
+from livercascade.evaluation.matching.lesion_counts import tally
+from livercascade.evaluation.matching.model_counts import answers_of
+from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.evaluation.matching.volume_bins import lesions_by_volume
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion
 
 LAWS = settings(max_examples=15, deadline=None)
 GRID = Grid.axial((3, 9, 9), (5.0, 5.0, 5.0))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from curve_cases import SETTINGS, draws
 from livercascade.data.labels import PatientClass
 from livercascade.detect.match import Counting
-from livercascade.evaluate.answers import CLASSES, Answers
-from livercascade.evaluate.names import ModelName
-from livercascade.evaluate.strata import BINS
+from livercascade.evaluation.cohort.model_keys import ModelName
+from livercascade.evaluation.matching.model_counts import CLASSES, Answers
+from livercascade.evaluation.matching.volume_bins import BINS
 from livercascade.reproduce.ablation import ORDER
 from livercascade.reproduce.claims import Compared, Figure, Part, Relation, read_claims
 from livercascade.reproduce.judging import key_of

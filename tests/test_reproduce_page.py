@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from livercascade.evaluate.evaluation import Evaluation, summarise
-from livercascade.evaluate.figures.figures import Figures
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.evaluation import Evaluation, summarise
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.plots.draw_all import Figures
 from livercascade.reproduce.ablation import ORDER, ablation_table
 from livercascade.reproduce.beyond import beyond_sections
 from livercascade.reproduce.claims import read_claims

@@ -20,14 +20,14 @@ from livercascade.cli.progress import steps
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
 from livercascade.diagnose.joint import Level
-from livercascade.evaluate.cohort import find_cohort
-from livercascade.evaluate.evaluation import Evaluation, Progress, evaluate
-from livercascade.evaluate.figures.figures import Figures, build_figures
-from livercascade.evaluate.figures.loaded import Networks
-from livercascade.evaluate.settings import EvaluationSettings, Extras, Instances, SmallLesions
-from livercascade.evaluate.tables import Tables
-from livercascade.evaluate.wording import percent
-from livercascade.evaluate.write import PAGE, write_evaluation
+from livercascade.evaluation.cohort.cohort_files import find_cohort
+from livercascade.evaluation.evaluation import Evaluation, Progress, evaluate
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras, Instances, SmallLesions
+from livercascade.evaluation.output.number_text import percent
+from livercascade.evaluation.output.tables_json import Tables
+from livercascade.evaluation.output.write_evaluation import PAGE, write_evaluation
+from livercascade.evaluation.plots.draw_all import Figures, build_figures
+from livercascade.evaluation.plots.loaded_case import Networks
 from livercascade.system.manifest import check_free
 
 _PAPER = EvaluationSettings()

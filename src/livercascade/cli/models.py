@@ -115,9 +115,9 @@ def calibrate_(
 
     Example: livercascade models calibrate --truth masks --found results --out patch-of-ours
     """
-    from livercascade.evaluate.calibrating import calibrate_cohort
-    from livercascade.evaluate.cohort import find_cohort
-    from livercascade.evaluate.settings import EvaluationSettings
+    from livercascade.evaluation.cohort.cohort_files import find_cohort
+    from livercascade.evaluation.evaluation_settings import EvaluationSettings
+    from livercascade.evaluation.fit_calibration import calibrate_cohort
 
     folder = patch or bundled("patch")
     with told():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from livercascade.evaluate.names import JOINT, Variant
-from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
-from livercascade.evaluate.tables import ModelTables, Tables
-from livercascade.evaluate.wording import NONE, of_cohort, with_interval
+from livercascade.evaluation.cohort.model_keys import JOINT, Variant
+from livercascade.evaluation.output.number_text import NONE, of_cohort, with_interval
+from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.output.tables_json import ModelTables, Tables
 from livercascade.reproduce.claims import Compared, Figure, Part, Relation
 from livercascade.reproduce.judging import WITH_LS, WITHOUT_LS, key_of
 from livercascade.reproduce.measure import Ground, measure

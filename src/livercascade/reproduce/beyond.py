@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from livercascade.evaluate.curves.ranked import Estimate
-from livercascade.evaluate.curves.size_fair import SizeFair, size_fair
-from livercascade.evaluate.printed import Head, PrintedTable, Row, heads
-from livercascade.evaluate.wording import NONE, of_cohort, percent, percent_interval
+from livercascade.evaluation.curves.small_lesions import SizeFair, size_fair
+from livercascade.evaluation.output.number_text import NONE, of_cohort, percent, percent_interval
+from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.statistics.ranking import Estimate
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.measure import Ground
 from livercascade.reproduce.page import Beyond, signed_percent

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from livercascade.diagnose.calibration import Calibration
-from livercascade.evaluate.calibrating import calibration_of
+from livercascade.evaluation.fit_calibration import calibration_of
 from livercascade.reproduce.judging import judge_patients
 from livercascade.reproduce.predicting import Places
 from livercascade.reproduce.settings import ReproduceSettings, Setting

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import PatientClass
-from livercascade.evaluate.case import EvaluatedCase, Reading
-from livercascade.evaluate.cohort import Cohort, FoundSide, Kind
-from livercascade.evaluate.curves.record import CurveCase, Side
-from livercascade.evaluate.names import JOINT, JointName, ModelName, Variant, side_models
-from livercascade.evaluate.read import CaseFiles, JudgedCase, read_case
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, Kind
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, Reading
+from livercascade.evaluation.cohort.evidence_case import CurveCase, Side
+from livercascade.evaluation.cohort.model_keys import JOINT, JointName, ModelName, Variant, side_models
+from livercascade.evaluation.cohort.read_case import CaseFiles, JudgedCase, read_case
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.reproduce.predicting import TWIN, WITH, WITHOUT, Places
 from livercascade.reproduce.settings import Setting
 from livercascade.reproduce.side_by_side import each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from livercascade.evaluate.printed import PrintedTable
+from livercascade.evaluation.output.printed_table import PrintedTable
 from livercascade.reproduce.page import measured
 from livercascade.reproduce.verdict import JudgedClaim, Statement
 

@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from livercascade.detect.match import Agreement, Counting
-from livercascade.evaluate.answers import CLASSES, UNCERTAIN, Answers
-from livercascade.evaluate.curves.agreement import agreement_table
-from livercascade.evaluate.curves.ranked import share
-from livercascade.evaluate.curves.record import CurveCase
-from livercascade.evaluate.curves.size_fair import small_lesion_recall
-from livercascade.evaluate.curves.transition import Change, transition_table
-from livercascade.evaluate.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
-from livercascade.evaluate.lesion_figures import ROWS, LesionFigures, Proportion
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.cohort.evidence_case import CurveCase
+from livercascade.evaluation.curves.sensitivity_agreement import agreement_table
+from livercascade.evaluation.curves.small_lesions import small_lesion_recall
+from livercascade.evaluation.curves.vote_effects import Change, transition_table
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.matching.model_counts import CLASSES, UNCERTAIN, Answers
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion
+from livercascade.evaluation.statistics.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
+from livercascade.evaluation.statistics.ranking import share
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.claims import Compared, Figure, Part
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from livercascade.evaluate.figures.figures import Figures
-from livercascade.evaluate.page import Section, environment, inline, sections
-from livercascade.evaluate.picture import Picture
-from livercascade.evaluate.printed import PrintedTable
-from livercascade.evaluate.tables import Tables
-from livercascade.evaluate.wording import NONE, percent
+from livercascade.evaluation.output.html_page import Section, environment, inline, sections
+from livercascade.evaluation.output.number_text import NONE, percent
+from livercascade.evaluation.output.printed_table import PrintedTable
+from livercascade.evaluation.output.tables_json import Tables
+from livercascade.evaluation.plots.draw_all import Figures
+from livercascade.evaluation.plots.picture import Picture
 from livercascade.reproduce.claims import Compared, Part
 from livercascade.reproduce.ledger import StepRecord
 from livercascade.reproduce.verdict import RULE, JudgedClaim, JudgedPart, Statement
@@ -59,7 +59,7 @@ class PageParts:
 
 def render(parts: PageParts) -> str:
     """HTML page; every text is escaped, every figure inside."""
-    made = environment("livercascade.reproduce", "livercascade.evaluate")
+    made = environment("livercascade.reproduce", "livercascade.evaluation")
     made.filters.update(measured=measured, wanted=wanted, sign=_sign, duration=duration)
     counts = {statement: sum(c.statement is statement for c in parts.claims) for statement in Statement}
     return made.get_template("reproduce.html.j2").render(

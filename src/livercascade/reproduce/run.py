@@ -15,13 +15,13 @@ from livercascade.cascade.settings import TypesFrom
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import CALIBRATION, Calibration
-from livercascade.evaluate.evaluation import Evaluation, summarise
-from livercascade.evaluate.figures.figures import Figures, build_figures
-from livercascade.evaluate.figures.loaded import Networks
-from livercascade.evaluate.intervals import Resampling
-from livercascade.evaluate.names import Variant
-from livercascade.evaluate.settings import EvaluationSettings
-from livercascade.evaluate.write import write_evaluation
+from livercascade.evaluation.cohort.model_keys import Variant
+from livercascade.evaluation.evaluation import Evaluation, summarise
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.output.write_evaluation import write_evaluation
+from livercascade.evaluation.plots.draw_all import Figures, build_figures
+from livercascade.evaluation.plots.loaded_case import Networks
+from livercascade.evaluation.statistics.intervals import Resampling
 from livercascade.models.bundled import bundled
 from livercascade.reproduce.ablation import ablation_table
 from livercascade.reproduce.beyond import beyond_sections

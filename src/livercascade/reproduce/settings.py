@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
-from livercascade.evaluate.settings import EvaluationSettings
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
 
 _PRESETS = Path(__file__).parent / "presets"

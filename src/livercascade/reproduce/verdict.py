@@ -7,7 +7,7 @@ from enum import Enum
 
 from pydantic import BaseModel, ConfigDict
 
-from livercascade.evaluate.intervals import Interval
+from livercascade.evaluation.statistics.intervals import Interval
 from livercascade.reproduce.claims import Claim, Part, Relation
 from livercascade.reproduce.measure import Ground, Measured, measure
 

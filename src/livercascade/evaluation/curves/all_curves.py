@@ -1,0 +1,142 @@
+"""All curves of one cohort, and the same as plain values for ``tables.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from livercascade.data.labels import LesionType
+from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, countable
+from livercascade.evaluation.curves.froc import (
+    Froc,
+    HitRule,
+    average_precision_by_type,
+    difference,
+    free_response,
+    froc,
+)
+from livercascade.evaluation.curves.proposal_confidence import CandidateScore
+from livercascade.evaluation.curves.recall_by_volume import VolumeStrata, volume_strata
+from livercascade.evaluation.curves.score_roc import ScoreRoc, score_roc
+from livercascade.evaluation.curves.sensitivity_agreement import AgreementYield, agreement_yield
+from livercascade.evaluation.curves.sensitivity_sweep import Sweep, sweep
+from livercascade.evaluation.curves.small_lesions import SizeFair, size_fair
+from livercascade.evaluation.curves.vote_effects import Transition, transition
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.statistics.ranking import Estimate
+from livercascade.evaluation.statistics.reliability import Calibration, calibration
+from livercascade.reclassify.reclassify import ScoreMode
+
+DEFAULT_SCORE = CandidateScore.BLEND
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the second network adds to the ranking: ``blend`` less ``probability``.
+
+    Attributes:
+        cpm: Of the mean recall at 1/8 to 8 false positives per case.
+        average_precision: Of the average precision.
+    """
+
+    cpm: Estimate
+    average_precision: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Everything that follows from the evidence of a cohort.
+
+    Attributes:
+        cases: Number of cases.
+        low_factor, high_factor: Factors of Base and High.
+        sweep: Misses and false positives over f (paper, Fig. 11).
+        frocs: Free-response curves by every confidence, one common voxel as a hit, then by IoU for the default.
+        gain: What the second network adds.
+        average_precision_by_type: By the default confidence.
+        score_rocs: ROC of the reclassification scores.
+        volume: Recall by volume.
+        size_fair: Lesions of 0.5 to 2 ml under each score at equal false positives.
+        transitions: What the vote does to types, for Base and High.
+        agreement: Same and diff (paper, eq. 7).
+        calibration: Default confidence against the share of proposals that touch a true lesion; None without proposals.
+            Its ``patients`` are proposals, its ``malignant`` true ones.
+        calibrated: The same for the calibrated probability; None where the model is not calibrated.
+    """
+
+    cases: int
+    low_factor: float
+    high_factor: float
+    sweep: Sweep
+    frocs: tuple[Froc, ...]
+    gain: Gain
+    average_precision_by_type: dict[LesionType, Estimate]
+    score_rocs: tuple[ScoreRoc, ...]
+    volume: VolumeStrata
+    size_fair: SizeFair
+    transitions: tuple[Transition, ...]
+    agreement: AgreementYield
+    calibration: Calibration | None
+    calibrated: Calibration | None = None
+
+
+def build_curves(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> Curves:
+    """All curves of a cohort.
+
+    Args:
+        cases: At least one, all analysed with the same settings.
+        settings: How lesions count.
+        draws: Resamples of the patients, in the order of ``cases``.
+
+    Raises:
+        ValueError: There is no case, the resamples are of another number of cases, or the cases were analysed with
+            different settings.
+    """
+    if not cases or draws.weights.shape[1] != len(cases):
+        raise ValueError(f"{len(cases)} cases and resamples of {draws.weights.shape[1]}")
+    ways = {(c.low_factor, c.high_factor, c.rules) for c in cases}
+    if len(ways) > 1:
+        raise ValueError("the cases were analysed with different settings")
+    frocs = tuple(froc(cases, score, settings, draws) for score in CandidateScore)
+    plain, blended = (free_response(cases, s.of, settings) for s in (CandidateScore.PROBABILITY, CandidateScore.BLEND))
+    return Curves(
+        len(cases),
+        cases[0].low_factor,
+        cases[0].high_factor,
+        sweep(cases, settings, draws),
+        (*frocs, froc(cases, DEFAULT_SCORE, settings, draws, hit=HitRule.IOU)),
+        Gain(*difference(plain, blended, draws)),
+        average_precision_by_type(cases, DEFAULT_SCORE, settings, draws),
+        tuple(score_roc(cases, mode, settings, draws) for mode in ScoreMode),
+        volume_strata(cases, settings, draws),
+        size_fair(cases, settings, draws),
+        tuple(transition(cases, settings, draws, high=high) for high in (False, True)),
+        agreement_yield(cases, settings, draws),
+        _candidate_calibration(cases, settings, DEFAULT_SCORE.of),
+        _candidate_calibration(cases, settings, lambda p: p.calibrated),
+    )
+
+
+def curves_json(curves: Curves) -> dict[str, Any]:
+    """The curves as values of JSON: types by their short name, undefined figures null."""
+    return TypeAdapter(Curves).dump_python(curves, mode="json")
+
+
+def _candidate_calibration(
+    cases: Sequence[CurveCase], settings: EvaluationSettings, score: Callable[[Proposal], float | None]
+) -> Calibration | None:
+    """Agreement of a score with the share of true proposals; None unless every proposal has one."""
+    scores: list[float | None] = []
+    true: list[bool] = []
+    for case in cases:
+        _, side = countable(case, case.sides[case.high_factor], settings)
+        touching = {p.found for p in side.pairs}
+        scores += [score(p) for p in side.proposals]
+        true += [j in touching for j in range(len(side.proposals))]
+    known = [s for s in scores if s is not None]
+    return calibration(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None

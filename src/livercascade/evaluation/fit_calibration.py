@@ -1,0 +1,247 @@
+"""Probabilities fitted on validation patients: Platt's scaling by scikit-learn, types by likelihood, and abstention."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+
+from livercascade import __version__
+from livercascade.alignment.gated import PhaseUse
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.errors import InputError
+from livercascade.data.labels import LESION_TYPES, PHASES, Phase
+from livercascade.diagnose.calibration import (
+    Calibration,
+    Logistic,
+    SettingCalibration,
+    TypeScaling,
+    logit,
+    scaled_types,
+)
+from livercascade.diagnose.confidence import Suspect, blend, suspicion
+from livercascade.diagnose.conformal import Abstention
+from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, read_result
+from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, countable
+from livercascade.evaluation.cohort.read_case import files_of, read_case
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.results.result import CaseResult
+
+LEAST_CASES = 10
+"""With fewer cases of one set of phases no probability is fitted to them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationSample:
+    """Candidates of High and patients, with the truth.
+
+    Attributes:
+        confidence: Of every candidate that counts.
+        true: Whether it touches a true lesion.
+        label: Type by UNet^whole of those that do, from 0.
+        votes: Votes of UNet^patch for them.
+        true_type: Type of the true lesion each shares most voxels with, from 0.
+        score: Suspicion of malignancy in every patient.
+        malignant: Whether it has a malignant lesion that counts.
+    """
+
+    confidence: Float[np.ndarray, " candidates"]
+    true: Bool[np.ndarray, " candidates"]
+    label: Int[np.ndarray, " found"]
+    votes: Float[np.ndarray, "found 6"]
+    true_type: Int[np.ndarray, " found"]
+    score: Float[np.ndarray, " patients"]
+    malignant: Bool[np.ndarray, " patients"]
+
+
+def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> CalibrationSample:
+    """Candidates and patients of cases that keep the evidence."""
+    confidence: list[float] = []
+    true: list[bool] = []
+    found: list[tuple[int, Sequence[float], int]] = []
+    score: list[float] = []
+    malignant: list[bool] = []
+    for case in cases:
+        counted, side = countable(case, case.sides[case.high_factor], settings)
+        for j, proposal in enumerate(side.proposals):
+            touched = [p for p in side.pairs if p.found == j]
+            confidence.append(suspect(proposal).confidence)
+            true.append(bool(touched))
+            if touched:
+                largest = max(touched, key=lambda p: p.voxels)
+                votes = suspect(proposal).votes or (0.0,) * len(LESION_TYPES)
+                found.append((LESION_TYPES.index(proposal.label), votes, case.truth[largest.truth].label - 1))
+        score.append(suspicion([suspect(p) for p in side.proposals]))
+        malignant.append(any(case.truth[i].label.malignant for i in counted))
+    return CalibrationSample(
+        np.array(confidence, dtype=np.float64),
+        np.array(true, dtype=np.bool_),
+        np.array([f[0] for f in found], dtype=np.int64),
+        np.array([f[1] for f in found], dtype=np.float64).reshape(-1, len(LESION_TYPES)),
+        np.array([f[2] for f in found], dtype=np.int64),
+        np.array(score, dtype=np.float64),
+        np.array(malignant, dtype=np.bool_),
+    )
+
+
+def suspect(proposal: Proposal) -> Suspect:
+    """A proposal as probabilities see it."""
+    tally = proposal.tally
+    votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
+    return Suspect(proposal.label, blend(proposal.probability, None if tally is None else tally.share), votes)
+
+
+def calibrate_cohort(
+    cohort: Cohort, settings: EvaluationSettings, *, alpha: float, about: str, advance: Callable[[], None]
+) -> Calibration:
+    """Probabilities and abstention for each set of phases that enough cases were analysed with.
+
+    Args:
+        cohort: One found side of case folders that keep the evidence, of one pair of networks and one choice of
+            settings; neither network has learnt from these patients.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+        about: The patients in words.
+        advance: Called after each case.
+
+    Raises:
+        InputError: ``NO_EVIDENCE``, ``MIXED_RUNS`` or ``TOO_FEW_CASES``, and what `read_case` raises.
+    """
+    (side,) = cohort.found
+    if not side.evidence:
+        message = f"Not every case folder of {side.name!r} keeps its evidence."
+        raise InputError("NO_EVIDENCE", message, "Analyse them with 'predict --evidence'.", stage="measure")
+    results = {case: read_result(folder) for case, folder in side.paths.items()}
+    models, judging = _one_run(side, results)
+    by_phases: dict[tuple[Phase, ...], list[CurveCase]] = {}
+    for files in files_of(cohort):
+        case = read_case(files, settings).curves[side.name]
+        by_phases.setdefault(_phases(results[files.case_id]), []).append(case)
+        advance()
+    fitted = {phases: cases for phases, cases in by_phases.items() if len(cases) >= LEAST_CASES}
+    if not fitted:
+        message = f"No set of phases has {LEAST_CASES} cases."
+        raise InputError("TOO_FEW_CASES", message, "Give more cases that are read.", stage="measure")
+    return calibration_of(
+        fitted, settings, alpha=alpha, models=models, judging=judging, about=about, names=list(cohort.truth)
+    )
+
+
+def calibration_of(
+    by_phases: Mapping[tuple[Phase, ...], Sequence[CurveCase]],
+    settings: EvaluationSettings,
+    *,
+    alpha: float,
+    models: tuple[str, ...],
+    judging: str,
+    about: str,
+    names: Sequence[str],
+) -> Calibration:
+    """Calibration of all sets of phases, with what it may be used with.
+
+    Args:
+        by_phases: Validation patients by the phases they were analysed with.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+        models: SHA-256 of the models, as the results name them.
+        judging: `CascadeSettings.judging_sha256` of the analysis.
+        about: The patients in words.
+        names: Of the patients.
+    """
+    return Calibration(
+        models=models,
+        settings_sha256=judging,
+        fitted_on=about,
+        cases_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        software=__version__,
+        settings=tuple(fit_setting(cases, phases, settings, alpha=alpha) for phases, cases in by_phases.items()),
+    )
+
+
+def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str, ...], str]:
+    """Hashes of the networks and of the settings that proposals and scores depend on, the same in every case."""
+    runs = {
+        (
+            tuple(model.sha256 for model in result.provenance.models),
+            CascadeSettings.model_validate(result.provenance.settings).judging_sha256,
+        )
+        for result in results.values()
+    }
+    if len(runs) > 1:
+        message = f"The cases of {side.name!r} were analysed by {len(runs)} choices of networks and settings."
+        raise InputError("MIXED_RUNS", message, "Analyse all in one way.", stage="measure")
+    ((models, judging),) = runs
+    return models, judging
+
+
+def _phases(result: CaseResult) -> tuple[Phase, ...]:
+    """Phases that the networks saw."""
+    dropped = {record.phase for record in result.alignment if record.use is PhaseUse.DROPPED}
+    seen = {record.phase for record in result.inputs} - dropped
+    return tuple(phase for phase in PHASES if phase in seen)
+
+
+def fit_setting(
+    cases: Sequence[CurveCase], phases: tuple[Phase, ...], settings: EvaluationSettings, *, alpha: float
+) -> SettingCalibration:
+    """Probabilities and abstention for one set of phases.
+
+    Args:
+        cases: Validation patients: neither network has learnt from them and no figure is told of them.
+        phases: What they were analysed with.
+        settings: How lesions count.
+        alpha: Error allowed in each class.
+    """
+    sample = sample_of(cases, settings)
+    return SettingCalibration(
+        phases=phases,
+        lesion=fit_logistic(sample.confidence, sample.true),
+        types=fit_types(sample),
+        malignancy=fit_logistic(sample.score, sample.malignant),
+        abstention=Abstention.fit(sample.score, sample.malignant, alpha),
+        patients=len(sample.score),
+        malignant=int(sample.malignant.sum()),
+        candidates=len(sample.confidence),
+        true_candidates=int(sample.true.sum()),
+    )
+
+
+def fit_logistic(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -> Logistic:
+    """Platt's scaling (Platt 1999) with his prior-corrected targets, so that a perfect split gives no certainty.
+
+    With one class alone, or a score that falls with the truth, the probability is the same for every score.
+    """
+    positive, negative = int(true.sum()), int((~true).sum())
+    high, low = (positive + 1) / (positive + 2), 1 / (negative + 2)
+    if not positive or not negative:
+        share = (positive + 1) / (positive + negative + 2)
+        return Logistic(slope=0.0, intercept=float(np.log(share / (1 - share))))
+    # Targets between 0 and 1 are two weighted copies of each, one of either class.
+    x = np.concatenate([logit(score), logit(score)])[:, None]
+    y = np.concatenate([np.ones(len(score)), np.zeros(len(score))])
+    target = np.where(true, high, low)
+    made = LogisticRegression(C=np.inf).fit(x, y, sample_weight=np.concatenate([target, 1 - target]))
+    slope = float(np.ravel(made.coef_)[0])
+    if slope <= 0:
+        share = float(target.mean())
+        return Logistic(slope=0.0, intercept=float(np.log(share / (1 - share))))
+    return Logistic(slope=slope, intercept=float(np.ravel(made.intercept_)[0]))
+
+
+def fit_types(sample: CalibrationSample) -> TypeScaling:
+    """Temperature and weight of least negative log likelihood; neutral ones with fewer than ten candidates."""
+    if len(sample.label) < 10:
+        return TypeScaling(temperature=1.0, weight=0.5)
+    rows = np.arange(len(sample.label))
+
+    def loss(at: np.ndarray) -> float:
+        p = scaled_types(sample.label, sample.votes, float(np.exp(at[0])), float(1 / (1 + np.exp(-at[1]))))
+        return float(-np.log(p[rows, sample.true_type]).mean())
+
+    best = minimize(loss, np.zeros(2), method="Nelder-Mead", bounds=((-2.0, 3.0), (-8.0, 8.0)))
+    return TypeScaling(temperature=float(np.exp(best.x[0])), weight=float(1 / (1 + np.exp(-best.x[1]))))

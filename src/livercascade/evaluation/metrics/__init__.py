@@ -1,0 +1,1 @@
+"""Metrics of lesions and of patients from tables of counts (paper, Tables II to V)."""

@@ -1,0 +1,155 @@
+"""From the answers of the models to the record of ``tables.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from livercascade.detect.match import Counting
+from livercascade.evaluation.matching.model_counts import Answers
+from livercascade.evaluation.matching.volume_bins import BINS
+from livercascade.evaluation.metrics.lesion_metrics import MALIGN, ROWS, LesionFigures, Proportion, ratio
+from livercascade.evaluation.output.patient_records import patient_record
+from livercascade.evaluation.output.tables_json import (
+    BinFigures,
+    Confusions,
+    LesionRow,
+    LesionTable,
+    LesionTables,
+    MalignRow,
+    ModelTables,
+)
+from livercascade.evaluation.statistics.intervals import (
+    Interval,
+    Resampling,
+    as_interval,
+    percentile_interval,
+    proportion_interval,
+)
+
+_TYPES = tuple(range(6))
+_GROUPS: dict[str, Sequence[int]] = {
+    **{name: (k,) for k, name in enumerate(ROWS[:6])},
+    "All": _TYPES,
+    MALIGN: (0, 1, 2),
+}
+
+
+def model_tables(answers: Answers, resampling: Resampling) -> ModelTables:
+    """Everything about one model."""
+    decided = int(answers.decided.sum())
+    modes = {mode.value: _lesion_table(answers, mode, resampling) for mode in Counting}
+    confusions = {mode.value: as_table(table.sum(axis=0)) for mode, table in answers.confusion.items()}
+    true = answers.true_by_volume.sum(axis=(0, 3))
+    return ModelTables(
+        title=answers.name.title,
+        setting=answers.name.setting,
+        joint=answers.joint,
+        cases=len(answers.decided),
+        decided=decided,
+        lesion=LesionTables(**modes),
+        patient=patient_record(answers, resampling),
+        table1=by_volume(true),
+        confusion=Confusions(**confusions),
+        splits=int(answers.splits.sum()),
+        merges=int(answers.merges.sum()),
+        by_volume=_strata(answers, resampling),
+    )
+
+
+def by_volume(counts: Int[np.ndarray, "6 bins"]) -> dict[str, dict[str, int]]:
+    """Counts by row and volume bin; the bin below the paper's appears only when it holds a lesion."""
+    shown = _shown(counts)
+    return {row: {BINS[k].name: int(counts[list(types), k].sum()) for k in shown} for row, types in _GROUPS.items()}
+
+
+def as_table(counts: Int[np.ndarray, "rows columns"]) -> tuple[tuple[int, ...], ...]:
+    """A table of plain integers."""
+    return tuple(tuple(int(n) for n in row) for row in counts)
+
+
+def value(figure: float | np.floating) -> float | None:
+    """A plain number; None for NaN."""
+    return None if np.isnan(figure) else float(figure)
+
+
+def _lesion_table(answers: Answers, mode: Counting, resampling: Resampling) -> LesionTable:
+    confusion = answers.confusion[mode]
+    whole, drawn = LesionFigures.of(confusion.sum(axis=0)), LesionFigures.of(resampling.sums(confusion))
+    patients = resampling.sums(answers.decided.astype(np.int64))
+    ends = {p.value: percentile_interval(drawn.share(p)) for p in Proportion}
+    ends["f1"] = percentile_interval(drawn.f1)
+    ends["fp_per_case"] = percentile_interval(ratio(drawn.fp, patients[:, None]))
+    decided = int(answers.decided.sum())
+    return LesionTable.model_validate({row: _lesion_row(whole, k, decided, ends) for k, row in enumerate(ROWS)})
+
+
+def _lesion_row(whole: LesionFigures, k: int, decided: int, ends: dict[str, np.ndarray]) -> LesionRow:
+    malign = ROWS[k] == MALIGN
+    shares: dict[str, float | None] = {}
+    intervals: dict[str, Interval | None] = {}
+    for proportion in Proportion:
+        if malign or proportion is not Proportion.PRECISION_CORRECTED:
+            part, total = (int(n[k]) for n in whole.parts(proportion))
+            shares[proportion.value] = part / total if total else None
+            intervals[proportion.value] = proportion_interval(ends[proportion.value][k], part, total)
+    f1 = value(whole.f1[k])
+    rate = int(whole.fp[k]) / decided if decided else None
+    intervals["f1"] = None if f1 is None else as_interval(ends["f1"][k])
+    intervals["fp_per_case"] = None if rate is None else as_interval(ends["fp_per_case"][k])
+    return (MalignRow if malign else LesionRow).model_validate(
+        {
+            "TP": int(whole.tp[k]),
+            "FL": int(whole.fl[k]),
+            "FL_pred": int(whole.fl_pred[k]),
+            "FN": int(whole.fn[k]),
+            "FP": int(whole.fp[k]),
+            **shares,
+            "f1": f1,
+            "fp_per_case": rate,
+            "intervals": intervals,
+        }
+    )
+
+
+def _strata(answers: Answers, resampling: Resampling) -> dict[str, dict[str, BinFigures]]:
+    true, false = answers.true_by_volume, answers.false_by_volume
+    shown = _shown(true.sum(axis=(0, 3)) + false.sum(axis=0))
+    return {
+        row: {BINS[k].name: _bin(true, false, list(types), k, resampling) for k in shown}
+        for row, types in _GROUPS.items()
+    }
+
+
+def _bin(
+    true: Int[np.ndarray, "cases 6 bins 3"],
+    false: Int[np.ndarray, "cases 6 bins"],
+    types: list[int],
+    k: int,
+    resampling: Resampling,
+) -> BinFigures:
+    each = true[:, types, k].sum(axis=1)
+    tp, fl, fn = (int(n) for n in each.sum(axis=0))
+    n = tp + fl + fn
+    drawn = resampling.sums(each)
+    total = drawn.sum(axis=1)
+    ends = {
+        "recall": proportion_interval(percentile_interval(ratio(drawn[:, 0], total)), tp, n),
+        "recall_rough": proportion_interval(percentile_interval(ratio(drawn[:, 0] + drawn[:, 1], total)), tp + fl, n),
+    }
+    return BinFigures(
+        n=n,
+        TP=tp,
+        FL=fl,
+        FN=fn,
+        FP=int(false[:, types, k].sum()),
+        recall=tp / n if n else None,
+        recall_rough=(tp + fl) / n if n else None,
+        intervals=ends,
+    )
+
+
+def _shown(counts: Int[np.ndarray, "6 bins"]) -> list[int]:
+    return [k for k in range(len(BINS)) if k or counts[:, 0].sum()]

@@ -1,0 +1,1 @@
+"""Plots and pictures of the paper and those a reviewer would ask for, as SVG and PNG in one style."""

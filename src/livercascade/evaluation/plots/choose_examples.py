@@ -1,0 +1,117 @@
+"""Which cases and lesions the figures show: by rule, never by hand.
+
+* Sensitivity (Fig. 3, 7): the case in which High finds most true lesions that Base misses; then most new proposals.
+* Patches (Fig. 4, 5, 8, 9, 12): over all cases, the judged proposal of High of at most `LARGEST_ML` that touches a true
+  lesion, stays, and is largest; without one that stays, the largest that was removed.
+* Removed (Fig. 13): the two largest proposals of High that touch no true lesion and were removed, of two cases if
+  there are two.
+* Relabelled (Fig. 14, 15): the proposal of High with a wrong type of which the true type won the vote by the largest
+  share.
+
+Ties go to the first case by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from livercascade.data.labels import LesionType
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading
+from livercascade.results.candidate import CandidateStatus
+
+LARGEST_ML = 16.0
+"""Volume in ml up to which a proposal may be shown in a patch: room is left round it."""
+_OFFERED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One proposal of one case.
+
+    Attributes:
+        case: Position of the case.
+        lesion: The proposal, as the reading of High holds it.
+        true_types: Types of the true lesions that it touches.
+    """
+
+    case: int
+    lesion: FoundLesion
+    true_types: frozenset[LesionType]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One case and what High changes in it.
+
+    Attributes:
+        case: Position of the case.
+        gained: True lesions that High touches and Base does not.
+        proposals: Proposals that High has more than Base.
+    """
+
+    case: int
+    gained: int
+    proposals: int
+
+
+def largest_change(cases: Sequence[EvaluatedCase], base: str, high: str) -> Change | None:
+    """The case in which High differs most from Base; None if there is no proposal at all."""
+    changes = [
+        Change(
+            k,
+            len(_touched(case.readings[high]) - _touched(case.readings[base])),
+            len(case.readings[high].lesions) - len(case.readings[base].lesions),
+        )
+        for k, case in enumerate(cases)
+        if case.readings[high].lesions
+    ]
+    return max(changes, key=lambda c: (c.gained, c.proposals, -c.case), default=None)
+
+
+def patch_example(cases: Sequence[EvaluatedCase], high: str) -> Pick | None:
+    """The proposal that patches are shown of."""
+    fit = [p for p in _picks(cases, high) if p.true_types and p.lesion.score is not None]
+    fit = [p for p in fit if p.lesion.volume_ml <= LARGEST_ML] or fit
+    return _largest(fit, lambda p: (p.lesion.status is not CandidateStatus.REMOVED, p.lesion.volume_ml))
+
+
+def removed_examples(cases: Sequence[EvaluatedCase], high: str) -> tuple[Pick, ...]:
+    """Up to two false positives that reclassification removed."""
+    false = [p for p in _picks(cases, high) if not p.true_types and p.lesion.status is CandidateStatus.REMOVED]
+    ranked = sorted(false, key=lambda p: (-p.lesion.volume_ml, p.case))
+    chosen = ranked[:1]
+    chosen += [p for p in ranked[1:] if p.case != chosen[0].case][:1]
+    return tuple(chosen + [p for p in ranked if p not in chosen][: _OFFERED - len(chosen)])
+
+
+def relabelled_example(cases: Sequence[EvaluatedCase], high: str) -> Pick | None:
+    """A false label that the vote of UNet^patch corrects, whether or not the cascade took it over."""
+    fit = [
+        p
+        for p in _picks(cases, high)
+        if p.true_types and p.lesion.label not in p.true_types and _winner(p.lesion.votes) in p.true_types
+    ]
+    return _largest(fit, lambda p: (p.lesion.status is not CandidateStatus.REMOVED, max(p.lesion.votes.values())))
+
+
+def _picks(cases: Sequence[EvaluatedCase], high: str) -> list[Pick]:
+    out: list[Pick] = []
+    for k, case in enumerate(cases):
+        reading = case.readings[high]
+        for j, lesion in enumerate(reading.lesions):
+            types = frozenset(case.truth[p.truth].label for p in reading.pairs if p.found == j)
+            out.append(Pick(k, lesion, types))
+    return out
+
+
+def _touched(reading: Reading) -> set[int]:
+    return {p.truth for p in reading.pairs}
+
+
+def _winner(votes: Mapping[LesionType, float]) -> LesionType | None:
+    return max(votes, key=lambda t: (votes[t], -t.priority)) if votes else None
+
+
+def _largest(picks: Sequence[Pick], rank: Callable[[Pick], tuple[bool, float]]) -> Pick | None:
+    return max(picks, key=lambda p: (*rank(p), -p.case), default=None)
