@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Int16, Shaped
 from scipy import ndimage
@@ -78,7 +77,9 @@ def tissue(hu: Int16[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     """The body without gas: the largest connected region above -300 HU; the table falls away."""
     square = np.ones((1, 3, 3), dtype=np.bool_)
     solid = np.asarray(ndimage.binary_opening(hu > TISSUE_HU, structure=square))
-    return np.asarray(cc3d.largest_k(solid, k=1, connectivity=6)) > 0 if solid.any() else solid
+    pieces, count = ndimage.label(solid)
+    sizes = np.bincount(pieces.ravel())
+    return np.asarray(pieces == 1 + int(sizes[1:].argmax())) if count else solid
 
 
 def dice(

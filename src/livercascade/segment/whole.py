@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import cc3d
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
+from scipy import ndimage
 from torch.nn import functional
 
 from livercascade.data.grid import Shape
@@ -160,9 +160,8 @@ def _liver(sums: WindowSum, model: Model, factor: float) -> Bool[torch.Tensor, "
     bonus = max(math.log(factor), 0.0)
     content = sums.leads(_CONTENT, _REST) | sums.leads(_CONTENT[:LAST_LESION], _REST, bonus=bonus)
     tissue = sums.leads((int(Organ.LIVER),), (BACKGROUND, *range(FIRST_LESION, LAST_LESION + 1), *_REST))
-    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
-    pieces = cc3d.connected_components(content.numpy().view(np.uint8), connectivity=26)
-    liver_ml = np.bincount(pieces[tissue.numpy()], minlength=int(pieces.max()) + 1) * voxel_ml
+    pieces, count = ndimage.label(content.numpy(), structure=np.ones((3, 3, 3)))
+    liver_ml = np.bincount(pieces[tissue.numpy()], minlength=count + 1) * voxel_ml
     liver_ml[0] = 0.0
     if liver_ml.sum() < LEAST_LIVER_ML:
         # A study without liver must not be refused because of a quick look.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
@@ -179,9 +178,9 @@ def _beside_parts(view: np.ndarray, canvas: Canvas) -> Mask:
 
 def _main_part(depth: Field) -> Field:
     """The depth with crumbs apart from the largest piece pushed outside."""
-    parts = cc3d.connected_components(depth > 0, connectivity=6)
+    parts, count = ndimage.label(depth > 0)
     sizes = np.bincount(parts.ravel())
-    if len(sizes) > 2:
+    if count > 1:
         main = 1 + int(sizes[1:].argmax())
         depth[(parts > 0) & (parts != main)] = -0.1
     return depth
