@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from isal import igzip
 
-from livercascade.labeler.compare import compare
+from livercascade.labeler.editing.mask_comparison import compare
 
 PHASES = ("nc", "ap", "vp", "dp")
 SIDE = 512

@@ -31,7 +31,7 @@ WITHOUT_CARD = ["--disable-gpu"]
 EMULATED_CARD = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 120_000
 
-Point = tuple[int, int, int]
+VoxelIndex = tuple[int, int, int]
 
 
 @contextmanager
@@ -53,7 +53,7 @@ class Desk:
 
     Attributes:
         complaints: Console errors, uncaught exceptions and requests that left the origin; a test ends with none.
-        actions: Keys, clicks and drags since the start, as a person would count them.
+        actions: LoginSecrets, clicks and drags since the start, as a person would count them.
     """
 
     def __init__(self, browser: Any, server: Server, case: str = "", *, query: str = "", context: Any = None) -> None:
@@ -126,7 +126,7 @@ class Desk:
     def status(self) -> str:
         return self.state["status"]["text"]
 
-    def label_at(self, point: Point) -> int:
+    def label_at(self, point: VoxelIndex) -> int:
         return self.page.evaluate("(at) => ctLabeler.labelAt(at)", list(point))
 
     def slice(self, pane: str) -> int:

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-import livercascade.labeler.serve  # noqa: F401
+import livercascade.labeler.http.server  # noqa: F401
 from livercascade.cli.label import label
 
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from livercascade.labeler.bodies import Verdict
-from livercascade.labeler.compare import Kind, compare
-from livercascade.labeler.review import verdict_change
+from livercascade.labeler.contract.request_schemas import VerdictRequest
+from livercascade.labeler.editing.mask_comparison import DifferenceKind, compare
+from livercascade.labeler.editing.review_verdicts import verdict_change
 
 SHAPE = (5, 9, 10)
 
@@ -44,13 +44,13 @@ def literal_items(old, new):
 
 def kind_of(region, old_side, new_side, old, new):
     if not old_side or not new_side:
-        return Kind.ADDED if new_side else Kind.REMOVED
+        return DifferenceKind.ADDED if new_side else DifferenceKind.REMOVED
     if np.array_equal(old[region], new[region]):
-        return Kind.SAME
+        return DifferenceKind.SAME
     if len(old_side) != len(new_side):
-        return Kind.SPLIT if len(new_side) > len(old_side) else Kind.MERGED
+        return DifferenceKind.SPLIT if len(new_side) > len(old_side) else DifferenceKind.MERGED
     same_types = [lab for lab, _ in old_side] == [lab for lab, _ in new_side]
-    return Kind.BOUNDARY if same_types else Kind.RELABELLED
+    return DifferenceKind.BOUNDARY if same_types else DifferenceKind.RELABELLED
 
 
 @st.composite
@@ -98,7 +98,7 @@ def test_verdicts_in_any_order_give_new_or_old_and_touch_nothing_else(pair, seed
     mask, wanted = old.copy(), old.copy()
     for place in rng.permutation(len(items)):
         item = items[place]
-        verdict = Verdict(difference=item.id, verdict=str(rng.choice(["accept", "keep"])))
+        verdict = VerdictRequest(difference=item.id, verdict=str(rng.choice(["accept", "keep"])))
         verdict_change(mask, (old, new), item, verdict).apply(mask)
         if verdict.verdict == "accept":
             region = np.zeros(SHAPE, bool)
@@ -106,7 +106,7 @@ def test_verdicts_in_any_order_give_new_or_old_and_touch_nothing_else(pair, seed
             wanted[region] = new[region]
         assert np.array_equal(mask, wanted)
     for item in items:
-        verdict_change(mask, (old, new), item, Verdict(difference=item.id, verdict="accept")).apply(mask)
+        verdict_change(mask, (old, new), item, VerdictRequest(difference=item.id, verdict="accept")).apply(mask)
     assert np.array_equal(mask, new)
 
 
@@ -142,7 +142,7 @@ def test_every_planted_change_is_listed_once_with_its_kind():
 def test_relabel_takes_the_named_outline(shape, kind):
     old, new = planted()
     item = next(one for one in compare(old, new) if one.kind.value == kind)
-    verdict = Verdict(difference=item.id, verdict="relabel", label=2, shape=shape)
+    verdict = VerdictRequest(difference=item.id, verdict="relabel", label=2, shape=shape)
     mask = old.copy()
     verdict_change(mask, (old, new), item, verdict).apply(mask)
     source = old if shape == "old" or kind == "removed" else new

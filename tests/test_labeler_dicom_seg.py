@@ -7,8 +7,8 @@ import pytest
 
 from livercascade.data.grid import Grid
 from livercascade.io.source import read_study
-from livercascade.labeler.dicom_seg import export_seg, import_seg, segment_map
-from livercascade.labeler.errors import LabelError
+from livercascade.labeler.imaging.dicom_seg import export_seg, import_seg, segment_map
+from livercascade.labeler.label_error import LabelError
 from made_up_dicom import COLUMNS, ROWS, SLICES, Series
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -7,9 +7,9 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from labeler_project import SHAPE, lps_affine, phantom_labels, save
-from livercascade.labeler.frame import Frame, label_file_bytes
-from livercascade.labeler.versions import NewVersion, Versions
-from livercascade.labeler.volume import volume_of_file
+from livercascade.labeler.imaging.frame import Frame, label_file_bytes
+from livercascade.labeler.imaging.phase_volume import volume_of_file
+from livercascade.labeler.project.versions import NewVersion, Versions
 
 CODES = [
     "".join(("RL", "AP", "SI")[axis][flip] for axis, flip in zip(order, flips, strict=True))

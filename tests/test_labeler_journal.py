@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livercascade.labeler.annotations import Noted
-from livercascade.labeler.delta import Delta, empty_delta, from_bytes
-from livercascade.labeler.draft import Draft
-from livercascade.labeler.errors import LabelError
-from livercascade.labeler.journal import Journal, encode_record
+from livercascade.data.errors import OutputError
+from livercascade.labeler.imaging.mask_delta import Delta, empty_delta, from_bytes
+from livercascade.labeler.label_error import LabelError
+from livercascade.labeler.project.draft import Draft
+from livercascade.labeler.project.journal import Journal, encode_record
+from livercascade.labeler.project.notebooks import NoteChange
 
 
 def change_to(mask, target):
@@ -69,9 +70,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "write", half)
-    with pytest.raises(LabelError) as caught:
+    with pytest.raises(OutputError) as caught:
         journal.append({"n": 2, "text": "x" * 50})
-    assert caught.value.code == "NO_SPACE" and caught.value.http == 507
+    assert caught.value.code == "NO_SPACE"
     assert journal.path.read_bytes() == before
 
 
@@ -134,7 +135,7 @@ def test_undo_and_redo_are_those_of_a_list_of_masks_and_notes(tmp_path_factory, 
         elif act == "reopen":
             draft = Draft.resume(journal, journal.read(), base)
         elif act == "note":
-            noted = Noted("boxes", f"b{number % 3}", notes.get(f"b{number % 3}"), {"number": number})
+            noted = NoteChange("boxes", f"b{number % 3}", notes.get(f"b{number % 3}"), {"number": number})
             write([noted])
             draft.step(empty_delta(), name="note", kind="draw_box", noted=noted)
             states = [*states[: place + 1], (mask, {**notes, noted.id: noted.after})]

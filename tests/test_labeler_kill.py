@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from labeler_project import Editor, Server, make_case, phantom_labels
-from livercascade.labeler.versions import mask_sha256
+from livercascade.labeler.project.versions import mask_sha256
 
 KILLS = 30
 

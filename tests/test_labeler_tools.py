@@ -5,12 +5,18 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from livercascade.data.grid import Grid
-from livercascade.labeler.box_seed import checked_box, from_intensity, from_prediction
-from livercascade.labeler.components import component_at, describe, diameter_mm, lesion_voxels, lesions_of
-from livercascade.labeler.edit_lesions import copy, delete, fill_holes, relabel, split
-from livercascade.labeler.errors import LabelError
-from livercascade.labeler.grow import GrowSettings, grow
-from livercascade.labeler.interpolate import interpolate
+from livercascade.labeler.editing.box_seeding import checked_box, from_intensity, from_prediction
+from livercascade.labeler.editing.lesion_components import (
+    component_at,
+    describe,
+    diameter_mm,
+    lesion_voxels,
+    lesions_of,
+)
+from livercascade.labeler.editing.lesion_tools import copy, delete, fill_holes, relabel, split
+from livercascade.labeler.editing.region_growing import GrowSettings, grow
+from livercascade.labeler.editing.slice_interpolation import interpolate
+from livercascade.labeler.label_error import LabelError
 
 SPACING = (4.0, 1.0, 0.8)
 GRID = Grid.axial((9, 30, 32), SPACING)

@@ -51,10 +51,10 @@ def label(
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with told():
-        from livercascade.labeler.names import checked_user
-        from livercascade.labeler.project import Project
-        from livercascade.labeler.serve import ServeSettings, is_loopback, serve
-        from livercascade.labeler.workspace import Workspace
+        from livercascade.labeler.project.identifiers import checked_user
+        from livercascade.labeler.project.project_folder import Project
+        from livercascade.labeler.http.server import ServeSettings, is_loopback, serve
+        from livercascade.labeler.project.workspace import Workspace
 
         reader = checked_user(user if user is not None else _account())
         opened = Project.open(place, project=project, predictions=predictions)

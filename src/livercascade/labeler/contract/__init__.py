@@ -1,0 +1,1 @@
+"""The HTTP interface in shapes: what requests may hold, and what answers hold."""

@@ -1,0 +1,95 @@
+"""Region growing: what is connected to a point and has HU in a range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from jaxtyping import Bool, Int16, UInt8
+
+from livercascade.data.grid import Triple
+from livercascade.data.lesion import Box
+from livercascade.labeler.editing.lesion_components import VoxelIndex, check_inside, lesion_voxels
+from livercascade.labeler.editing.lesion_tools import change
+from livercascade.labeler.imaging.mask_delta import Delta
+from livercascade.labeler.label_error import LabelError
+
+
+@dataclass(frozen=True, slots=True)
+class GrowSettings:
+    """How to grow.
+
+    Attributes:
+        low: Smallest HU.
+        high: Largest HU.
+        radius_mm: How far from the point.
+        volume: False stays in the slice of the point.
+        inside: Labels that may be written over; None: all that are no lesion.
+    """
+
+    low: float
+    high: float
+    radius_mm: float = 30.0
+    volume: bool = True
+    inside: Sequence[int] | None = None
+
+
+def grow(
+    mask: UInt8[np.ndarray, "z y x"],
+    hu: Int16[np.ndarray, "z y x"],
+    spacing: Triple,
+    *,
+    point: VoxelIndex,
+    label: int,
+    settings: GrowSettings,
+) -> Delta:
+    """The change that labels the region round a point.
+
+    Args:
+        mask: Working mask.
+        hu: Phase to grow in, on the same grid.
+        spacing: mm along z, y, x.
+        point: Where to begin.
+        label: What to write.
+        settings: HU range and limits.
+
+    Raises:
+        LabelError: ``OUTSIDE_RANGE`` if the HU of the point itself is not in the range.
+    """
+    check_inside(point, mask.shape)
+    if not settings.low <= int(hu[point]) <= settings.high:
+        message = f"The point has {int(hu[point])} HU, the range is {settings.low:g} to {settings.high:g}."
+        raise LabelError("OUTSIDE_RANGE", message, "Widen the range, or click elsewhere.")
+    box = ball_box(point, settings.radius_mm, spacing, mask.shape)
+    if not settings.volume:
+        box = (slice(point[0], point[0] + 1), box[1], box[2])
+    near = in_ball(box, point, settings.radius_mm, spacing)
+    free = _free(mask[box], label, settings.inside)
+    allowed = near & free & (hu[box] >= settings.low) & (hu[box] <= settings.high)
+    start = (point[0] - box[0].start, point[1] - box[1].start, point[2] - box[2].start)
+    allowed[start] = True
+    numbers = cc3d.connected_components(np.ascontiguousarray(allowed).astype(np.uint8), connectivity=26)
+    return change(mask, box, (numbers == numbers[start]) & free, label)
+
+
+def ball_box(point: VoxelIndex, radius_mm: float, spacing: Triple, shape: Sequence[int]) -> Box:
+    """Box round a ball, cut at the edges of the array."""
+    z, y, x = (
+        slice(max(0, p - int(radius_mm / s)), min(n, p + int(radius_mm / s) + 1))
+        for p, s, n in zip(point, spacing, shape, strict=True)
+    )
+    return z, y, x
+
+
+def in_ball(box: Box, point: VoxelIndex, radius_mm: float, spacing: Triple) -> Bool[np.ndarray, "a b c"]:
+    """Voxels of a box within a distance of a point."""
+    z, y, x = (((np.arange(s.start, s.stop) - p) * mm) ** 2 for s, p, mm in zip(box, point, spacing, strict=True))
+    return z[:, None, None] + y[:, None] + x <= radius_mm**2
+
+
+def _free(part: UInt8[np.ndarray, "a b c"], label: int, inside: Sequence[int] | None) -> Bool[np.ndarray, "a b c"]:
+    if inside is None:
+        return ~lesion_voxels(part) | (part == label)
+    return np.isin(part, [*inside, label])

@@ -1,0 +1,1 @@
+"""The loopback server: login, routes, answers, the page."""

@@ -1,0 +1,119 @@
+"""What routes take from a request, and the forms of their answers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import numpy as np
+from fastapi import Depends, Request
+from fastapi.responses import Response
+
+from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, Delta
+from livercascade.labeler.label_error import LabelError, bad_request
+from livercascade.labeler.project.identifiers import checked_user
+from livercascade.labeler.project.open_case import OpenCase
+from livercascade.labeler.project.workspace import Workspace
+
+MAX_ANSWER = 64 << 20
+"""Most bytes of a volume in one answer."""
+_GZIP_LEVEL = 1
+
+
+def workspace_of(request: Request) -> Workspace:
+    """The workspace of the server."""
+    workspace: Workspace = request.app.state.workspace
+    return workspace
+
+
+def case_of(case_id: str, request: Request) -> OpenCase:
+    """The case of the path."""
+    return workspace_of(request).case(case_id)
+
+
+def user_of(request: Request) -> str:
+    """Reader of the request: the header, else who started the server."""
+    given = request.headers.get("x-livercascade-user")
+    return workspace_of(request).user if given is None else checked_user(unquote(given))
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, whole."""
+    return await request.body()
+
+
+def match_of(request: Request) -> str:
+    """What ``If-Match`` names, without quotes.
+
+    Raises:
+        LabelError: ``NO_IF_MATCH`` (428).
+    """
+    value = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
+    if not value:
+        message = "The header If-Match is missing: it says what the change was made on."
+        raise LabelError("NO_IF_MATCH", message, "See docs/labeler-api.md.", http=428)
+    return value
+
+
+def note_of(request: Request) -> str:
+    """The note of a version, from its header."""
+    note = unquote(request.headers.get("x-livercascade-note", ""))
+    if len(note) > 2000:
+        raise bad_request("The note is longer than 2000 characters.")
+    return note
+
+
+WorkspaceDep = Annotated[Workspace, Depends(workspace_of)]
+CaseDep = Annotated[OpenCase, Depends(case_of)]
+UserDep = Annotated[str, Depends(user_of)]
+BodyDep = Annotated[bytes, Depends(body_of)]
+MatchDep = Annotated[str, Depends(match_of)]
+NoteDep = Annotated[str, Depends(note_of)]
+
+
+def told(record: Any, status: int = 200, **headers: str) -> Response:
+    """JSON answer; underscores in header names stand for hyphens."""
+    body = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(body, status, named, "application/json")
+
+
+def told_delta(delta: Delta, header: dict[str, Any]) -> Response:
+    """A change of the mask, with what the header says of it."""
+    return Response(delta.to_bytes(header), media_type=MEDIA_TYPE)
+
+
+def told_slab(request: Request, slab: np.ndarray, first: int, tag: str, *, pack: bool) -> Response:
+    """Raw voxels ``[n, y, x]``, little-endian; compressed if that pays and the client takes it."""
+    headers = {
+        "X-Shape": ",".join(map(str, slab.shape)),
+        "X-Z0": str(first),
+        "ETag": f'"{tag}"',
+        "Vary": "Accept-Encoding",
+    }
+    data = np.ascontiguousarray(slab).astype(slab.dtype.newbyteorder("<"), copy=False).tobytes()
+    if pack and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        data = gzip.compress(data, _GZIP_LEVEL, mtime=0)
+    return Response(data, headers=headers, media_type="application/octet-stream")
+
+
+def unchanged(request: Request, tag: str) -> bool:
+    """True if the client has this already."""
+    return request.headers.get("if-none-match", "").strip().strip('"') == tag
+
+
+def slab_range(slices: int, first: int | None, count: int | None, plane_bytes: int) -> tuple[int, int]:
+    """Slices to send: cut at the end of the volume and at `MAX_ANSWER` bytes.
+
+    Raises:
+        LabelError: ``BAD_SLAB`` (416).
+    """
+    start = 0 if first is None else first
+    wanted = slices - start if count is None else count
+    if not 0 <= start < slices or wanted < 1:
+        raise LabelError("BAD_SLAB", f"There are slices 0 to {slices - 1}.", "Ask for one of them.", http=416)
+    most = max(1, MAX_ANSWER // plane_bytes)
+    return start, min(slices, start + min(wanted, most))

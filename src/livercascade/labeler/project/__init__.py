@@ -1,0 +1,1 @@
+"""A labelling project on the disk and in memory: cases, masks, versions, drafts, notes."""

@@ -1,0 +1,125 @@
+"""What a case brings along: its phases, its masks, and which image gives the grid that everything is drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from livercascade.data.errors import CascadeError, InputError
+from livercascade.data.grid import Grid
+from livercascade.data.labels import PHASES, Phase
+from livercascade.io.source import Study, read_study
+from livercascade.labeler.imaging.frame import Frame
+from livercascade.labeler.imaging.phase_volume import PhaseVolume, tag_of, volume_of_array, volume_of_file
+from livercascade.labeler.label_error import LabelError
+from livercascade.labeler.project.project_folder import dicom_folder, phase_file
+
+_REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
+_TOLERANCE_MM = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class CaseFiles:
+    """The files of one case, judged by their headers.
+
+    Attributes:
+        folder: The case's folder.
+        cache: Where decoded volumes go.
+        prediction: Its mask in the folder of predictions.
+    """
+
+    folder: Path
+    cache: Path
+    prediction: Path | None
+
+    @cached_property
+    def phases(self) -> Mapping[Phase, PhaseVolume | CascadeError]:
+        """Every phase: its volume, or why there is none."""
+        files = {phase: phase_file(self.folder, phase.value) for phase in PHASES}
+        if not any(files.values()) and dicom_folder(self.folder) is not None:
+            return self._from_dicom()
+        return {phase: self._of_file(phase, path) for phase, path in files.items()}
+
+    @cached_property
+    def reference(self) -> Phase | None:
+        """Phase whose grid is the case's: the venous one, else the next best that can be used."""
+        return next((phase for phase in _REFERENCE_ORDER if isinstance(self.phases[phase], PhaseVolume)), None)
+
+    @property
+    def frame(self) -> Frame | None:
+        """Frame of the reference phase."""
+        volume = self.phases[self.reference] if self.reference else None
+        return volume.frame if isinstance(volume, PhaseVolume) else None
+
+    @property
+    def grid(self) -> Grid | None:
+        """Grid of the case in display order."""
+        return self.frame.grid if self.frame else None
+
+    @cached_property
+    def masks(self) -> Mapping[str, Path]:
+        """Files of the source masks that are there, by reference."""
+        found: dict[str, Path] = {}
+        for ref in ("labels", "segmentation"):
+            path = next((p for e in (".nii.gz", ".nii") if (p := self.folder / f"{ref}{e}").is_file()), None)
+            if path is not None and path.resolve().is_relative_to(self.folder.resolve()):
+                found[ref] = path
+        if self.prediction is not None:
+            found["prediction"] = self.prediction
+        return found
+
+    @cached_property
+    def mask_frames(self) -> Mapping[str, Frame | CascadeError]:
+        """Frame of each source mask, or why it cannot be used."""
+        return {ref: self._mask_frame(path) for ref, path in self.masks.items()}
+
+    @property
+    def usable_masks(self) -> list[str]:
+        """Source masks on the case's grid, in the order in which they may be the head."""
+        return [ref for ref, frame in self.mask_frames.items() if isinstance(frame, Frame)]
+
+    def mask_tag(self, ref: str) -> str:
+        """Changes when the file of a source mask changes."""
+        return tag_of(self.masks[ref])
+
+    def _of_file(self, phase: Phase, path: Path | None) -> PhaseVolume | CascadeError:
+        if path is None:
+            message = f"There is no {phase.title} phase in this case."
+            remedy = f"Put it beside the others as {phase.value.lower()}.nii.gz."
+            return LabelError("PHASE_MISSING", message, remedy)
+        try:
+            return volume_of_file(path, self.cache)
+        except CascadeError as error:
+            return error
+
+    def _from_dicom(self) -> dict[Phase, PhaseVolume | CascadeError]:
+        found: dict[Phase, PhaseVolume | CascadeError] = {phase: self._of_file(phase, None) for phase in PHASES}
+        folder = dicom_folder(self.folder)
+        try:
+            study: Study = read_study(folder)
+        except CascadeError as error:
+            return dict.fromkeys(PHASES, error)
+        for one in study.volumes:
+            place = (self.cache, f"dicom-{one.sha256[:16]}")
+            found[one.phase] = volume_of_array(one.description, one.grid, lambda hu=one.hu: hu, place)
+        return found
+
+    def _mask_frame(self, path: Path) -> Frame | CascadeError:
+        try:
+            frame = Frame.of_file(path, is_ct=False)
+        except CascadeError as error:
+            return error
+        if self.grid is None or not frame.grid.matches(self.grid, _TOLERANCE_MM):
+            return other_grid(path.name, frame.grid, self.grid)
+        return frame
+
+
+def other_grid(name: str, found: Grid, wanted: Grid | None) -> InputError:
+    """Error for a mask that does not lie on the voxels of the case."""
+    shape = " x ".join(map(str, found.shape))
+    image = " x ".join(map(str, wanted.shape)) if wanted else "unknown"
+    where = "" if wanted is None or found.shape != wanted.shape else ", at another place"
+    message = f"{name}: the mask has {shape} voxels (z, y, x), the image {image}{where}."
+    return InputError("MASK_OTHER_GRID", message, "Resample the mask to the image with nearest neighbours.")
