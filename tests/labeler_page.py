@@ -53,7 +53,7 @@ class Desk:
 
     Attributes:
         complaints: Console errors, uncaught exceptions and requests that left the origin; a test ends with none.
-        actions: LoginSecrets, clicks and drags since the start, as a person would count them.
+        actions: Keys, clicks and drags since the start, as a person would count them.
     """
 
     def __init__(self, browser: Any, server: Server, case: str = "", *, query: str = "", context: Any = None) -> None:
