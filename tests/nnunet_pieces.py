@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from livercascade.data.labels import NUM_CLASSES, PHASES, label_name
-from livercascade.train.named_settings import Preset, read_settings
-from livercascade.train.nnunet.augment import augmentation
-from livercascade.train.nnunet.data import NnUNetFolders, _planner, quiet, read_plan
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import Augmentation, AugmentationRecipe, WholeSettings
+from livercascade.train.training_presets import Preset, read_settings
+from livercascade.train.training_settings import Augmentation, AugmentationRecipe, WholeSettings
+from livercascade.train.whole.nnunet_augmentation import augmentation
+from livercascade.train.whole.whole_preparation import NnUNetFolders, _planner, quiet, read_plan
 
 SPACING, SHAPE, CASES = [5.0, 0.78, 0.78], [60, 512, 512], 100
 INTENSITIES = {"mean": 90.0, "median": 95.0, "std": 45.0, "percentile_00_5": -60.0, "percentile_99_5": 240.0}

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from livercascade.cli import train as command
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network
-from livercascade.train.child import STOPPED
-from livercascade.train.request import TrainRequest, note_finished, read_request
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_process import STOPPED
+from livercascade.train.training_request import TrainRequest, note_finished, read_request
 from tiny_model import tiny_card
 from training_cases import write_case
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from livercascade.cli.train import app
-from livercascade.train.nnunet.data import NnUNetFolders
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.whole.whole_preparation import NnUNetFolders
 from training_cases import label_map, write, write_case
 
 SETTINGS = """
@@ -62,7 +62,7 @@ def test_what_was_missed_or_invented_lies_where_it_was_and_is_drawn(data: Path) 
     with np.load(cache) as stored:
         voxels = dict(stored)
     assert set(voxels) == {"hard missed 0", "hard false 0"}
-    from livercascade.train.nnunet.hard_voxels import DatasetWithHardCases
+    from livercascade.train.whole.whole_sampling import DatasetWithHardCases
 
     dataset: Any = DatasetWithHardCases(str(arrays), ["case"])
     dataset.hard = {"case": voxels}
@@ -76,7 +76,7 @@ def test_what_was_missed_or_invented_lies_where_it_was_and_is_drawn(data: Path) 
 
 
 def test_a_share_of_the_samples_is_centred_there() -> None:
-    from livercascade.train.nnunet.trainer import SampleLoader
+    from livercascade.train.whole.trainer import SampleLoader
 
     loader: Any = SampleLoader.__new__(SampleLoader)
     loader.lesion_share, loader.organ_share, loader.hard_share = 0.5, 0.5, 0.3

@@ -15,8 +15,8 @@ from torch.nn import functional
 from livercascade.data.errors import ModelError, UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import build_network
-from livercascade.train.fast_norm import ChannelsLastInstanceNorm, use_fast_norm
-from livercascade.train.learner import (
+from livercascade.train.channels_last_norm import ChannelsLastInstanceNorm, use_fast_norm
+from livercascade.train.network_trainer import (
     Batch,
     choose_device,
     learning_rate,
@@ -24,8 +24,9 @@ from livercascade.train.learner import (
     seed_everything,
     set_random_state,
 )
-from livercascade.train.loop import Examination, Session, fit
-from livercascade.train.loss import (
+from livercascade.train.phase_dropout import drop_phases
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.segmentation_loss import (
     ANY_LESION,
     LIVER_WITH_CONTENT,
     DeepSupervision,
@@ -33,11 +34,10 @@ from livercascade.train.loss import (
     downsampled,
     type_entropy,
 )
-from livercascade.train.named_settings import Preset, Setting, read_settings
-from livercascade.train.phase_dropout import drop_phases
-from livercascade.train.request import TrainRequest, read_request, write_request
-from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import PatchSettings, PhaseDropout, Schedule, WholeSettings
+from livercascade.train.training_loop import Examination, Session, fit
+from livercascade.train.training_presets import Preset, Setting, read_settings
+from livercascade.train.training_request import TrainRequest, read_request, write_request
+from livercascade.train.training_settings import PatchSettings, PhaseDropout, Schedule, WholeSettings
 from tiny_model import tiny_card
 from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
 

@@ -11,7 +11,7 @@ import pytest
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
-from livercascade.train.cases import find_cases, read_arrays
+from livercascade.train.training_cases import find_cases, read_arrays
 from training_cases import write
 
 SHAPE = (4, 12, 12)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from livercascade.train.child import child_environment
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_process import child_environment
 
 
 @pytest.fixture(scope="module")

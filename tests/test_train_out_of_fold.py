@@ -16,7 +16,6 @@ from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, save_model
 from livercascade.train.best import Weights
-from livercascade.train.cases import read_oriented
 from livercascade.train.out_of_fold import (
     How,
     check_hard_cases,
@@ -25,9 +24,10 @@ from livercascade.train.out_of_fold import (
     predict_jobs,
     read_record,
 )
-from livercascade.train.request import TrainRequest, write_request
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import WholeSettings
+from livercascade.train.training_cases import read_oriented
+from livercascade.train.training_request import TrainRequest, write_request
+from livercascade.train.training_settings import WholeSettings
 from tiny_model import tiny_card
 from training_cases import write_case
 

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from livercascade.cli.train import app
 from livercascade.data.labels import Phase
 from livercascade.segment.network import load_card, load_network
-from livercascade.train.child import STOPPED, child_environment, run_child
-from livercascade.train.learner import read_checkpoint
-from livercascade.train.patch_cases import DONE
+from livercascade.train.network_trainer import read_checkpoint
+from livercascade.train.patch.patch_cases import DONE
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_process import STOPPED, child_environment, run_child
 from training_cases import write_case
 
 COMMON = """

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from livercascade.segment.network import build_network
-from livercascade.train.learner import Batch, Learner
-from livercascade.train.loss import DeepSupervision, GroupedLoss
-from livercascade.train.settings import WholeSettings
+from livercascade.train.network_trainer import Batch, Learner
+from livercascade.train.segmentation_loss import DeepSupervision, GroupedLoss
+from livercascade.train.training_settings import WholeSettings
 from tiny_model import tiny_card
 
 

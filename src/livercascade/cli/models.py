@@ -22,8 +22,8 @@ from livercascade.segment.ensemble import load_model_card, load_model_network, m
 from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
 from livercascade.segment.nnunet_import import import_nnunet
-from livercascade.train.cases import find_cases
-from livercascade.train.temperature import Margins, fit_temperature, margins_of_cases, temper
+from livercascade.train.temperature_scaling import Margins, fit_temperature, margins_of_cases, temper
+from livercascade.train.training_cases import find_cases
 
 app = typer.Typer(help="Look at model folders, calibrate them, and import models of nnU-Net.", no_args_is_help=True)
 

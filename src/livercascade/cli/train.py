@@ -19,10 +19,11 @@ from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import FOLDS, load_model_network
 from livercascade.train.best import Weights
-from livercascade.train.cases import find_cases
-from livercascade.train.child import STOPPED, StopFlag, child_environment, run_child
-from livercascade.train.named_settings import Preset, Setting, describe, preset_text, read_settings
-from livercascade.train.request import (
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_cases import find_cases
+from livercascade.train.training_presets import Preset, Setting, describe, preset_text, read_settings
+from livercascade.train.training_process import STOPPED, StopFlag, child_environment, run_child
+from livercascade.train.training_request import (
     TrainRequest,
     find_training_cases,
     is_finished,
@@ -32,8 +33,7 @@ from livercascade.train.request import (
     start_of,
     write_request,
 )
-from livercascade.train.run_folder import RunFolder
-from livercascade.train.settings import PatchSettings, TypesSettings, WholeSettings
+from livercascade.train.training_settings import PatchSettings, TypesSettings, WholeSettings
 
 app = typer.Typer(help="Train the networks on folders of cases.", no_args_is_help=True)
 
@@ -190,7 +190,7 @@ def types(
 
     Example: livercascade train types --data cases --out runs/types --processes 2
     """
-    from livercascade.train.types import measure_cases, read_measured, train_types
+    from livercascade.train.type_training import measure_cases, read_measured, train_types
 
     with told():
         chosen = read_settings(TypesSettings, settings, {"seed": seed, "processes": processes})
@@ -284,7 +284,7 @@ def work(out: Path, quiet: Quiet = False) -> None:
 
 
 def _run(folder: RunFolder, request: TrainRequest, weights: Weights, *, export_only: bool, quiet: bool) -> None:
-    from livercascade.train.export import export, export_folds
+    from livercascade.train.model_export import export, export_folds
 
     if not export_only:
         _check(request)
@@ -340,10 +340,10 @@ def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
 def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, stop: StopFlag) -> bool:
     # nnU-Net takes seconds to import: only the training process pays for it.
     if request.kind is ModelKind.WHOLE:
-        from livercascade.train.whole import train_whole
+        from livercascade.train.whole.train_whole import train_whole
 
         return train_whole(folder, request, reporter, stop)
-    from livercascade.train.patch import train_patch
+    from livercascade.train.patch.train_patch import train_patch
 
     return train_patch(folder, request, reporter, stop)
 

@@ -101,7 +101,7 @@ class TrainingPlan(_Record):
     Attributes:
         folds: Folds of UNet^whole that are trained, of five; hard cases come from the others' predictions alone.
         preset: Preset of ``livercascade train`` that the tables below change.
-        whole, patch: Settings of the trainings, see `livercascade.train.settings`.
+        whole, patch: Settings of the trainings, see `livercascade.train.training_settings`.
     """
 
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)

@@ -18,7 +18,7 @@ import livercascade.train as train_package
 from livercascade.data.errors import CascadeError, UsageError
 from livercascade.reproduce.settings import TrainingPlan
 from livercascade.segment.card import ModelKind
-from livercascade.train.child import STOPPED, run_child
+from livercascade.train.training_process import STOPPED, run_child
 
 OUT_OF_FOLD = "out_of_fold"
 

@@ -112,9 +112,9 @@ class Provenance(_Record):
         settings: All settings of the run.
         started_from: Name, version, steps and SHA-256 of the model that the training started from; empty if none.
         chosen: Which weights of the run these are, in words; empty where it was not noted.
-        scores: What they reached on held-out patients, as `livercascade.train.score` defines it; empty if not measured.
+        scores: Metrics on held-out patients, see `livercascade.train.whole.whole_validation`; empty if not measured.
         fold: Fifth of the patients that the network did not see, 0 to 4; None if it saw all, or it is not known.
-        temperature: What the logits of the training were divided by (`livercascade.train.temperature`).
+        temperature: What the logits of the training were divided by (`livercascade.train.temperature_scaling`).
     """
 
     command: str = ""

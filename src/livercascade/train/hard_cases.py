@@ -12,7 +12,7 @@ from livercascade.data.labels import Organ
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.detect.seg2det import seg2det
 from livercascade.reclassify.patches import is_lesion
-from livercascade.train.cases import read_oriented
+from livercascade.train.training_cases import read_oriented
 
 MIN_LESION_ML = 0.05
 """Truth and detections below this are too small to be learnt from one by one."""

@@ -29,10 +29,10 @@ from livercascade.segment.ensemble import FOLDS, load_model_card
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
 from livercascade.train.best import Weights
-from livercascade.train.cases import TrainingCase, find_cases, lps, read_scan
-from livercascade.train.export import export
-from livercascade.train.request import TrainRequest, find_training_cases, read_request
+from livercascade.train.model_export import export
 from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_cases import TrainingCase, find_cases, lps, read_scan
+from livercascade.train.training_request import TrainRequest, find_training_cases, read_request
 
 RECORD_FILE = "record.json"
 

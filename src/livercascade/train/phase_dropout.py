@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from livercascade.data.labels import PHASES, Phase
-from livercascade.train.settings import PhaseDropout
+from livercascade.train.training_settings import PhaseDropout
 
 
 def drop_phases(

@@ -1,1 +1,1 @@
-"""TOML files of the named settings, read by `livercascade.train.named_settings`."""
+"""TOML files of the named settings, read by `livercascade.train.training_presets`."""

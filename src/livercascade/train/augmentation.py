@@ -1,0 +1,99 @@
+"""Random disturbances of training samples, from nnU-Net's batchgeneratorsv2, cheap enough for two cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
+from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
+from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
+from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
+from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, Convert3DTo2DTransform
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
+
+from livercascade.segment.card import Size
+from livercascade.train.training_settings import Augmentation
+
+Sample = dict[str, torch.Tensor]
+
+
+def build_augmentation(settings: Augmentation, patch_size: Size) -> Callable[..., Sample]:
+    """Function of ``image [c, z, y, x]`` and ``segmentation [1, z, y, x]`` that disturbs both and cuts them to size.
+
+    Rotation and zoom stay in the axial plane: 5 mm slices allow no more.
+    """
+    spatial = RandomTransform(_in_plane(settings, patch_size), apply_probability=settings.spatial)
+    return ComposeTransforms([spatial, CentreCrop(patch_size), *_intensity(settings)])
+
+
+class CentreCrop(BasicTransform):
+    """Cuts the middle of a sample out; needed where no spatial transform did."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self._size = size
+
+    def _apply_to_image(self, img: torch.Tensor, **_: Any) -> torch.Tensor:
+        return self._cut(img)
+
+    def _apply_to_segmentation(self, segmentation: torch.Tensor, **_: Any) -> torch.Tensor:
+        return self._cut(segmentation)
+
+    def _cut(self, value: torch.Tensor) -> torch.Tensor:
+        starts = [(have - want) // 2 for have, want in zip(value.shape[1:], self._size, strict=True)]
+        z, y, x = (slice(start, start + want) for start, want in zip(starts, self._size, strict=True))
+        return value[:, z, y, x]
+
+
+def margin(settings: Augmentation, patch_size: Size) -> Size:
+    """Size (z, y, x) a sample needs before rotation and zoom, so that no corner is empty at moderate angles."""
+    grow = (1 + 0.5 * math.sin(math.radians(settings.rotation_degrees))) * max(1 / settings.scale[0], 1.0)
+    if settings.spatial == 0:
+        grow = 1.0
+    return patch_size[0], math.ceil(patch_size[1] * grow), math.ceil(patch_size[2] * grow)
+
+
+def _in_plane(settings: Augmentation, patch_size: Size) -> ComposeTransforms:
+    angle = math.radians(settings.rotation_degrees)
+    turn = SpatialTransform(
+        patch_size[1:],
+        patch_center_dist_from_border=0,
+        random_crop=False,
+        p_elastic_deform=0,
+        p_rotation=0.7,
+        rotation=(-angle, angle),
+        p_scaling=0.7,
+        scaling=settings.scale,
+        p_synchronize_scaling_across_axes=1,
+        mode_seg="nearest",
+        border_mode_seg="zeros",
+    )
+    return ComposeTransforms([Convert3DTo2DTransform(), turn, Convert2DTo3DTransform()])
+
+
+def _intensity(settings: Augmentation) -> list[RandomTransform]:
+    change: list[tuple[Any, float]] = [
+        (GaussianNoiseTransform((0, 0.1), p_per_channel=1, synchronize_channels=True), settings.noise),
+        (GaussianBlurTransform((0.5, 1.0), False, False, p_per_channel=0.5, benchmark=False), settings.blur),
+        (MultiplicativeBrightnessTransform(_around_one(0.8, 1.2), False, p_per_channel=1), settings.brightness),
+        (ContrastTransform(_around_one(0.8, 1.2), True, False, p_per_channel=1), settings.contrast),
+        (
+            SimulateLowResolutionTransform((0.5, 1), False, True, ignore_axes=(0,), p_per_channel=0.5),
+            settings.low_resolution,
+        ),
+        (GammaTransform(_around_one(0.7, 1.5), 0, False, p_per_channel=1, p_retain_stats=1), settings.gamma),
+    ]
+    return [RandomTransform(transform, apply_probability=chance) for transform, chance in change]
+
+
+def _around_one(low: float, high: float) -> Any:
+    """Random factor that is below 1 as often as above."""
+    return BGContrast((low, high))

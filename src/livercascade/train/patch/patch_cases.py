@@ -1,0 +1,144 @@
+"""Liver boxes of the training cases at the working spacing, cached on disk and memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int16, UInt8
+
+from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid, Triple
+from livercascade.data.lesion import Lesion
+from livercascade.detect.seg2det import seg2det
+from livercascade.reclassify.patches import (
+    PATCH_LIVER,
+    PATCH_OUTSIDE,
+    PatchVolume,
+    is_lesion,
+    liver_region,
+    patch_labels,
+)
+from livercascade.reclassify.working_grid import liver_grid, resample_linear, resample_nearest
+from livercascade.train.hard_cases import MIN_LESION_ML, hard_lesions, prediction_of, read_prediction
+from livercascade.train.run_folder import RunFolder
+from livercascade.train.training_cases import TrainingCase, read_arrays
+from livercascade.train.training_loop import Reporter
+from livercascade.train.training_settings import PatchSettings
+
+DONE = "done"
+"""File that ends the cache of a case: hash of the prediction it was made with, empty without one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchCase:
+    """One training case on the grid of the patches.
+
+    Attributes:
+        name: Case name.
+        present: Which phases are there.
+        home: Folder of its arrays.
+        spacing: Working spacing (z, y, x) in mm.
+        lesions: True lesions.
+        missed: Those of them that UNet^whole did not touch.
+        false: Its detections that touch no true lesion.
+        predicted: True if a predicted liver region is there beside the true one.
+    """
+
+    name: str
+    present: Bool[np.ndarray, " phase"]
+    home: Path
+    spacing: Triple
+    lesions: tuple[Lesion, ...]
+    missed: tuple[Lesion, ...]
+    false: tuple[Lesion, ...]
+    predicted: bool
+
+    def hu(self) -> Int16[np.ndarray, "phase z y x"]:
+        """HU, mapped from disk."""
+        return np.load(self.home / "hu.npy", mmap_mode="r")
+
+    def labels(self, *, predicted: bool = False) -> UInt8[np.ndarray, "z y x"]:
+        """Patch classes 0-7 inside the true or the predicted liver region."""
+        return np.load(self.home / ("predicted.npy" if predicted else "labels.npy"))
+
+    def volume(self, fill: Sequence[float], *, predicted: bool) -> PatchVolume:
+        """The case ready to be cut; with the predicted liver region if asked and there is one."""
+        labels = self.labels(predicted=predicted and self.predicted)
+        return PatchVolume.of(self.hu(), labels, self.spacing, fill, avoid=self._avoid(labels))
+
+    def _avoid(self, labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"] | None:
+        if not self.false:
+            return None
+        avoid = np.zeros(labels.shape, dtype=bool)
+        for detection in self.false:
+            avoid[detection.bbox] |= detection.mask
+        return avoid
+
+
+def prepare_cases(
+    folder: RunFolder,
+    cases: Sequence[TrainingCase],
+    hard: Path | None,
+    settings: PatchSettings,
+    reporter: Reporter,
+) -> tuple[PatchCase, ...]:
+    """Caches every case that is not cached yet, or was with another prediction; cases without liver are left out.
+
+    Raises:
+        InputError: No case has a liver (``NO_LIVER``), or a file cannot be used.
+    """
+    reporter.stage("preparing liver boxes")
+    found: list[PatchCase] = []
+    for done, case in enumerate(cases, start=1):
+        home = folder.patch_cases / case.name
+        prediction = prediction_of(hard, case.name)
+        made_from = "" if prediction is None else hashlib.sha256(prediction.read_bytes()).hexdigest()
+        if not (home / DONE).is_file() or (home / DONE).read_text() != made_from:
+            shutil.rmtree(home, ignore_errors=True)
+            _cache(case, prediction, home, settings)
+            (home / DONE).write_text(made_from)
+        if (home / "labels.npy").is_file():
+            found.append(_open(case, home, settings.spacing_mm))
+        reporter.prepared(done, len(cases))
+    if not found:
+        raise InputError("NO_LIVER", "No training case has a liver.", "Check the label maps: the liver is 7.")
+    return tuple(found)
+
+
+def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: PatchSettings) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    arrays = read_arrays(case)
+    grid = Grid.axial(arrays.labels.shape, arrays.spacing)
+    guess = None if prediction is None else read_prediction(prediction, arrays.labels)
+    region = liver_region(arrays.labels)
+    if guess is not None:
+        region |= liver_region(guess)
+    if region.any():
+        box = liver_grid(region, grid, settings.spacing_mm, margin_mm=settings.liver_margin_mm)
+        hu = np.stack([np.rint(resample_linear(phase, grid, box)) for phase in arrays.hu])
+        np.save(home / "hu.npy", hu.astype(np.int16))
+        np.save(home / "labels.npy", resample_nearest(patch_labels(arrays.labels), grid, box))
+        if guess is not None:
+            np.save(home / "predicted.npy", resample_nearest(_truth_in_guess(arrays.labels, guess), grid, box))
+            np.save(home / "guess.npy", resample_nearest(guess, grid, box))
+
+
+def _truth_in_guess(
+    labels: UInt8[np.ndarray, "z y x"], guess: UInt8[np.ndarray, "z y x"]
+) -> UInt8[np.ndarray, "z y x"]:
+    """Patch classes of the truth inside the predicted liver region: what false findings really are, liver, included."""
+    inside = np.where(is_lesion(labels), labels, PATCH_LIVER)
+    return np.where(liver_region(guess), inside, PATCH_OUTSIDE).astype(np.uint8)
+
+
+def _open(case: TrainingCase, home: Path, spacing: Triple) -> PatchCase:
+    labels = np.load(home / "labels.npy")
+    lesions = seg2det(labels, spacing, min_volume_ml=MIN_LESION_ML)
+    predicted = (home / "guess.npy").is_file()
+    missed, false = hard_lesions(lesions, labels, np.load(home / "guess.npy")) if predicted else ((), ())
+    return PatchCase(case.name, case.present, home, spacing, lesions.lesions, missed, false, predicted)

@@ -1,0 +1,125 @@
+"""Temperature of UNet^whole: makes its probabilities mean what they say, and with them the factor f (paper, eq. 2).
+
+A network trained with a Dice term is far too sure of itself. Its wrong voxels then lie so far from the threshold that
+f = 4 moves next to none of them. Dividing all logits by one number, fitted on patients that the network did not see
+(temperature scaling, Guo et al., ICML 2017), mends that: the mask at f = 1 stays the same, voxel for voxel, and a mask
+at f is what the old network gave at f to the power of the temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from scipy.optimize import minimize_scalar
+
+from livercascade.data.errors import InputError, ModelError
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, Phase
+from livercascade.data.scan import Scan
+from livercascade.detect.liver import liver_with_content
+from livercascade.segment.card import ModelKind
+from livercascade.segment.engine import Engine
+from livercascade.segment.ensemble import load_model_card, member_folders, write_ensemble_page
+from livercascade.segment.model import Model
+from livercascade.segment.network import load_card, load_network, save_model
+from livercascade.segment.whole import segment
+from livercascade.train.training_cases import TrainingCase, read_scan
+
+SAMPLES = 20_000
+"""Liver voxels drawn per scan: every patient weighs the same, however large the liver."""
+_BOUNDS = (0.2, 10.0)
+_HEAD = "seg_layers."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margins:
+    """Voxels of livers.
+
+    Attributes:
+        margin: Logit of the best other label minus that of the best lesion type (`SensitivityMap.margin`).
+        lesion: Whether the voxel is one of a lesion.
+    """
+
+    margin: Float32[np.ndarray, " voxel"]
+    lesion: Bool[np.ndarray, " voxel"]
+
+    @classmethod
+    def join(cls, parts: Sequence[Margins]) -> Margins:
+        """All voxels of several."""
+        return cls(np.concatenate([p.margin for p in parts]), np.concatenate([p.lesion for p in parts]))
+
+    def entropy(self, temperature: float) -> float:
+        """Mean cross-entropy, in nats, of the lesion probability ``1 / (1 + exp(margin / temperature))``."""
+        wrong_way = np.where(self.lesion, self.margin, -self.margin).astype(np.float64)
+        return float(np.logaddexp(0.0, wrong_way / temperature).mean())
+
+
+def fit_temperature(margins: Margins) -> float:
+    """Temperature of least cross-entropy, 0.2 to 10.
+
+    Raises:
+        InputError: There is no lesion, or nothing but lesion, to fit to (``NO_LESIONS``).
+    """
+    if margins.lesion.all() or not margins.lesion.any():
+        raise InputError("NO_LESIONS", "No lesion, or no liver around lesions.", "Give cases with lesions.")
+    low, high = np.log(_BOUNDS)
+    found = minimize_scalar(lambda t: margins.entropy(float(np.exp(t))), bounds=(low, high), method="bounded")
+    return float(np.exp(found.x))
+
+
+def lesion_margins(
+    scan: Scan, labels: UInt8[np.ndarray, "z y x"], model: Model, rng: np.random.Generator, *, overlap: float = 0.25
+) -> Margins:
+    """Margins of a random sample of the true liver's voxels."""
+    inside = np.flatnonzero(liver_with_content(labels))
+    chosen = rng.choice(inside, min(len(inside), SAMPLES), replace=False)
+    truth = labels.ravel()[chosen]
+    margin = segment(scan, model, overlap=overlap).margin.ravel()[chosen]
+    return Margins(margin, (truth >= FIRST_LESION) & (truth <= LAST_LESION))
+
+
+def margins_of_cases(
+    cases: Sequence[TrainingCase], model: Path, *, workers: int, device: str = "auto"
+) -> Generator[Margins]:
+    """Margins of each case, as they get done, with all its phases and, where it has others too, with NC alone."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_of_case, case, model, device) for case in cases]):
+            yield done.result()
+
+
+def temper(folder: Path, out: Path, temperature: float) -> None:
+    """Writes a copy of a model whose logits are divided by ``temperature``; of an ensemble, of every member.
+
+    Raises:
+        ModelError: As `load_card`, or the network has no head to scale (``MODEL_MISMATCH``).
+    """
+    members = member_folders(folder)
+    for member in members:
+        card, network = load_card(member), load_network(member)
+        weights = {name: value.detach().clone() for name, value in network.named_parameters()}
+        heads = [name for name in weights if _HEAD in name]
+        if not heads:
+            raise ModelError("MODEL_MISMATCH", f"{member} has no segmentation head.", "Train it here or import it.")
+        for name in heads:
+            weights[name] /= temperature
+        made = card.training.model_copy(update={"temperature": card.training.temperature * temperature})
+        place = out if len(members) == 1 else out / member.name
+        save_model(place, card.model_copy(update={"training": made}), weights)
+    if len(members) > 1:
+        write_ensemble_page(out)
+
+
+def _of_case(case: TrainingCase, folder: Path, device: str) -> Margins:
+    torch.set_num_threads(1)
+    model, rng = Model.load(folder, ModelKind.WHOLE, Engine.choose(device)), np.random.default_rng(0)
+    scan, labels = read_scan(case)
+    scans = [scan]
+    if Phase.NC in scan.hu and len(scan.hu) > 1 and not set(load_model_card(folder).needs) - {Phase.NC}:
+        scans.append(Scan(scan.grid, {Phase.NC: scan.hu[Phase.NC]}, Phase.NC))
+    return Margins.join([lesion_margins(one, labels, model, rng) for one in scans])

@@ -1,0 +1,74 @@
+"""Intensities of the liver and what lies in it, for normalisation in place of those of all labels.
+
+nnU-Net clips and scales CT by the intensities under all labels. Ours hold the stomach with its gas: the window then
+runs from air to bone, and a lesion that differs by 20 HU differs by a seventh of a standard deviation. By the liver
+alone, as where nnU-Net is trained on livers and tumours, it differs by half of one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+from livercascade.train.segmentation_loss import LIVER_WITH_CONTENT
+
+_SAMPLES = 10_000
+"""Voxels of a case, as nnU-Net takes."""
+
+Samples = Float[np.ndarray, "phase n"]
+
+
+def liver_intensities(cases: Mapping[str, Mapping[str, Any]], processes: int) -> dict[str, dict[str, float]] | None:
+    """Statistics of each channel under liver, hepatic vessels and lesions, named as in nnU-Net's fingerprint.
+
+    Args:
+        cases: ``images`` (one file a channel) and ``label`` of each case.
+        processes: How many read.
+
+    Returns:
+        None if no case has such a label.
+    """
+    numbered = list(enumerate(cases.values()))
+    if processes == 1:
+        found = [_samples(one) for one in numbered]
+    else:
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found = list(pool.map(_samples, numbered))
+    return statistics([samples for samples in found if samples.size])
+
+
+def statistics(samples: Sequence[Samples]) -> dict[str, dict[str, float]] | None:
+    """Statistics of each channel over all cases; None without any."""
+    if not samples:
+        return None
+    out: dict[str, dict[str, float]] = {}
+    for channel, values in enumerate(np.concatenate(samples, axis=1)):
+        low, median, high = (float(v) for v in np.percentile(values, (0.5, 50.0, 99.5)))
+        out[str(channel)] = {
+            "max": float(values.max()),
+            "mean": float(values.mean()),
+            "median": median,
+            "min": float(values.min()),
+            "percentile_00_5": low,
+            "percentile_99_5": high,
+            "std": float(values.std()),
+        }
+    return out
+
+
+def _samples(job: tuple[int, Mapping[str, Any]]) -> Samples:
+    seed, files = job
+    reader: Any = SimpleITKIO()
+    images, _ = reader.read_images(files["images"])
+    labels, _ = reader.read_seg(files["label"])
+    where = np.flatnonzero(np.isin(labels[0], LIVER_WITH_CONTENT))
+    if not where.size:
+        return np.empty((len(images), 0))
+    chosen = np.random.default_rng(seed).choice(where, _SAMPLES)
+    return images.reshape(len(images), -1)[:, chosen].astype(np.float64)
