@@ -1,12 +1,17 @@
-"""Shapes and types of every public signature are checked while tests run; one browser serves all tests of pages."""
+"""Public signatures are checked while tests run, no example has a deadline, one browser serves all tests of pages."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("livercascade", "beartype.beartype")
+
+# How long an example takes depends on the processor and on what else it does; a slow machine is not a fault.
+settings.register_profile("livercascade", deadline=None)
+settings.load_profile("livercascade")
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from align_phantom import pair
 from livercascade.alignment.field_file import read_field
 from livercascade.alignment.record import AlignRecord
 from livercascade.cli.main import app
 from livercascade.io.nifti import read_nifti, write_nifti
 from livercascade.system.manifest import verify
+from livercascade.testing.moving_trunk import trunk_pair
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    for volume in pair():
+    for volume in trunk_pair():
         write_nifti(folder / f"{volume.phase.value.lower()}.nii.gz", volume.hu, volume.grid)
     return folder
 
@@ -29,7 +29,7 @@ def test_writes_moved_valid_field_and_record(files, tmp_path):
     done = run(files / "vp.nii.gz", files / "ap.nii.gz", "--out", out, "--threads", "1")
     assert done.exit_code == 0, done.output
     assert verify(out) and "mutual information" in done.output
-    fixed, moving = pair()
+    fixed, moving = trunk_pair()
     field = read_field(out / "field.nii.gz")
     moved, grid = read_nifti(out / "moved.nii.gz")
     again, valid = field.warp(moving)

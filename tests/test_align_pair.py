@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from align_phantom import ARTERIAL, REST, breathing, pair, scan, trunk_points
 from livercascade.alignment.likeness import mutual_information
 from livercascade.alignment.pair import align_pair
 from livercascade.alignment.settings import AlignSettings
@@ -12,24 +11,32 @@ from livercascade.alignment.study import align
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
+from livercascade.testing.moving_trunk import (
+    TRUNK_GRID,
+    breathing_displacement,
+    no_displacement,
+    trunk_pair,
+    trunk_points,
+    trunk_scan,
+)
 
 ONE = AlignSettings(threads=1)
 
 
 @pytest.fixture(scope="module")
 def aligned():
-    fixed, moving = pair()
+    fixed, moving = trunk_pair()
     return fixed, moving, align_pair(fixed, moving, settings=ONE)
 
 
 def error_mm(field, points=None):
     points = trunk_points() if points is None else points
-    return np.linalg.norm(field.at(points) - breathing(points), axis=1)
+    return np.linalg.norm(field.at(points) - breathing_displacement(points), axis=1)
 
 
 def test_known_motion_between_phases_is_found(aligned):
     fixed, moving, found = aligned
-    before = np.linalg.norm(breathing(trunk_points()), axis=1)
+    before = np.linalg.norm(breathing_displacement(trunk_points()), axis=1)
     assert before.mean() > 5 and error_mm(found.field).mean() < 0.3 * before.mean()
     assert found.folded == 0 and found.field.jacobian().min() > 0 and found.offset_mm == 0
     likeness = [mutual_information(fixed.hu, hu, found.valid) for hu in (moving.hu, found.moved)]
@@ -46,14 +53,14 @@ def test_same_bits_for_any_number_of_threads(aligned):
 
 
 def test_identity_gives_a_field_of_nothing():
-    fixed = scan(Phase.VP)
+    fixed = trunk_scan(Phase.VP)
     searched = AlignSettings(threads=1, still_gain=0.0)
     same = align_pair(fixed, replace(fixed, phase=Phase.AP), settings=searched)
     assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99 and not same.lay_together
 
 
 def test_phases_that_were_aligned_before_stay_where_they_are(aligned):
-    fixed, moving = scan(Phase.VP), scan(Phase.AP, contrast=ARTERIAL, seed=2)
+    fixed, moving = trunk_scan(Phase.VP), trunk_scan(Phase.AP, contrast=Phase.AP, seed=2)
     searched = align_pair(fixed, moving, settings=AlignSettings(threads=1, still_gain=0.0))
     assert 0 < np.linalg.norm(searched.field.at(trunk_points()), axis=1).mean() < 0.5
     found = align_pair(fixed, moving, settings=ONE)
@@ -73,24 +80,31 @@ def turned(grid, angle):
 
 def test_copies_on_other_grids_give_the_same_field(aligned):
     fixed, moving, found = aligned
-    last = tuple(map(float, REST.world(np.array(REST.shape) - 1.0)))
-    flipped = Grid(REST.shape, REST.spacing, last, tuple(tuple(-v for v in axis) for axis in REST.direction))
+    last = tuple(map(float, TRUNK_GRID.world(np.array(TRUNK_GRID.shape) - 1.0)))
+    flipped = Grid(
+        TRUNK_GRID.shape, TRUNK_GRID.spacing, last, tuple(tuple(-v for v in axis) for axis in TRUNK_GRID.direction)
+    )
     copies = {
         "flipped": tuple(
             replace(v, hu=np.ascontiguousarray(v.hu[::-1, ::-1, ::-1]), grid=flipped) for v in (fixed, moving)
         ),
         "oblique": tuple(
-            scan(
+            trunk_scan(
                 v.phase,
-                turned(REST, a),
-                None if v is fixed else ARTERIAL,
-                (lambda p: 0 * p) if v is fixed else breathing,
+                turned(TRUNK_GRID, a),
+                contrast=v.phase,
+                moved_by=no_displacement if v is fixed else breathing_displacement,
             )
             for v, a in ((fixed, 5.0), (moving, -4.0))
         ),
         "anisotropic": (
             fixed,
-            scan(Phase.AP, Grid.axial((38, 70, 44), (3.0, 1.9, 3.2), (-66.0, -72.0, -15.0)), ARTERIAL, breathing),
+            trunk_scan(
+                Phase.AP,
+                Grid.axial((38, 70, 44), (3.0, 1.9, 3.2), (-66.0, -72.0, -15.0)),
+                contrast=Phase.AP,
+                moved_by=breathing_displacement,
+            ),
         ),
     }
     points = trunk_points()
@@ -104,11 +118,12 @@ def test_copies_on_other_grids_give_the_same_field(aligned):
 
 def test_what_the_moving_phase_does_not_cover_is_marked(aligned):
     fixed, moving, whole = aligned
-    grid = Grid.axial((20, 52, 56), REST.spacing, (REST.origin[0], REST.origin[1], REST.origin[2] + 16))
+    x, y, z = TRUNK_GRID.origin
+    grid = Grid.axial((20, 52, 56), TRUNK_GRID.spacing, (x, y, z + 16))
     short = replace(moving, hu=np.ascontiguousarray(moving.hu[4:24]), grid=grid)
     found = align_pair(fixed, short, settings=ONE)
-    index = np.stack(np.meshgrid(*[np.arange(n, dtype=float) for n in REST.shape], indexing="ij"), axis=-1)
-    z, y, x = np.moveaxis(grid.voxel(REST.world(index) + found.field.vectors_mm), -1, 0)
+    index = np.stack(np.meshgrid(*[np.arange(n, dtype=float) for n in TRUNK_GRID.shape], indexing="ij"), axis=-1)
+    z, y, x = np.moveaxis(grid.voxel(TRUNK_GRID.world(index) + found.field.vectors_mm), -1, 0)
     covered = (np.abs(z - 9.5) <= 10) & (np.abs(y - 25.5) <= 26) & (np.abs(x - 27.5) <= 28)
     assert 0.5 < covered.mean() < 0.8 and (found.valid != covered).mean() < 1e-4
     assert np.all(found.moved[~found.valid] == -1024)
@@ -119,7 +134,7 @@ def test_what_the_moving_phase_does_not_cover_is_marked(aligned):
 
 def test_headers_without_a_common_frame(aligned):
     fixed, moving, found = aligned
-    x, y, z = REST.origin
+    x, y, z = TRUNK_GRID.origin
     far = replace(moving, grid=replace(moving.grid, origin=(x, y, z + 240.0)))
     shifted = align_pair(fixed, far, settings=ONE)
     assert shifted.offset_mm == pytest.approx(240, abs=7)
@@ -136,7 +151,7 @@ def test_study_keeps_the_reference_and_moves_the_rest(aligned):
 
 
 def test_single_phase_is_left_alone_and_a_missing_reference_is_told():
-    alone = replace(scan(Phase.VP), phase=Phase.NC)
+    alone = replace(trunk_scan(Phase.VP), phase=Phase.NC)
     study = align([alone])
     assert study.scan.hu[Phase.NC] is alone.hu and not study.pairs and not study.scan.valid
     with pytest.raises(InputError) as caught:

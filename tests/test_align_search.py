@@ -66,7 +66,7 @@ def test_consistency_brings_opposite_fields_near_each_other():
     assert np.abs(one + other).max() < 0.2 and one.mean() == pytest.approx(2.5, abs=0.1)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), weight=st.floats(0.01, 3.0))
 def test_min_convolution_by_brute_force(seed, weight):
     rng = np.random.default_rng(seed)

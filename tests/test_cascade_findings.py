@@ -25,7 +25,7 @@ def sensitivities(seed: int, share: float) -> Sensitivities:
     return Sensitivities(masks[0], masks[1], none, none, smap, liver, 0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.floats(0.1, 1.0))
 def test_the_masks_of_the_liver_hold_every_lesion_of_the_whole_masks(seed: int, share: float) -> None:
     found = sensitivities(seed, share)

@@ -13,11 +13,11 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.source import Study
+from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
 from livercascade.virtual.patient import make_patient
 from livercascade.virtual.settings import PhaseMotion, VirtualSettings
-from quick_align import QUICK
 
-SETTINGS = CascadeSettings(alignment=QUICK)
+SETTINGS = CascadeSettings(alignment=COARSE_ALIGNMENT)
 
 
 @pytest.fixture(scope="module")

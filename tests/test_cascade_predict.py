@@ -21,12 +21,12 @@ from livercascade.io.nifti import read_labels, write_nifti
 from livercascade.results.candidate import FoundAt
 from livercascade.results.result import CaseResult
 from livercascade.system.manifest import verify
+from livercascade.testing.ct_series import CtSeries
+from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import PhaseMotion, VirtualSettings
-from made_up_dicom import Series
-from quick_align import QUICK
 
-SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, alignment=QUICK)
+SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, alignment=COARSE_ALIGNMENT)
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def bad_inputs(folder: Path, patient: Path) -> dict[str, list[str]]:
     write_nifti(folder / "nan.nii.gz", broken, grid)
     write_nifti(folder / "flat.nii.gz", head[15:16].astype(np.int16), Grid.axial((1, 64, 64), (5.0, 3.0, 3.0)))
     (folder / "empty").mkdir()
-    Series(change=lambda i, _: i != 9).write(folder / "gap")
-    Series(change=lambda i, ds: setattr(ds, "PatientID", "AB"[i % 2])).write(folder / "two")
+    CtSeries(change=lambda i, _: i != 9).write(folder / "gap")
+    CtSeries(change=lambda i, ds: setattr(ds, "PatientID", "AB"[i % 2])).write(folder / "two")
     return {
         "FILE_MISSING": ["--vp", str(folder / "absent.nii.gz")],
         "TRUNCATED_FILE": ["--vp", str(folder / "cut.nii.gz")],

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from enhancing_phantom import GRID, LIVER, VESSELS, Curve, phantom
 from livercascade.cascade.proposals import Sensitivities, typed
 from livercascade.cascade.settings import CascadeSettings, TypesFrom
 from livercascade.characterise.characteriser import Characteriser, weighted
@@ -29,14 +28,15 @@ from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.models.bundled import bundled
 from livercascade.reproduce.predicting import ModelFolders
+from livercascade.testing.phantoms import ENHANCING_GRID, ENHANCING_LIVER, ENHANCING_VESSELS, PhaseHu, enhancing_phantom
 
-HCC: Curve = (46, 108, 86, 70)
-CENTRE: Curve = (40, 47, 58, 62)
-RIM: Curve = (43, 84, 84, 72)
+HCC: PhaseHu = (46, 108, 86, 70)
+CENTRE: PhaseHu = (40, 47, 58, 62)
+RIM: PhaseHu = (43, 84, 84, 72)
 
 
-def measured(core: Curve, rim: Curve | None = None, **kinds: object) -> Enhancement:
-    scan, labels, lesion = phantom(core, rim, **kinds)  # type: ignore[arg-type]
+def measured(core: PhaseHu, rim: PhaseHu | None = None, **kinds: object) -> Enhancement:
+    scan, labels, lesion = enhancing_phantom(core, rim, **kinds)  # type: ignore[arg-type]
     return measure(scan, labels, lesion, Background.measure(scan, labels))
 
 
@@ -47,10 +47,10 @@ def named(enhancement: Enhancement) -> dict[str, np.ndarray]:
 def test_levels_are_the_phantoms_own_numbers() -> None:
     levels = named(measured(CENTRE, RIM, radius_mm=18.0))
     assert np.array_equal(levels["core"], np.array(CENTRE))
-    assert np.array_equal(levels["core against liver"], np.array(CENTRE) - LIVER)
-    assert np.array_equal(levels["95th percentile against hepatic vessels"], np.array(RIM) - VESSELS)
+    assert np.array_equal(levels["core against liver"], np.array(CENTRE) - ENHANCING_LIVER)
+    assert np.array_equal(levels["95th percentile against hepatic vessels"], np.array(RIM) - ENHANCING_VESSELS)
     # The rim is what lies less deep than half: a little of the centre is in it.
-    assert (np.abs(levels["rim against liver"] - (np.array(RIM) - LIVER)) <= 1).all()
+    assert (np.abs(levels["rim against liver"] - (np.array(RIM) - ENHANCING_LIVER)) <= 1).all()
 
 
 def test_form_is_that_of_a_ball() -> None:
@@ -61,7 +61,7 @@ def test_form_is_that_of_a_ball() -> None:
 
 
 @given(st.integers(-60, 60))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_shift_of_all_hu_changes_nothing_that_is_told(shift: int) -> None:
     before, after = named(measured(CENTRE, RIM)), named(measured(CENTRE, RIM, shift=shift))
     for name in LEVELS:
@@ -85,7 +85,7 @@ def test_hidden_phases_are_as_absent_ones(seen: list[bool]) -> None:
 
 
 def test_a_phase_without_data_in_the_lesion_counts_as_absent() -> None:
-    scan, labels, lesion = phantom(HCC)
+    scan, labels, lesion = enhancing_phantom(HCC)
     holed = scan.hu[Phase.AP].copy()
     holed[lesion.bbox][lesion.mask] = -1024
     levels = measure(
@@ -96,10 +96,10 @@ def test_a_phase_without_data_in_the_lesion_counts_as_absent() -> None:
 
 TEXTBOOK = {
     # Middle of each pattern in the literature; the metastasis has a rim, the haemangioma fills at once.
-    LesionType.HCC: phantom(HCC, noise=8.0),
-    LesionType.META: phantom(CENTRE, RIM, radius_mm=14.0, noise=8.0),
-    LesionType.HEM: phantom((40, 225, 160, 112), radius_mm=9.0, noise=8.0),
-    LesionType.CYST: phantom((6, 7, 8, 8), noise=8.0),
+    LesionType.HCC: enhancing_phantom(HCC, noise=8.0),
+    LesionType.META: enhancing_phantom(CENTRE, RIM, radius_mm=14.0, noise=8.0),
+    LesionType.HEM: enhancing_phantom((40, 225, 160, 112), radius_mm=9.0, noise=8.0),
+    LesionType.CYST: enhancing_phantom((6, 7, 8, 8), noise=8.0),
 }
 
 
@@ -124,19 +124,19 @@ def test_other_shares_follow_bayes_rule(seed: int) -> None:
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: bool) -> None:
-    scan, labels, _ = phantom(HCC, noise=5.0)
+    scan, labels, _ = enhancing_phantom(HCC, noise=5.0)
     rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 0.6, size=(14, *GRID.shape)).astype(np.float32)
+    logits = rng.normal(0, 0.6, size=(14, *ENHANCING_GRID.shape)).astype(np.float32)
     inside = labels > 0
     for label in range(1, 7):
-        z, y, x = (int(rng.integers(3, n - 4)) for n in GRID.shape)
+        z, y, x = (int(rng.integers(3, n - 4)) for n in ENHANCING_GRID.shape)
         logits[label, z - 2 : z + 2, y - 3 : y + 3, x - 3 : x + 3] += 3.0 if paired else float(rng.uniform(1, 4))
     logits[7, inside] += 2.5
     smap = SensitivityMap.from_logits(logits)
     low, high = smap.mask(1.0), smap.mask(4.0)
-    before = Sensitivities(low, high, seg2det(low, GRID), seg2det(high, GRID), smap, inside, 0)
+    before = Sensitivities(low, high, seg2det(low, ENHANCING_GRID), seg2det(high, ENHANCING_GRID), smap, inside, 0)
     after = typed(before, scan, Characteriser.load(bundled("types")), None)
     for factor in (0.5, 1.0, 4.0, 16.0):
         one, other = smap.mask(factor), after.sensitivity.mask(factor)
@@ -146,7 +146,7 @@ def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: boo
     assert np.array_equal(after.low, after.sensitivity.mask(1.0))
     assert np.array_equal(after.high, after.sensitivity.mask(4.0))
     for found, mask in ((after.det_low, after.low), (after.det_high, after.high)):
-        again = seg2det(mask, GRID)
+        again = seg2det(mask, ENHANCING_GRID)
         assert [(a.label, a.bbox, a.type_volumes) for a in found] == [(b.label, b.bbox, b.type_volumes) for b in again]
     assert [c.network_type for c in after.characters] == [lesion.label for lesion in before.det_high]
     assert all(
@@ -156,8 +156,8 @@ def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: boo
 
 
 def test_with_nc_alone_types_stay_those_of_the_network() -> None:
-    scan, labels, lesion = phantom(HCC, phases=(Phase.NC,))
-    found = seg2det(labels, GRID)
+    scan, labels, lesion = enhancing_phantom(HCC, phases=(Phase.NC,))
+    found = seg2det(labels, ENHANCING_GRID)
     smap = SensitivityMap(np.ones_like(labels), np.full_like(labels, 7), np.zeros(labels.shape, np.float32))
     before = Sensitivities(labels, labels, found, found, smap, labels > 0, 0)
     assert typed(before, scan, Characteriser.load(bundled("types")), PAPER) is before
@@ -212,7 +212,7 @@ def test_a_model_that_does_not_fit_is_refused(folder: Path, harm, code: str) -> 
 
 
 def test_the_order_of_lesions_and_their_labels_do_not_matter() -> None:
-    scan, labels, lesion = phantom(CENTRE, RIM, noise=5.0)
+    scan, labels, lesion = enhancing_phantom(CENTRE, RIM, noise=5.0)
     other = replace(lesion, label=LESION_TYPES[5], mask=lesion.mask & (np.indices(lesion.mask.shape)[1] > 8))
     characteriser = Characteriser.load(bundled("types"))
     one, two = characteriser.types(scan, labels, [lesion, other])

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from case_with_evidence import add_case
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.characterise.characteriser import Characteriser
 from livercascade.cli.models import app
@@ -20,7 +19,7 @@ from livercascade.models.bundled import bundled
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import ModelRecord
 from livercascade.segment.network import load_card
-from report_case import make_case
+from livercascade.testing.example_results import example_case, write_example_folders
 
 PATCH = load_card(bundled("patch")).sha256
 WHOLE = load_card(bundled("whole")).sha256
@@ -36,7 +35,7 @@ def models_of(patch: str) -> tuple[ModelRecord, ...]:
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("cases")
     for number in range(LEAST_CASES):
-        add_case(home, f"case-{number}", true=number % 2 == 0, models=models_of(PATCH))
+        write_example_folders(home, f"case-{number}", true=number % 2 == 0, models=models_of(PATCH))
     return home
 
 
@@ -53,7 +52,7 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     (one,) = made.settings
     assert one.patients == LEAST_CASES and one.malignant == LEAST_CASES // 2
     assert one.candidates > one.true_candidates > 0
-    phases = tuple(make_case()[0].phases)
+    phases = tuple(example_case()[0].phases)
     models = (WHOLE, PATCH, TYPES)
     assert made.for_phases(phases, models, CascadeSettings().judging_sha256) == one
     assert made.for_phases(phases, models[:2], CascadeSettings().judging_sha256) is None
@@ -61,16 +60,16 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     assert load_card(tmp_path / "patch").sha256 == PATCH
     # Probabilities are fitted to all patches: `predict` makes them all, and tells none for fewer.
     cascade = load_cascade("cpu", None, tmp_path / "patch", CascadeSettings(stop_when_decided=True))
-    assert not cascade.settings.stop_when_decided and cascade.calibrated(make_case()[0]) == one
-    assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(make_case()[0]) is None
+    assert not cascade.settings.stop_when_decided and cascade.calibrated(example_case()[0]) == one
+    assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(example_case()[0]) is None
     # Other types make other probabilities of malignancy.
-    assert replace(cascade, characteriser=None).calibrated(make_case()[0]) is None
+    assert replace(cascade, characteriser=None).calibrated(example_case()[0]) is None
     assert run(cases, tmp_path / "patch").exit_code != 0
 
 
 def test_cases_of_two_ways_are_refused(cases: Path, tmp_path: Path) -> None:
     shutil.copytree(cases, tmp_path / "mixed")
-    add_case(tmp_path / "mixed", "other", models=models_of("0" * 64))
+    write_example_folders(tmp_path / "mixed", "other", models=models_of("0" * 64))
     done = run(tmp_path / "mixed", tmp_path / "out")
     assert done.exit_code != 0 and "MIXED_RUNS" in done.output
     assert not (tmp_path / "out").exists()
@@ -91,6 +90,6 @@ def test_too_few_cases_and_cases_without_evidence_are_refused(cases: Path, tmp_p
 
 def test_another_unet_patch_is_refused(tmp_path: Path) -> None:
     for number in range(LEAST_CASES):
-        add_case(tmp_path, f"case-{number}", true=number % 2 == 0, models=models_of("0" * 64))
+        write_example_folders(tmp_path, f"case-{number}", true=number % 2 == 0, models=models_of("0" * 64))
     done = run(tmp_path, tmp_path / "out")
     assert done.exit_code != 0 and "MODEL_MISMATCH" in done.output

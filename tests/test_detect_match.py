@@ -11,7 +11,7 @@ from livercascade import match, seg2det
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import Agreement, Counting, Outcome, Overlap, compare
 
-LAWS = settings(max_examples=60, deadline=None)
+LAWS = settings(max_examples=60)
 UNIT = (10.0, 10.0, 10.0)
 
 

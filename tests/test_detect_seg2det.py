@@ -10,7 +10,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType
 from livercascade.detect.components import components
 
-LAWS = settings(max_examples=60, deadline=None)
+LAWS = settings(max_examples=60)
 SPACING = (5.0, 0.8, 0.7)
 
 

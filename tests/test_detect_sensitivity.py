@@ -11,7 +11,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.type_shares import EVEN, PAPER, type_weights
 from livercascade.detect.sensitivity import SensitivityBuilder
 
-LAWS = settings(max_examples=60, deadline=None)
+LAWS = settings(max_examples=60)
 FACTORS = st.floats(0.01, 1000.0)
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from case_with_evidence import add_case
-from evidence_case import CONFIRMED, TWO, evidence_of, sensitivity_of
 from livercascade.cli.main import app
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
@@ -21,8 +19,15 @@ from livercascade.io.nifti import write_nifti
 from livercascade.results.candidate import CandidateStatus
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import CaseResult, ErrorRecord, Stage, Verdict
-from report_case import GRID as REPORT_GRID
-from report_case import make_case, make_result
+from livercascade.testing.example_results import (
+    CASE_GRID,
+    CONFIRMED,
+    example_case,
+    example_evidence,
+    example_result,
+    two_lesion_map,
+    write_example_folders,
+)
 
 RULES = EvaluationSettings(bootstrap=20)
 HIGH_ONLY = ["High", "High+ReCls", "Joint"]
@@ -38,19 +43,19 @@ def write_result(folder: Path, result: CaseResult, lesions: np.ndarray, grid: Gr
 @pytest.fixture
 def plain(tmp_path: Path) -> tuple[Path, Path]:
     """Two cases of High with an HCC that is kept and a false Cyst that is removed; the second truth is a Meta."""
-    scan, labels, candidates = make_case()
-    numbers = np.zeros(REPORT_GRID.shape, dtype=np.int32)
+    scan, labels, candidates = example_case()
+    numbers = np.zeros(CASE_GRID.shape, dtype=np.int32)
     for number, candidate in enumerate(candidates, start=1):
         numbers[candidate.lesion.bbox][candidate.lesion.mask] = number
     for case, verdict, true in (
         ("one", Verdict.of(PatientClass.HCC, PatientClass.HCC), LesionType.HCC),
         ("two", Verdict.of(PatientClass.NORMAL, PatientClass.HCC), LesionType.META),
     ):
-        result = make_result(scan, labels, candidates, case_id=case, verdict=verdict)
-        write_result(tmp_path / "found" / case, result, numbers, REPORT_GRID)
+        result = example_result(scan, labels, candidates, case_id=case, verdict=verdict)
+        write_result(tmp_path / "found" / case, result, numbers, CASE_GRID)
         (tmp_path / "truth").mkdir(exist_ok=True)
         only = np.where(labels == LesionType.HCC, np.uint8(true), np.uint8(0))
-        write_nifti(tmp_path / "truth" / f"{case}.nii.gz", only, REPORT_GRID)
+        write_nifti(tmp_path / "truth" / f"{case}.nii.gz", only, CASE_GRID)
     return tmp_path / "truth", tmp_path / "found"
 
 
@@ -122,7 +127,7 @@ def test_case_folders_that_are_not_whole(plain: tuple[Path, Path], damage: str) 
 
 def test_lesions_that_are_not_those_of_the_record(plain: tuple[Path, Path]) -> None:
     truth, found = plain
-    write_nifti(found / "two" / "lesions.nii.gz", np.zeros(REPORT_GRID.shape, dtype=np.int32), REPORT_GRID)
+    write_nifti(found / "two" / "lesions.nii.gz", np.zeros(CASE_GRID.shape, dtype=np.int32), CASE_GRID)
     with pytest.raises(CascadeError, match="BAD_LESIONS"):
         tables_of(truth, (None, found))
 
@@ -130,14 +135,14 @@ def test_lesions_that_are_not_those_of_the_record(plain: tuple[Path, Path]) -> N
 @pytest.fixture
 def with_evidence(tmp_path: Path) -> tuple[Path, Path]:
     """One case: an HCC found at f = 1 and confirmed; at f = 4 also a false Meta that reclassification removes."""
-    return add_case(tmp_path)
+    return write_example_folders(tmp_path)
 
 
 def test_all_models_from_the_evidence(with_evidence: tuple[Path, Path]) -> None:
     made = tables_of(with_evidence[0], (None, with_evidence[1]))
     models = made.tables.models
     assert list(models) == ["Base", "Base+ReCls", "High", "High+ReCls", "Joint"]
-    evidence = evidence_of(sensitivity_of(TWO), CONFIRMED)
+    evidence = example_evidence(two_lesion_map(), CONFIRMED)
     for key, factor in (("Base", 1.0), ("High", 4.0)):
         others = len(evidence.proposals(factor)) - 1
         assert counts(models[key]) == (1, 0, 0, others)
@@ -169,7 +174,7 @@ def test_another_result_than_the_cascades_is_refused(with_evidence: tuple[Path, 
 
 def test_grid_of_case_folders_is_checked(plain: tuple[Path, Path]) -> None:
     truth, found = plain
-    moved = replace(REPORT_GRID, origin=(0.0, 0.0, 0.0))
+    moved = replace(CASE_GRID, origin=(0.0, 0.0, 0.0))
     write_nifti(found / "one" / "lesions.nii.gz", np.zeros(moved.shape, dtype=np.int32), moved)
     with pytest.raises(CascadeError, match="GRID_MISMATCH"):
         find_cohort(truth, [(None, found)])

@@ -12,7 +12,7 @@ from livercascade.evaluation.curves.all_curves import build_curves, curves_json
 from livercascade.reclassify.reclassify import ReclassifySettings
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(COHORTS)
 def test_curves_of_any_cohort_are_values_of_json(numbers: list) -> None:
     cases = cohort_of(numbers)
@@ -25,7 +25,7 @@ def test_curves_of_any_cohort_are_values_of_json(numbers: list) -> None:
             assert point.tp + point.fl + point.fp >= 0
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(COHORTS)
 def test_intervals_hold_still_without_resamples_and_repeat_with_a_seed(numbers: list) -> None:
     cases = cohort_of(numbers)

@@ -31,7 +31,7 @@ def at_threshold(cases: list[CurveCase], threshold: float) -> tuple[int, int, in
     return found, lesions, false
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(COHORTS)
 def test_recall_at_a_rate_is_the_best_over_all_thresholds(numbers: list) -> None:
     cases = cohort_of(numbers)
@@ -48,7 +48,7 @@ def test_recall_at_a_rate_is_the_best_over_all_thresholds(numbers: list) -> None
         assert curve.cpm.value == pytest.approx(np.mean([told.value for told in curve.at]))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(COHORTS)
 def test_curve_is_monotone_and_recall_and_precision_stay_within_bounds(numbers: list) -> None:
     cases = cohort_of(numbers)
@@ -64,7 +64,7 @@ def test_curve_is_monotone_and_recall_and_precision_stay_within_bounds(numbers: 
             )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(COHORTS)
 def test_average_precision_is_that_of_scikit_learn(numbers: list) -> None:
     cases = cohort_of(numbers)
@@ -86,7 +86,7 @@ def test_average_precision_is_that_of_scikit_learn(numbers: list) -> None:
         assert ours == pytest.approx(average_precision_score(true, scores) * found / lesions)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(COHORTS, st.data())
 def test_weights_are_patients_repeated(numbers: list, data: st.DataObject) -> None:
     cases = cohort_of(numbers)
@@ -101,7 +101,7 @@ def test_weights_are_patients_repeated(numbers: list, data: st.DataObject) -> No
     np.testing.assert_allclose(weighted.average_precision(w), literal.average_precision(ones))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.4, 0.8]), st.booleans(), st.integers(0, 2)), min_size=2),
     st.lists(st.integers(1, 3), min_size=3, max_size=3),

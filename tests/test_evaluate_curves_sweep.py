@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curve_cases import SETTINGS, case, draws, proposal, truth
-from evidence_case import CONFIRMED, FACTORS, GRID, TWO, blob, evidence_of, sensitivity_of
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import compare, match
 from livercascade.detect.seg2det import seg2det
@@ -24,22 +23,30 @@ from livercascade.evaluation.matching.lesion_counts import tally
 from livercascade.evaluation.matching.reference_lesions import Truth
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.results.evidence import Evidence
+from livercascade.testing.example_results import (
+    CONFIRMED,
+    EVIDENCE_FACTORS,
+    EVIDENCE_GRID,
+    example_evidence,
+    two_lesion_map,
+)
+from livercascade.testing.phantoms import cone
 
 
 def true_map(spheres: list[tuple[tuple[float, float, float], float, int]]) -> np.ndarray:
-    labels = np.zeros(GRID.shape, dtype=np.uint8)
+    labels = np.zeros(EVIDENCE_GRID.shape, dtype=np.uint8)
     for centre, radius, label in spheres:
-        labels[blob(centre, radius) > 0] = label
+        labels[cone(centre, radius, EVIDENCE_GRID) > 0] = label
     return labels
 
 
 def made(evidence: Evidence, labels: np.ndarray, chosen: EvaluationSettings = SETTINGS) -> tuple[CurveCase, Truth]:
-    lesions = seg2det(labels, GRID, min_volume_ml=chosen.least_ml, per_label=True)
+    lesions = seg2det(labels, EVIDENCE_GRID, min_volume_ml=chosen.least_ml, per_label=True)
     held = Truth(lesions, None, chosen)
     return curve_case(held, evidence), held
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     spheres=st.lists(
         st.tuples(
@@ -51,11 +58,11 @@ def made(evidence: Evidence, labels: np.ndarray, chosen: EvaluationSettings = SE
 def test_counts_are_those_of_match_at_every_factor(
     spheres: list[tuple[tuple[float, float, float], float, int]],
 ) -> None:
-    evidence = evidence_of(sensitivity_of(TWO), CONFIRMED)
+    evidence = example_evidence(two_lesion_map(), CONFIRMED)
     one, held = made(evidence, true_map(spheres))
     for arm in (Arm.WHOLE, Arm.RECLASSIFIED):
-        table = sweep_table([one], FACTORS, arm, SETTINGS)
-        for k, factor in enumerate(FACTORS):
+        table = sweep_table([one], EVIDENCE_FACTORS, arm, SETTINGS)
+        for k, factor in enumerate(EVIDENCE_FACTORS):
             judged = evidence.reclassified(factor)
             literal = match(held.lesions, judged.proposals if arm is Arm.WHOLE else judged.lesions)
             expected = [sum(part.values()) for part in (literal.tp, literal.fl, literal.fn, literal.fp)]
@@ -65,7 +72,7 @@ def test_counts_are_those_of_match_at_every_factor(
 @pytest.mark.parametrize("small", SmallLesions)
 def test_counts_are_those_of_the_tables(small: SmallLesions) -> None:
     chosen = EvaluationSettings(small=small)
-    evidence = evidence_of(sensitivity_of(TWO), CONFIRMED)
+    evidence = example_evidence(two_lesion_map(), CONFIRMED)
     # The second proposal touches a lesion below the volume limit alone.
     one, held = made(evidence, true_map([((30.0, 50.0, 60.0), 9.0, 1), ((40.0, 70.0, 100.0), 4.0, 3)]), chosen)
     proposals = evidence.proposals(4.0)
@@ -87,21 +94,21 @@ def _no_paths():
 
 
 def test_onset_is_the_least_factor_that_makes_half_a_millilitre() -> None:
-    evidence = evidence_of(sensitivity_of(TWO), CONFIRMED)
+    evidence = example_evidence(two_lesion_map(), CONFIRMED)
     one, _ = made(evidence, true_map([]))
     for lesion, told in zip(evidence.proposals(4.0), one.sides[4.0].proposals, strict=True):
 
         def volume(
             factor: float, at: tuple[slice, slice, slice] = lesion.bbox, mask: np.ndarray = lesion.mask
         ) -> float:
-            return float((evidence.typed_map(factor)[at][mask] > 0).sum()) * GRID.voxel_ml
+            return float((evidence.typed_map(factor)[at][mask] > 0).sum()) * EVIDENCE_GRID.voxel_ml
 
         assert volume(told.onset * 1.0001) >= 0.5 > volume(told.onset * 0.9999)
         assert 0 < told.probability < 1
 
 
 def test_agreement_is_that_of_compare() -> None:
-    evidence = evidence_of(sensitivity_of(TWO), {1: (0.9, {1: 1.0}), 3: (0.9, {2: 1.0})})
+    evidence = example_evidence(two_lesion_map(), {1: (0.9, {1: 1.0}), 3: (0.9, {2: 1.0})})
     one, held = made(evidence, true_map([((30.0, 50.0, 60.0), 9.0, 1)]))
     low, high = (evidence.reclassified(f).lesions for f in (1.0, 4.0))
     literal = compare(low, high)

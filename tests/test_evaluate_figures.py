@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from evidence_case import CONFIRMED, GRID, MODELS, TWO, blob, evidence_of, sensitivity_of
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
@@ -46,11 +45,20 @@ from livercascade.results.result import CaseResult, OutputKind, OutputRecord, Ve
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
-from report_case import make_case, make_result
-from tiny_model import tiny_card
+from livercascade.testing.example_results import (
+    CONFIRMED,
+    EVIDENCE_GRID,
+    EVIDENCE_MODELS,
+    example_case,
+    example_evidence,
+    example_result,
+    two_lesions,
+)
+from livercascade.testing.phantoms import cone, sensitivity_phantom
+from livercascade.testing.tiny_networks import tiny_card
 
 ALL = ["03", "04", "05", "07", "08", "09", "10", "11", "12", "13", "14", "15"]
-THREE = [*TWO, (blob((35.0, 30.0, 90.0), 55.0), 1, 0.3)]
+THREE = [*two_lesions(), (cone((35.0, 30.0, 90.0), 55.0, EVIDENCE_GRID), 1, 0.3)]
 """A true HCC called HCC (confirmed as ICC), a true Meta found at f = 4 alone, and a false HCC."""
 
 
@@ -66,8 +74,10 @@ class Constant(nn.Module):
 
 
 def networks() -> Networks:
-    whole = tiny_card(sha256=MODELS[0], patch_size=(14, 32, 32), spacing_mm=(5.0, 4.0, 4.0))
-    patch = tiny_card(sha256=MODELS[1], kind=ModelKind.PATCH, patch_size=(16, 128, 128), spacing_mm=(5.0, 0.78, 0.78))
+    whole = tiny_card(sha256=EVIDENCE_MODELS[0], patch_size=(14, 32, 32), spacing_mm=(5.0, 4.0, 4.0))
+    patch = tiny_card(
+        sha256=EVIDENCE_MODELS[1], kind=ModelKind.PATCH, patch_size=(16, 128, 128), spacing_mm=(5.0, 0.78, 0.78)
+    )
     engine = Engine("cpu", bf16=False)
     return Networks(
         Model(whole, Constant([2.0, *[0.5] * 6, 3.0, *[0.0] * 6]), engine),
@@ -77,11 +87,11 @@ def networks() -> Networks:
 
 def images() -> dict[Phase, np.ndarray]:
     rng = np.random.default_rng(0)
-    liver = np.zeros(GRID.shape, dtype=bool)
+    liver = np.zeros(EVIDENCE_GRID.shape, dtype=bool)
     liver[:, 4:-4, 4:-4] = True
     out = {}
     for phase, level in zip(Phase, (50, 80, 110, 90), strict=True):
-        hu = np.where(liver, level, -1000) + rng.normal(0, 8, GRID.shape)
+        hu = np.where(liver, level, -1000) + rng.normal(0, 8, EVIDENCE_GRID.shape)
         for shape, _, _ in THREE:
             hu[shape > 0.7] -= 30
         out[phase] = hu.astype(np.int16)
@@ -90,9 +100,9 @@ def images() -> dict[Phase, np.ndarray]:
 
 def judged(case_id: str, study: Path) -> Evidence:
     """Evidence whose tallies come from the patches that the cascade would have made, judged by a made-up network."""
-    bare = evidence_of(sensitivity_of(THREE), CONFIRMED, case_id=case_id, factors=())
+    bare = example_evidence(sensitivity_phantom(THREE, EVIDENCE_GRID), CONFIRMED, case_id=case_id, factors=())
     scan, _ = to_scan(read_study(study))
-    mask = np.zeros(GRID.shape, dtype=np.uint8)
+    mask = np.zeros(EVIDENCE_GRID.shape, dtype=np.uint8)
     mask[bare.box] = bare.mask(4.0)
     tallies = {}
     for factor, seed in zip((1.0, 4.0), np.random.SeedSequence(0).spawn(2), strict=True):
@@ -128,17 +138,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     study.mkdir(parents=True)
     found.mkdir(parents=True)
     for phase, hu in images().items():
-        write_nifti(study / f"{phase.value.lower()}.nii.gz", hu, GRID)
-    truth = np.zeros(GRID.shape, dtype=np.uint8)
-    truth[blob((30.0, 50.0, 60.0), 9.0) > 0], truth[blob((40.0, 70.0, 100.0), 8.0) > 0] = 2, 3
-    write_nifti(study / "labels.nii.gz", truth, GRID)
+        write_nifti(study / f"{phase.value.lower()}.nii.gz", hu, EVIDENCE_GRID)
+    truth = np.zeros(EVIDENCE_GRID.shape, dtype=np.uint8)
+    truth[cone((30.0, 50.0, 60.0), 9.0, EVIDENCE_GRID) > 0] = 2
+    truth[cone((40.0, 70.0, 100.0), 8.0, EVIDENCE_GRID) > 0] = 3
+    write_nifti(study / "labels.nii.gz", truth, EVIDENCE_GRID)
     evidence = judged("case-1", study)
     write_evidence(found / EVIDENCE, evidence)
-    write_nifti(found / "lesions.nii.gz", evidence.proposals(4.0).instances(), GRID)
+    write_nifti(found / "lesions.nii.gz", evidence.proposals(4.0).instances(), EVIDENCE_GRID)
     digest = hashlib.sha256((found / EVIDENCE).read_bytes()).hexdigest()
     outputs = [OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)]
     verdict = Verdict.of(PatientClass.ICC, PatientClass.ICC)
-    result = make_result(*make_case(), case_id="case-1", outputs=outputs, lesions=(), verdict=verdict)
+    result = example_result(*example_case(), case_id="case-1", outputs=outputs, lesions=(), verdict=verdict)
     (found / "result.json").write_text(analysed_with(CascadeSettings(align=False).model_dump(mode="json"), result))
     return root / "truth", root / "found"
 

@@ -35,7 +35,7 @@ def thresholds(cases: list[CurveCase], mode: ScoreMode) -> list[float]:
 
 
 @given(numbers=COHORTS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_recall_at_equal_false_positives_is_the_best_that_some_threshold_gives(numbers: list) -> None:
     cases = cohort_of(numbers)
     told = size_fair(cases, SETTINGS, draws(len(cases), 0))

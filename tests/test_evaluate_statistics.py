@@ -19,7 +19,7 @@ from livercascade.evaluation.statistics.intervals import Resampling, percentile_
 from livercascade.evaluation.statistics.paired_tests import compare_models
 from livercascade.evaluation.statistics.reliability import calibration
 
-LAWS = settings(max_examples=40, deadline=None)
+LAWS = settings(max_examples=40)
 
 
 @pytest.mark.parametrize(

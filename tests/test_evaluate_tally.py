@@ -20,7 +20,7 @@ from livercascade.evaluation.matching.reference_lesions import Truth
 from livercascade.evaluation.matching.volume_bins import lesions_by_volume
 from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion
 
-LAWS = settings(max_examples=15, deadline=None)
+LAWS = settings(max_examples=15)
 GRID = Grid.axial((3, 9, 9), (5.0, 5.0, 5.0))
 NAME = ModelName.of("m")
 DROP, IGNORE = (EvaluationSettings(small=small) for small in (SmallLesions.DROP, SmallLesions.IGNORE))

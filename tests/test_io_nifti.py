@@ -61,7 +61,7 @@ def turned(angles):
     return tuple(tuple(float(v) for v in axis) for axis in axes)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(grid=grids, seed=st.integers(0, 99), packed=st.booleans())
 def test_write_then_read_is_identity(tmp_path_factory, grid, seed, packed):
     path = tmp_path_factory.mktemp("n") / ("a.nii.gz" if packed else "a.nii")
@@ -76,7 +76,7 @@ def test_write_then_read_is_identity(tmp_path_factory, grid, seed, packed):
     assert np.array_equal(back, hu) and placed.matches(grid, 0.01)
 
 
-@settings(deadline=None, max_examples=24)
+@settings(max_examples=24)
 @given(st.permutations(range(3)), st.tuples(*[st.booleans()] * 3))
 def test_stored_order_of_axes_does_not_matter(tmp_path_factory, order, flips):
     path = tmp_path_factory.mktemp("n") / "a.nii.gz"
@@ -102,7 +102,7 @@ def test_same_input_gives_same_bytes(tmp_path):
     assert header["qform_code"] == header["sform_code"] == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     grid=grids,
     dtype=st.sampled_from(["uint8", "int16", "int32", "float32"]),

@@ -70,7 +70,7 @@ evidence = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(evidence, min_size=0, max_size=4), st.randoms())
 def test_decisions_are_probabilities_and_do_not_depend_on_the_order_of_files(several, random):
     decisions = decide_phases(several)

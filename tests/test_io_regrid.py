@@ -27,7 +27,7 @@ def study(**volumes):
 BASE = Grid.axial((20, 30, 32), (5.0, 1.5, 1.5), (-20.0, -20.0, 0.0))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     shift=st.tuples(*[st.floats(-6, 6)] * 3),
     spacing=st.tuples(st.floats(1, 8), st.floats(0.8, 3), st.floats(0.8, 3)),

@@ -13,7 +13,7 @@ from livercascade.data.labels import Phase
 from livercascade.io.nifti import write_nifti
 from livercascade.io.source import read_study
 from livercascade.system.manifest import verify
-from made_up_dicom import Series
+from livercascade.testing.ct_series import CtSeries
 
 GRID = Grid.axial((8, 16, 18), (5.0, 1.5, 1.5))
 
@@ -79,7 +79,7 @@ def test_source_or_files(tmp_path):
 def test_words_order_and_rivals_in_a_study(tmp_path):
     for number, words in enumerate(["portal venous", "native", "arterial", "arterial thick"], start=1):
         slices = 14 if "thick" in words else 22
-        Series(uid=f"1.2.{number}", number=number, prefix=f"p{number}", description=words, slices=slices).write(
+        CtSeries(uid=f"1.2.{number}", number=number, prefix=f"p{number}", description=words, slices=slices).write(
             tmp_path
         )
     study = read_study(tmp_path)
@@ -94,8 +94,8 @@ def test_words_order_and_rivals_in_a_study(tmp_path):
 
 def test_check_tells_every_series(app, tmp_path):
     folder = tmp_path / "study"
-    Series(uid="1.2.1", number=1, prefix="a", description="arterial").write(folder)
-    Series(uid="1.2.2", number=2, prefix="b", change=lambda i, ds: i != 5).write(folder)
+    CtSeries(uid="1.2.1", number=1, prefix="a", description="arterial").write(folder)
+    CtSeries(uid="1.2.2", number=2, prefix="b", change=lambda i, ds: i != 5).write(folder)
     result = run(app, "check", folder, "--json")
     report = json.loads(result.stdout)
     assert result.exit_code == 1 and (report["status"], report["code"]) == ("rejected", "MISSING_SLICES")
@@ -117,7 +117,7 @@ def test_check_of_good_and_of_missing_input(app, tmp_path):
 
 
 def test_convert_writes_what_was_read(app, tmp_path):
-    folder = Series(description="venous").write(tmp_path / "dicom")
+    folder = CtSeries(description="venous").write(tmp_path / "dicom")
     out = tmp_path / "out"
     assert run(app, "convert", folder, "--out", out).exit_code == 0
     assert verify(out)
@@ -128,6 +128,6 @@ def test_convert_writes_what_was_read(app, tmp_path):
 
 
 def test_no_name_of_a_patient_is_told(app, tmp_path):
-    folder = Series(description="venous").write(tmp_path / "d")
+    folder = CtSeries(description="venous").write(tmp_path / "d")
     for args in (("check", folder), ("check", folder, "--json"), ("convert", folder, "--out", tmp_path / "o")):
         assert "Doe" not in run(app, *args).output

@@ -69,7 +69,7 @@ def mask_pairs(draw):
     return old, new
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(pair=mask_pairs())
 def test_items_are_those_of_the_literal_definition(pair):
     old, new = pair
@@ -89,7 +89,7 @@ def test_items_are_those_of_the_literal_definition(pair):
         assert item.dice == pytest.approx(2 * (one & other).sum() / (one.sum() + other.sum()))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(pair=mask_pairs(), seed=st.integers(0, 999))
 def test_verdicts_in_any_order_give_new_or_old_and_touch_nothing_else(pair, seed):
     old, new = pair

@@ -9,7 +9,7 @@ from livercascade.data.grid import Grid
 from livercascade.io.source import read_study
 from livercascade.labeler.imaging.dicom_seg import export_seg, import_seg, segment_map
 from livercascade.labeler.label_error import LabelError
-from made_up_dicom import COLUMNS, ROWS, SLICES, Series
+from livercascade.testing.ct_series import COLUMNS, ROWS, SLICES, CtSeries
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 TILT = np.deg2rad(8)
@@ -19,7 +19,7 @@ TILT = np.deg2rad(8)
 def study(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "dicom"
     column = np.array([0, np.cos(TILT), np.sin(TILT)]) if request.param == "oblique" else np.array([0, 1.0, 0])
-    Series(column=column).write(folder)
+    CtSeries(column=column).write(folder)
     return folder, read_study(folder).volumes[0].grid
 
 

@@ -26,7 +26,7 @@ records = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(records=records, cut=st.integers(1, 400), extra=st.text(max_size=5))
 def test_a_cut_last_record_is_dropped_and_no_other(tmp_path_factory, records, cut, extra):
     journal = Journal(tmp_path_factory.mktemp("j") / "a.jsonl")
@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
 masks = st.integers(0, 999).map(lambda seed: np.random.default_rng(seed).integers(0, 14, (3, 4, 5), dtype=np.uint8))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(one=masks, other=masks)
 def test_delta_goes_there_and_back(one, other):
     delta = change_to(one, other)
@@ -98,7 +98,7 @@ acts = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(acts=acts)
 def test_undo_and_redo_are_those_of_a_list_of_masks_and_notes(tmp_path_factory, acts):
     """The oracle keeps whole masks and notes; the draft keeps sparse steps, and is reread from its journal at times."""

@@ -23,7 +23,7 @@ from labeler_project import (
     read_delta,
     save,
 )
-from made_up_dicom import COLUMNS, ROWS, SLICES, Series
+from livercascade.testing.ct_series import COLUMNS, ROWS, SLICES, CtSeries
 
 IN_HCC, IN_CYST, IN_META = [3, 10, 12], [6, 25, 23], [1, 28, 38]
 
@@ -436,7 +436,7 @@ def test_import_and_export_of_nifti(server, reader):
 
 
 def test_a_case_that_is_a_dicom_study(server, reader):
-    Series().write(server.place / "scanned" / "dicom")
+    CtSeries().write(server.place / "scanned" / "dicom")
     case = get(reader, "/api/cases/scanned")
     assert case["dicom"] and case["reference"] and case["grid"]["shape"] == [SLICES, ROWS, COLUMNS]
     assert code(reader.get("/api/cases/scanned/export/head.dcm")) == "EMPTY_MASK"

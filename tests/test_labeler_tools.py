@@ -41,7 +41,7 @@ def code_of(act, *args, **kwargs):
     return caught.value.code
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 9999))
 def test_component_is_that_of_scipy(seed):
     rng = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def test_fill_holes_fills_every_slice_but_not_other_lesions():
     assert np.count_nonzero(out == 3) == 3 * 49 - 1 and out[3, 8, 8] == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 9999), volume=st.booleans(), radius=st.floats(2, 20))
 def test_grow_is_the_connected_part_within_range_and_radius(seed, volume, radius):
     rng = np.random.default_rng(seed)
@@ -146,7 +146,7 @@ def test_interpolation_between_equal_slices_repeats_them():
         assert np.array_equal(out[z] == 3, disc(6))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(low=st.floats(2.5, 9), high=st.floats(2.5, 9), gap=st.integers(2, 7))
 def test_interpolated_discs_have_radii_between(low, high, gap):
     mask = liver()

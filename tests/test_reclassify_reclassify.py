@@ -19,7 +19,7 @@ from livercascade.reclassify.reclassify import (
 
 SPACING = (5.0, 0.78, 0.78)
 VOXEL_ML = float(np.prod(SPACING)) / 1000
-LAWS = settings(max_examples=40, deadline=None)
+LAWS = settings(max_examples=40)
 FAST = {"n_original": 2, "n_shuffled": 2}
 
 
@@ -144,7 +144,7 @@ def test_the_length_of_batches_changes_nothing(batch):
     assert lengths == {3: [3, 3, 2], 8: [8], 100: [8]}[batch]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.sampled_from(ScoreMode),
     st.floats(0.0, 2.5),

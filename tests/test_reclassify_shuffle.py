@@ -24,7 +24,7 @@ from livercascade.reclassify.shuffle import ShuffleSettings, shuffle
 
 SPACING = (5.0, 0.78, 0.78)
 FILL = (-100.0, -150.0)
-LAWS = settings(max_examples=25, deadline=None)
+LAWS = settings(max_examples=25)
 
 
 def ball(shape, centre, radii):

@@ -18,7 +18,7 @@ from livercascade.reclassify.working_grid import (
     to_working_grid,
 )
 
-LAWS = settings(max_examples=20, deadline=None)
+LAWS = settings(max_examples=20)
 SPACINGS = st.tuples(st.sampled_from([2.0, 2.5, 5.0]), st.floats(0.6, 1.0), st.floats(0.6, 1.0))
 
 

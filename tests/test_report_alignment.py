@@ -14,7 +14,7 @@ from livercascade.data.labels import Phase
 from livercascade.report.alignment import alignment_pictures, in_words, measure_alignment
 from livercascade.report.html import render_report
 from livercascade.report.pictures import ReportPictures
-from report_case import make_case, make_result
+from livercascade.testing.example_results import example_case, example_result
 
 
 def gated(scan, shift=(0.0, 0.0, 12.0), use=PhaseUse.ALIGNED, offset=0.0, reasons=()):
@@ -26,7 +26,7 @@ def gated(scan, shift=(0.0, 0.0, 12.0), use=PhaseUse.ALIGNED, offset=0.0, reason
 
 
 def test_displacement_is_measured_over_the_liver():
-    scan, labels, _ = make_case()
+    scan, labels, _ = example_case()
     record = measure_alignment(gated(scan, (3.0, 4.0, 12.0)), labels, scan.grid)
     assert record.liver_mean_mm == record.liver_p95_mm == pytest.approx(13.0, abs=0.01)
     assert (record.similarity.before, record.body_overlap.after) == (0.61, 0.98)
@@ -38,7 +38,7 @@ def test_displacement_is_measured_over_the_liver():
 
 
 def test_words_say_what_was_done():
-    scan, labels, _ = make_case()
+    scan, labels, _ = example_case()
 
     def words(**how):
         return in_words(measure_alignment(gated(scan, **how), labels, scan.grid), Phase.VP)
@@ -65,7 +65,7 @@ def flipped(scan, gated_phase):
 
 
 def test_pictures_do_not_depend_on_how_a_study_is_stored():
-    scan, labels, _ = make_case()
+    scan, labels, _ = example_case()
     phase = gated(scan, (5.0, 0.0, 12.0))
     one = alignment_pictures(scan, labels, (phase,))[Phase.AP]
     other_scan, other_phase = flipped(scan, phase)
@@ -76,12 +76,12 @@ def test_pictures_do_not_depend_on_how_a_study_is_stored():
 
 
 def test_page_shows_alignment():
-    scan, labels, candidates = make_case()
+    scan, labels, candidates = example_case()
     poor = gated(scan, use=PhaseUse.UNALIGNED, reasons=("the body overlaps by 0.70, under 0.90",))
     record = measure_alignment(poor, labels, scan.grid)
-    result = make_result(scan, labels, candidates, alignment=[record])
+    result = example_result(scan, labels, candidates, alignment=[record])
     pictures = ReportPictures(alignment=alignment_pictures(scan, labels, (poor,)))
     page = render_report(result, pictures)
     assert "Alignment of the phases" in page and "The body overlaps by 0.70, under 0.90." in page
     assert pictures.alignment[Phase.AP].uri in page and pictures.size > 0
-    assert "Alignment of the phases" not in render_report(make_result(scan, labels, candidates))
+    assert "Alignment of the phases" not in render_report(example_result(scan, labels, candidates))

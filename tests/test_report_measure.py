@@ -9,7 +9,14 @@ from livercascade.data.labels import LesionType, Organ, Phase
 from livercascade.data.lesion import Lesion
 from livercascade.data.scan import Scan
 from livercascade.report.measure import axes, boundary, farthest, lesion_hu, liver_ring, measure_lesions, measure_liver
-from report_case import GRID, LESION_HU, LIVER_HU, candidate, ellipsoid, lesion_of, make_case
+from livercascade.testing.example_results import (
+    CASE_GRID,
+    CASE_LESION_HU,
+    CASE_LIVER_HU,
+    example_candidate,
+    example_case,
+)
+from livercascade.testing.phantoms import ellipsoid, lesion_of
 
 FINE = Grid.axial((60, 80, 100), (1.0, 0.8, 0.6))
 masks = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3)).filter(np.any)
@@ -31,7 +38,7 @@ def face_middles(plane: np.ndarray, spacing: tuple[float, float]) -> list[tuple[
     return points
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, spacings)
 def test_long_axis_is_the_longest_of_all_pairs_in_one_slice(mask, spacing):
     longest = 0.0
@@ -41,7 +48,7 @@ def test_long_axis_is_the_longest_of_all_pairs_in_one_slice(mask, spacing):
     assert axes(bare(mask), spacing).long_mm == pytest.approx(longest)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, spacings)
 def test_axes_are_ordered_and_the_key_slice_is_the_largest(mask, spacing):
     found = axes(bare(mask, z0=7), spacing)
@@ -51,7 +58,7 @@ def test_axes_are_ordered_and_the_key_slice_is_the_largest(mask, spacing):
     assert areas[found.slice_index - 7] == areas.max()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks, spacings)
 def test_axes_do_not_change_when_the_array_is_mirrored_or_turned(mask, spacing):
     plain = axes(bare(mask), spacing)
@@ -62,7 +69,7 @@ def test_axes_do_not_change_when_the_array_is_mirrored_or_turned(mask, spacing):
 
 @pytest.mark.parametrize("radii", [(10.0, 12.0, 20.0), (15.0, 15.0, 15.0), (8.0, 22.0, 9.0)])
 def test_ellipsoid_has_its_diameters(radii):
-    found = axes(lesion_of(ellipsoid((30, 32, 30), radii, FINE), grid=FINE), FINE.spacing)
+    found = axes(lesion_of(ellipsoid((30, 32, 30), radii, FINE), LesionType.HCC, FINE), FINE.spacing)
     low, high = sorted(radii[1:])
     assert found.long_mm == pytest.approx(2 * high, abs=1.0)
     assert found.short_mm == pytest.approx(2 * low, abs=1.0)
@@ -97,50 +104,50 @@ def test_farthest_pair_of_a_triangle():
 
 
 def test_ring_is_liver_within_five_to_ten_mm():
-    liver, mask = ellipsoid((60, 96, 80), (45, 60, 60)), ellipsoid((60, 96, 80), (15, 14, 14))
+    liver, mask = (ellipsoid((60, 96, 80), radii, CASE_GRID) for radii in ((45, 60, 60), (15, 14, 14)))
     labels = np.where(liver, Organ.LIVER, 0).astype(np.uint8)
     labels[:, :40][liver[:, :40]] = Organ.HEPATIC_VESSELS
     other = np.zeros_like(liver)
     other[:, :, :30] = True
-    box, ring = liver_ring(lesion_of(mask), labels, other, GRID.spacing)
+    box, ring = liver_ring(lesion_of(mask, LesionType.HCC, CASE_GRID), labels, other, CASE_GRID.spacing)
     whole = np.zeros_like(liver)
     whole[box] = ring
     assert ring.sum() > 100
     assert not (whole & (mask | other | (labels != Organ.LIVER))).any()
-    inside = np.argwhere(mask) * GRID.spacing
-    nearest = [np.linalg.norm(inside - p, axis=1).min() for p in np.argwhere(whole) * GRID.spacing]
+    inside = np.argwhere(mask) * CASE_GRID.spacing
+    nearest = [np.linalg.norm(inside - p, axis=1).min() for p in np.argwhere(whole) * CASE_GRID.spacing]
     assert min(nearest) >= 5.0 and max(nearest) <= 10.0
 
 
 def test_hu_and_difference_from_liver_in_every_phase():
-    scan, labels, candidates = make_case()
+    scan, labels, candidates = example_case()
     record = measure_lesions(candidates, scan, labels)[0]
     for phase in Phase:
         hu = record.hu[phase]
-        assert (hu.mean, hu.sd, hu.median) == (LESION_HU[phase], 0, LESION_HU[phase])
-        assert hu.liver_median == LIVER_HU[phase]
-        assert hu.delta == LESION_HU[phase] - LIVER_HU[phase]
+        assert (hu.mean, hu.sd, hu.median) == (CASE_LESION_HU[phase], 0, CASE_LESION_HU[phase])
+        assert hu.liver_median == CASE_LIVER_HU[phase]
+        assert hu.delta == CASE_LESION_HU[phase] - CASE_LIVER_HU[phase]
         assert hu.n == candidates[0].lesion.mask.sum()
 
 
 def test_phase_without_data_at_the_lesion_is_left_out():
-    scan, labels, candidates = make_case()
-    partial = Scan(GRID, scan.hu, scan.reference, {Phase.AP: np.zeros(GRID.shape, bool)})
-    hu = lesion_hu(candidates[0].lesion, partial, labels, np.zeros(GRID.shape, bool))
+    scan, labels, candidates = example_case()
+    partial = Scan(CASE_GRID, scan.hu, scan.reference, {Phase.AP: np.zeros(CASE_GRID.shape, bool)})
+    hu = lesion_hu(candidates[0].lesion, partial, labels, np.zeros(CASE_GRID.shape, bool))
     assert Phase.AP not in hu and Phase.VP in hu
 
 
 def test_lesion_outside_the_liver_has_no_surrounding_liver():
-    scan, labels, _ = make_case()
-    far = candidate(ellipsoid((20, 20, 170), (8, 8, 8)))
+    scan, labels, _ = example_case()
+    far = example_candidate(ellipsoid((20, 20, 170), (8, 8, 8), CASE_GRID))
     assert measure_lesions([far], scan, labels)[0].hu[Phase.VP].delta is None
 
 
 def test_liver_volume_holds_its_lesions_and_tells_when_it_is_cut():
-    scan, labels, _ = make_case()
+    scan, labels, _ = example_case()
     liver = measure_liver(scan, labels)
     assert liver.volume_ml == pytest.approx(4 / 3 * np.pi * 4.5 * 6 * 6, rel=0.02)
     assert not liver.touches_border
-    assert liver.hu_median == LIVER_HU
+    assert liver.hu_median == CASE_LIVER_HU
     labels[0, 50, 50] = Organ.LIVER
     assert measure_liver(scan, labels).touches_border

@@ -16,7 +16,14 @@ from livercascade.report.panel import GREY_STEP, extent_of, hide_frame, new_figu
 from livercascade.report.pictures import MAX_KEY_IMAGES, PANEL_PX, build_pictures, key_images
 from livercascade.report.view import View
 from livercascade.results.result import ErrorRecord, Stage, Status, Verdict
-from report_case import GRID, candidate, ellipsoid, make_case, make_result, make_sweep
+from livercascade.testing.example_results import (
+    CASE_GRID,
+    example_candidate,
+    example_case,
+    example_result,
+    example_sweep,
+)
+from livercascade.testing.phantoms import ellipsoid
 
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
@@ -44,7 +51,7 @@ def test_the_box_of_a_view_holds_the_same_voxels(order, flips):
     assert np.array_equal(view.axial(array)[view.box(box, array.shape)], view.axial(array[box]))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     pixel=st.tuples(*2 * [st.floats(0.5, 5.0)]),
@@ -68,21 +75,21 @@ def test_what_lies_outside_the_field_of_a_panel_need_not_be_drawn(seed, pixel, m
 
 
 def test_key_image_is_the_same_for_the_same_patient_stored_the_other_way():
-    scan, _, candidates = make_case((Phase.VP,))
-    plain = key_images(scan, candidates[0], "L1", View.of(GRID))
-    far = tuple(float(v) for v in GRID.world(np.array([0.0, 95.0, 95.0])))
-    turned = Grid(GRID.shape, GRID.spacing, far, ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (-1.0, 0.0, 0.0)))
-    whole = np.zeros(GRID.shape, bool)
+    scan, _, candidates = example_case((Phase.VP,))
+    plain = key_images(scan, candidates[0], "L1", View.of(CASE_GRID))
+    far = tuple(float(v) for v in CASE_GRID.world(np.array([0.0, 95.0, 95.0])))
+    turned = Grid(CASE_GRID.shape, CASE_GRID.spacing, far, ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (-1.0, 0.0, 0.0)))
+    whole = np.zeros(CASE_GRID.shape, bool)
     whole[candidates[0].lesion.bbox] = candidates[0].lesion.mask
     other = type(scan)(turned, {Phase.VP: scan.hu[Phase.VP][:, ::-1, ::-1]}, Phase.VP)
-    again = key_images(other, candidate(whole[:, ::-1, ::-1]), "L1", View.of(turned))
+    again = key_images(other, example_candidate(whole[:, ::-1, ::-1]), "L1", View.of(turned))
     assert plain.png == again.png
 
 
 def test_key_image_shows_the_lesion_in_its_true_proportion():
-    mask = ellipsoid((60, 96, 80), (15, 12, 30))
-    scan, _, _ = make_case((Phase.VP,))
-    picture = key_images(scan, candidate(mask), "L1", View.of(GRID))
+    mask = ellipsoid((60, 96, 80), (15, 12, 30), CASE_GRID)
+    scan, _, _ = example_case((Phase.VP,))
+    picture = key_images(scan, example_candidate(mask), "L1", View.of(CASE_GRID))
     pixels = np.asarray(Image.open(BytesIO(picture.png))).astype(int)
     red = (pixels[..., 0] - pixels[..., 2]) > 90
     rows, columns = np.nonzero(red)
@@ -92,9 +99,9 @@ def test_key_image_shows_the_lesion_in_its_true_proportion():
 
 @pytest.mark.parametrize("phases", [PHASES, (Phase.NC,), (Phase.AP, Phase.VP)])
 def test_pictures_have_one_panel_per_phase(phases):
-    scan, labels, candidates = make_case(phases)
+    scan, labels, candidates = example_case(phases)
     records = measure_lesions(candidates, scan, labels)
-    pictures = build_pictures(scan, labels, candidates, records, make_sweep())
+    pictures = build_pictures(scan, labels, candidates, records, example_sweep())
     assert list(pictures.lesions) == ["L1", "L2"]
     assert all(p.width == PANEL_PX * len(phases) for p in pictures.lesions.values())
     assert bool(pictures.curves) is (len(phases) > 1)
@@ -103,26 +110,28 @@ def test_pictures_have_one_panel_per_phase(phases):
 
 
 def test_only_the_most_important_candidates_get_pictures_and_it_is_said():
-    scan, labels, candidates = make_case((Phase.VP,))
+    scan, labels, candidates = example_case((Phase.VP,))
     many = [candidates[1]] * MAX_KEY_IMAGES + [candidates[0]] * 2
     pictures = build_pictures(scan, labels, many, measure_lesions(many, scan, labels))
     assert len(pictures.lesions) == MAX_KEY_IMAGES and pictures.left_out == 2
     assert next(iter(pictures.lesions)) == f"L{MAX_KEY_IMAGES + 1}"
-    assert "2 are left out" in render_report(make_result(scan, labels, many), pictures)
+    assert "2 are left out" in render_report(example_result(scan, labels, many), pictures)
 
 
 def test_noisy_case_of_ten_candidates_stays_under_three_megabytes():
-    scan, labels, candidates = make_case()
+    scan, labels, candidates = example_case()
     rng = np.random.default_rng(1)
     noisy = {p: (hu + rng.normal(0, 20, hu.shape)).astype(np.int16) for p, hu in scan.hu.items()}
-    scan, many = type(scan)(GRID, noisy, scan.reference), candidates * 5
+    scan, many = type(scan)(CASE_GRID, noisy, scan.reference), candidates * 5
     records = measure_lesions(many, scan, labels)
-    page = render_report(make_result(scan, labels, many), build_pictures(scan, labels, many, records, make_sweep()))
+    page = render_report(
+        example_result(scan, labels, many), build_pictures(scan, labels, many, records, example_sweep())
+    )
     assert len(page) < 3e6
 
 
 def test_no_liver_still_gives_pictures():
-    scan, labels, _ = make_case((Phase.VP,))
+    scan, labels, _ = example_case((Phase.VP,))
     assert build_pictures(scan, np.zeros_like(labels), [], ()).overview is not None
 
 
@@ -150,9 +159,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    scan, labels, candidates = make_case()
-    result = make_result(scan, labels, candidates)
-    return render_report(result, build_pictures(scan, labels, candidates, result.lesions or (), make_sweep()))
+    scan, labels, candidates = example_case()
+    result = example_result(scan, labels, candidates)
+    return render_report(result, build_pictures(scan, labels, candidates, result.lesions or (), example_sweep()))
 
 
 def test_page_is_whole_and_needs_nothing_from_outside(page):
@@ -178,30 +187,30 @@ def test_page_says_what_it_must(page):
 
 
 def test_page_of_a_real_patient_does_not_say_virtual():
-    scan, labels, candidates = make_case((Phase.VP,))
-    assert "Virtual patient" not in render_report(make_result(scan, labels, candidates, virtual=False))
+    scan, labels, candidates = example_case((Phase.VP,))
+    assert "Virtual patient" not in render_report(example_result(scan, labels, candidates, virtual=False))
 
 
 def test_disagreement_is_told_in_plain_words():
-    scan, labels, candidates = make_case((Phase.VP,))
+    scan, labels, candidates = example_case((Phase.VP,))
     verdict = Verdict.of(PatientClass.CYST, PatientClass.HCC)
-    page = render_report(make_result(scan, labels, candidates, verdict=verdict))
+    page = render_report(example_result(scan, labels, candidates, verdict=verdict))
     assert "Uncertain: the two settings disagree" in page and "f = 1 gives Cyst and f = 4 gives HCC" in page
 
 
 def test_rejected_case_shows_the_remedy():
-    scan, labels, candidates = make_case((Phase.VP,))
+    scan, labels, candidates = example_case((Phase.VP,))
     error = ErrorRecord(code="MASK_NOT_CT", message="vp holds 14 values.", remedy="Give the CT.", stage=Stage.READ)
     changes = {"status": Status.REJECTED, "error": error, "lesions": None, "outputs": None, "verdict": None}
-    page = render_report(make_result(scan, labels, candidates, **changes))
+    page = render_report(example_result(scan, labels, candidates, **changes))
     assert "This study cannot be used" in page and "Give the CT." in page and "MASK_NOT_CT" in page
     assert "Findings</h2>" not in page and Page(page).open == []
 
 
 @pytest.mark.parametrize("lesion_type", LesionType)
 def test_no_finding_is_said_to_be_something(lesion_type):
-    scan, labels, _ = make_case((Phase.VP,))
-    found = [candidate(ellipsoid((60, 90, 60), (15, 14, 14)), lesion_type)]
-    page = render_report(make_result(scan, labels, found)).lower()
+    scan, labels, _ = example_case((Phase.VP,))
+    found = [example_candidate(ellipsoid((60, 90, 60), (15, 14, 14), CASE_GRID), lesion_type)]
+    page = render_report(example_result(scan, labels, found)).lower()
     assert "suspicious for" in page or "favours" in page
     assert f"is {lesion_type.title.lower()}" not in page and f"is a {lesion_type.title.lower()}" not in page

@@ -12,21 +12,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evidence_case import CONFIRMED, FACTORS, GRID, TWO, blob, evidence_of, literal_proposals, sensitivity_of
 from livercascade.data.errors import InputError
+from livercascade.data.lesion import LesionSet
+from livercascade.detect.liver import main_liver, without_strays
+from livercascade.detect.seg2det import seg2det
+from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode, Verdict
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, decode_evidence, read_evidence, write_evidence
 from livercascade.results.result import CaseResult, OutputKind, OutputRecord
-from report_case import make_case, make_result
+from livercascade.testing.example_results import (
+    CONFIRMED,
+    EVIDENCE_FACTORS,
+    EVIDENCE_GRID,
+    example_case,
+    example_evidence,
+    example_result,
+    two_lesion_map,
+)
+from livercascade.testing.phantoms import cone, sensitivity_phantom
 
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    return evidence_of(sensitivity_of(TWO), CONFIRMED)
+    return example_evidence(two_lesion_map(), CONFIRMED)
 
 
-@settings(max_examples=12, deadline=None)
+def literal_proposals(sensitivity: SensitivityMap, factor: float) -> LesionSet:
+    """The cascade's own way: the whole map, strays removed by High's liver, then seg2det."""
+    liver = main_liver(sensitivity.mask(4.0), EVIDENCE_GRID)
+    return seg2det(without_strays(sensitivity.mask(factor), liver), EVIDENCE_GRID, min_volume_ml=0.5)
+
+
+@settings(max_examples=12)
 @given(
     bumps=st.lists(
         st.tuples(
@@ -38,8 +56,9 @@ def evidence() -> Evidence:
     factor=st.floats(0.05, 50),
 )  # fmt: skip
 def test_proposals_are_those_of_the_whole_map_at_every_factor(bumps: list[tuple[float, ...]], factor: float) -> None:
-    sensitivity = sensitivity_of([(blob(b[:3], b[3]), int(b[4]), b[5]) for b in bumps])
-    evidence = evidence_of(sensitivity, {t: (0.5, {t: 1.0}) for t in range(1, 7)}, factors=())
+    lesions = [(cone(b[:3], b[3], EVIDENCE_GRID), int(b[4]), b[5]) for b in bumps]
+    sensitivity = sensitivity_phantom(lesions, EVIDENCE_GRID)
+    evidence = example_evidence(sensitivity, {t: (0.5, {t: 1.0}) for t in range(1, 7)}, factors=())
     mine, literal = evidence.proposals(factor), literal_proposals(sensitivity, factor)
     assert [(x.label, x.volume_ml, x.bbox) for x in mine] == [(x.label, x.volume_ml, x.bbox) for x in literal]
     assert all((a.mask == b.mask).all() for a, b in zip(mine, literal, strict=True))
@@ -54,11 +73,11 @@ def test_bytes_come_back_the_same(evidence: Evidence, tmp_path: Path) -> None:
     write_evidence(tmp_path / "b.npz", back)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert (back.grid, back.box, back.settings, back.factors) == (
-        evidence.grid, evidence.box, evidence.settings, FACTORS,
+        evidence.grid, evidence.box, evidence.settings, EVIDENCE_FACTORS,
     )  # fmt: skip
     for name in ("best_lesion", "best_other", "margin"):
         np.testing.assert_array_equal(getattr(back.sensitivity, name), getattr(evidence.sensitivity, name))
-    for factor in FACTORS:
+    for factor in EVIDENCE_FACTORS:
         for one, two in zip(back.reclassified(factor).outcomes, evidence.reclassified(factor).outcomes, strict=True):
             assert (one.verdict, one.score, one.new_label, one.votes) == (
                 two.verdict, two.score, two.new_label, two.votes,
@@ -78,7 +97,7 @@ def test_other_rules_follow_from_the_tallies(evidence: Evidence) -> None:
 def test_maps_hold_the_lesions(evidence: Evidence) -> None:
     lesions = evidence.proposals(4.0)
     painted = evidence.lesion_map(lesions)
-    assert painted.shape == GRID.shape
+    assert painted.shape == EVIDENCE_GRID.shape
     assert int((painted > 0).sum()) == sum(int(x.mask.sum()) for x in lesions)
     assert ((evidence.typed_map(4.0) > 0) >= (painted > 0)).all()
 
@@ -87,7 +106,7 @@ def _folder(tmp_path: Path, evidence: Evidence, **changes: object) -> Path:
     write_evidence(tmp_path / EVIDENCE, evidence)
     digest = hashlib.sha256((tmp_path / EVIDENCE).read_bytes()).hexdigest()
     record = OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)
-    result: CaseResult = make_result(*make_case(), **({"case_id": "case-1", "outputs": [record]} | changes))
+    result: CaseResult = example_result(*example_case(), **({"case_id": "case-1", "outputs": [record]} | changes))
     (tmp_path / "result.json").write_text(result.to_json())
     return tmp_path
 

@@ -9,7 +9,7 @@ from livercascade.data.labels import PatientClass
 from livercascade.results.candidate import by_importance, numbered
 from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, Verdict, WarningRecord
 from livercascade.results.schema import schema_text, write_schema
-from report_case import HASH, make_case, make_result
+from livercascade.testing.example_results import EXAMPLE_HASH, example_case, example_result
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "result.schema.json"
 ERROR = ErrorRecord(code="TRUNCATED_FILE", message="vp.nii.gz ends early.", remedy="Copy it again.", stage=Stage.READ)
@@ -17,7 +17,7 @@ ERROR = ErrorRecord(code="TRUNCATED_FILE", message="vp.nii.gz ends early.", reme
 
 @pytest.fixture(scope="module")
 def example() -> CaseResult:
-    return make_result(*make_case())
+    return example_result(*example_case())
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_broken_result_is_refused_by_the_model(name, example):
 )
 def test_status_must_fit_the_content(changes):
     with pytest.raises(ValidationError):
-        make_result(*make_case(), **changes)
+        example_result(*example_case(), **changes)
 
 
 def test_joint_class_is_the_common_one_or_uncertain():
@@ -96,7 +96,7 @@ def test_joint_class_is_the_common_one_or_uncertain():
 
 
 def test_ids_follow_the_given_order_and_removed_ones_matter_least():
-    candidates = make_case()[2][::-1]
+    candidates = example_case()[2][::-1]
     assert list(numbered(candidates)) == ["L1", "L2"]
     assert by_importance(candidates) == ["L2", "L1"]
 
@@ -105,4 +105,4 @@ def test_types_are_written_by_name(example):
     record = json.loads(example.to_json())
     assert record["lesions"][0]["type"] == "HCC"
     assert record["lesions"][0]["votes"] == {"HCC": 0.9, "Other": 0.1}
-    assert len(HASH) == 64
+    assert len(EXAMPLE_HASH) == 64

@@ -21,7 +21,7 @@ from livercascade.segment.compiled_files import CompiledFiles
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.network import build_network
 from livercascade.segment.openvino_network import compile_network
-from tiny_model import tiny_card
+from livercascade.testing.tiny_networks import tiny_card
 
 TORCH = Engine("cpu", bf16=False)
 SHAPE = (8, 4, 16, 16)

@@ -24,7 +24,7 @@ from livercascade.segment.ensemble import (
 from livercascade.segment.model import Model
 from livercascade.segment.network import build_network, load_card, load_network, save_model
 from livercascade.segment.phase_input import phase_input
-from tiny_model import tiny_card
+from livercascade.testing.tiny_networks import tiny_card
 
 
 def save_fold(folder: Path, fold: int, **changes: object) -> ModelCard:

@@ -16,7 +16,7 @@ from livercascade.data.errors import ModelError
 from livercascade.segment.card import ModelCard, NetworkClass
 from livercascade.segment.network import build_network, load_card, load_network, save_model
 from livercascade.segment.phase_input import normalise, phase_input
-from tiny_model import SCHEME, tiny_card
+from livercascade.testing.tiny_networks import TINY_NORMALISATION, tiny_card
 
 
 def saved(folder: Path, network: NetworkClass = NetworkClass.PLAIN) -> tuple[ModelCard, torch.nn.Module]:
@@ -114,7 +114,7 @@ def test_weights_of_another_network_are_not_saved(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(present=st.lists(st.booleans(), min_size=4, max_size=4), batch=st.integers(0, 2))
 def test_absent_phases_are_zero_and_flagged(present: list[bool], batch: int) -> None:
     lead = (2,) * batch
@@ -139,14 +139,14 @@ def test_flags_per_sample_equal_flags_one_by_one() -> None:
 
 def test_normalisation_is_clip_then_z_score_per_phase() -> None:
     hu = torch.from_numpy(np.random.default_rng(0).uniform(-2000, 2000, (4, 3, 5, 5)))
-    found = normalise(hu, SCHEME)
-    for channel, entry in enumerate(SCHEME):
+    found = normalise(hu, TINY_NORMALISATION)
+    for channel, entry in enumerate(TINY_NORMALISATION):
         expected = (np.clip(hu[channel].numpy(), entry.lower, entry.upper) - entry.mean) / entry.std
         np.testing.assert_allclose(found[channel].numpy(), expected)
 
 
 def test_wrong_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="normalisations"):
-        normalise(torch.zeros(3, 2, 2, 2), SCHEME)
+        normalise(torch.zeros(3, 2, 2, 2), TINY_NORMALISATION)
     with pytest.raises(ValueError, match="presence flags"):
         phase_input(torch.zeros(3, 2, 2, 2), [True, False])

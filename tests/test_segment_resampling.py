@@ -39,7 +39,7 @@ def test_splines_are_nnunets(thick: float, wanted: float, pixel: float) -> None:
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(3, 70), st.integers(2, 90))
 def test_a_spline_keeps_a_constant_and_a_line_inside(have: int, want: int) -> None:
     matrix = spline_matrix(have, want).toarray().astype(np.float64)

@@ -39,7 +39,7 @@ def model_of(network: nn.Module) -> Model:
     return Model(load_card(bundled("whole")), network, Engine("cpu", bf16=False))
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.tuples(st.integers(3, 40), st.integers(50, 130), st.integers(50, 130)), st.sampled_from([0.0, 0.25, 0.5]))
 def test_windows_agree_with_one_look_for_a_pointwise_network(shape: tuple[int, int, int], overlap: float) -> None:
     image = torch.from_numpy(np.random.default_rng(sum(shape)).standard_normal((8, *shape), dtype=np.float32))

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import load_card, load_network
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.best import Standing, Weights
 from livercascade.train.model_export import export, export_folds
 from livercascade.train.network_trainer import Learner, read_checkpoint
@@ -22,13 +23,11 @@ from livercascade.train.training_loop import Examination, Session, fit
 from livercascade.train.training_request import TrainRequest, write_request
 from livercascade.train.training_settings import WholeSettings
 from livercascade.train.whole.detection_metrics import SCORE, Tally
-from tiny_model import tiny_card
 from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
 
 SPACING = (5.0, 5.0, 5.0)
 
 
-@settings(deadline=None)
 @given(scores=st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) -> None:
     standing = Standing()
@@ -38,7 +37,6 @@ def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) ->
     assert standing.stale == len(scores) - 1 - int(np.argmax(scores))
 
 
-@settings(deadline=None)
 @given(scores=st.lists(st.floats(0, 1), min_size=2, max_size=12), smoothing=st.floats(0, 0.9))
 def test_smoothing_is_a_running_mean(scores: list[float], smoothing: float) -> None:
     standing, mean = Standing(), scores[0]

@@ -7,19 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from livercascade.data.errors import InputError, UsageError
+from livercascade.testing.nifti_cases import write_training_case
 from livercascade.train.cross_validation import assign_folds, split_cases
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
-from training_cases import write_case
 
 COHORTS = st.dictionaries(st.text("abc0123", min_size=1, max_size=4), st.sampled_from("pqrstuvwxyz"), max_size=30)
 
 
-@settings(deadline=None)
 @given(patients=COHORTS, count=st.integers(2, 7))
 def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: dict[str, str], count: int) -> None:
     folds = assign_folds(patients, count=count)
@@ -31,7 +30,6 @@ def test_patients_are_whole_folds_are_even_and_order_does_not_matter(patients: d
     assert not sizes or max(sizes.values()) - min(sizes[f] for f in range(count)) <= 1
 
 
-@settings(deadline=None)
 @given(patients=COHORTS, more=COHORTS)
 def test_known_cases_stay_where_they_are(patients: dict[str, str], more: dict[str, str]) -> None:
     known = assign_folds(patients)
@@ -42,7 +40,7 @@ def test_known_cases_stay_where_they_are(patients: dict[str, str], more: dict[st
 def test_both_trainings_hold_out_the_same_cases_and_later_ones_change_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for number in range(6):
-        write_case(data / f"c{number}", (4, 16, 16), number)
+        write_training_case(data / f"c{number}", (4, 16, 16), number)
     one, two = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "patch")
     for folder in (one, two):
         folder.root.mkdir()
@@ -51,7 +49,7 @@ def test_both_trainings_hold_out_the_same_cases_and_later_ones_change_nothing(tm
     held = sorted(name for _, names in splits[:5] for name in names)
     assert held == [f"c{i}" for i in range(6)]
     for number in range(6, 9):
-        write_case(data / f"c{number}", (4, 16, 16), number)
+        write_training_case(data / f"c{number}", (4, 16, 16), number)
     again = [split_cases(one, find_cases(data), fold)[1] for fold in range(5)]
     assert all(set(before) <= set(after) for (_, before), after in zip(splits, again, strict=False))
     assert json.loads(one.split.read_text())["validation"] == again[4]
@@ -59,7 +57,7 @@ def test_both_trainings_hold_out_the_same_cases_and_later_ones_change_nothing(tm
 
 def test_a_table_of_patients_keeps_their_cases_together(tmp_path: Path) -> None:
     for number in range(6):
-        write_case(tmp_path / f"c{number}", (4, 16, 16), number)
+        write_training_case(tmp_path / f"c{number}", (4, 16, 16), number)
     (tmp_path / "patients.csv").write_text("case,patient\nc0,ann\nc5,ann\nc1,bob\n")
     cases = {case.name: case.patient for case in find_cases(tmp_path)}
     assert (cases["c0"], cases["c5"], cases["c2"]) == ("ann", "ann", "c2")
@@ -71,7 +69,7 @@ def test_a_table_of_patients_keeps_their_cases_together(tmp_path: Path) -> None:
 
 
 def test_a_fold_that_leaves_nothing_is_refused_and_all_holds_nothing_out(tmp_path: Path) -> None:
-    write_case(tmp_path / "data" / "only", (4, 16, 16), 0)
+    write_training_case(tmp_path / "data" / "only", (4, 16, 16), 0)
     folder = RunFolder(tmp_path)
     with pytest.raises(UsageError, match="TOO_FEW_PATIENTS"):
         split_cases(folder, find_cases(tmp_path / "data"), 0)
@@ -80,7 +78,7 @@ def test_a_fold_that_leaves_nothing_is_refused_and_all_holds_nothing_out(tmp_pat
 
 def test_a_run_begun_before_there_were_noted_folds_keeps_its_split(tmp_path: Path) -> None:
     for number in range(4):
-        write_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
+        write_training_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
     folder = RunFolder(tmp_path)
     folder.split.write_text('{"train": ["c1", "c2"], "validation": ["c0"]}')
     assert split_cases(folder, find_cases(tmp_path / "data"), 0) == (["c1", "c2"], ["c0"])

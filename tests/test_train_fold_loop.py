@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from livercascade.cli import train as command
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network
+from livercascade.testing.nifti_cases import write_training_case
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_process import STOPPED
 from livercascade.train.training_request import TrainRequest, note_finished, read_request
-from tiny_model import tiny_card
-from training_cases import write_case
 
 
 class Trainer:
@@ -53,7 +53,7 @@ class Trainer:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     for number in range(5):
-        write_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
+        write_training_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
     return tmp_path / "data"
 
 

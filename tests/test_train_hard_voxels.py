@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from livercascade.cli.train import app
+from livercascade.testing.nifti_cases import random_labels, write_array, write_training_case
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.whole.whole_preparation import NnUNetFolders
-from training_cases import label_map, write, write_case
 
 SETTINGS = """
 base_features = 4
@@ -38,13 +38,13 @@ def blob(centre: tuple[int, int, int]) -> np.ndarray:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """One case with a lesion that its prediction misses, one that it finds, and a finding where nothing is."""
-    labels = np.where(label_map(SHAPE, 0, np.random.default_rng(0)) > 0, 7, 0).astype(np.uint8)
+    labels = np.where(random_labels(SHAPE, 0, np.random.default_rng(0)) > 0, 7, 0).astype(np.uint8)
     guess = labels.copy()
     labels[blob((5, 22, 18))], labels[blob((9, 36, 30))] = 2, 3
     guess[blob((9, 36, 30))], guess[blob((6, 40, 16))] = 3, 1
-    write_case(tmp_path / "data" / "case", SHAPE, 0)
-    write(tmp_path / "data" / "case" / "labels.nii.gz", labels)
-    write(tmp_path / "hard" / "case.nii.gz", guess)
+    write_training_case(tmp_path / "data" / "case", SHAPE, 0)
+    write_array(tmp_path / "data" / "case" / "labels.nii.gz", labels)
+    write_array(tmp_path / "hard" / "case.nii.gz", guess)
     (tmp_path / "s.toml").write_text(SETTINGS)
     return tmp_path
 

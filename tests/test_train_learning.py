@@ -15,6 +15,7 @@ from torch.nn import functional
 from livercascade.data.errors import ModelError, UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import build_network
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.channels_last_norm import ChannelsLastInstanceNorm, use_fast_norm
 from livercascade.train.network_trainer import (
     Batch,
@@ -38,7 +39,6 @@ from livercascade.train.training_loop import Examination, Session, fit
 from livercascade.train.training_presets import Preset, Setting, read_settings
 from livercascade.train.training_request import TrainRequest, read_request, write_request
 from livercascade.train.training_settings import PatchSettings, PhaseDropout, Schedule, WholeSettings
-from tiny_model import tiny_card
 from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
 
 
@@ -58,7 +58,7 @@ def literal_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return loss
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), classes=st.sampled_from([8, 14]), highest=st.integers(0, 13))
 def test_grouped_loss_and_its_gradient_equal_the_literal_definition(seed: int, classes: int, highest: int) -> None:
     torch.manual_seed(seed)
@@ -78,7 +78,7 @@ def test_a_batch_of_several_pieces_gives_the_same_loss() -> None:
     torch.testing.assert_close(GroupedLoss()(logits, target), literal_loss(logits, target))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), highest=st.integers(0, 13))
 def test_type_entropy_is_the_mean_over_types_of_their_mean_surprise(seed: int, highest: int) -> None:
     torch.manual_seed(seed)
@@ -127,7 +127,7 @@ def test_downsampled_truth_keeps_blocks_and_labels() -> None:
     assert [t.shape[2:] for t in levels] == [(4, 12, 12), (4, 6, 6), (2, 3, 3)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 4), st.integers(2, 8), st.integers(2, 8)),
     seed=st.integers(0, 10**6),
@@ -197,7 +197,7 @@ def test_the_learning_rate_rises_then_falls_to_zero(schedule: Schedule) -> None:
     assert max(rates) <= 1 and rates[-1] == pytest.approx(0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(present=st.lists(st.booleans(), min_size=4, max_size=4).filter(any), seed=st.integers(0, 10**6))
 def test_phase_dropout_leaves_a_non_empty_subset(present: list[bool], seed: int) -> None:
     there = np.array(present)

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from livercascade.cli.train import app
 from livercascade.segment.network import load_card
+from livercascade.testing.nifti_cases import write_array, write_training_case
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.whole.liver_intensities import liver_intensities, statistics
 from livercascade.train.whole.whole_preparation import NnUNetFolders
-from training_cases import write, write_case
 
 SHAPE = (12, 48, 48)
 SETTINGS = """
@@ -35,13 +35,13 @@ fold = "all"
 def case(tmp_path: Path) -> Path:
     """A case whose stomach is full of gas."""
     home = tmp_path / "data" / "case"
-    labels = write_case(home, SHAPE, 0)
+    labels = write_training_case(home, SHAPE, 0)
     labels[2:6, 2:12, 2:12] = 13
-    write(home / "labels.nii.gz", labels)
+    write_array(home / "labels.nii.gz", labels)
     rng = np.random.default_rng(1)
     for number, phase in enumerate(("nc", "ap", "vp", "dp")):
         hu = np.where(labels == 13, -900, np.where(labels > 0, 60 + 10 * number, -90)) + rng.normal(0, 8, SHAPE)
-        write(home / f"{phase}.nii.gz", hu.astype(np.int16))
+        write_array(home / f"{phase}.nii.gz", hu.astype(np.int16))
     return home
 
 
@@ -59,7 +59,7 @@ def test_only_the_liver_and_what_lies_in_it_counts(case: Path) -> None:
 
 
 def test_without_a_liver_there_is_nothing_to_go_by(case: Path) -> None:
-    write(case / "labels.nii.gz", np.full(SHAPE, 13, dtype=np.uint8))
+    write_array(case / "labels.nii.gz", np.full(SHAPE, 13, dtype=np.uint8))
     assert (
         liver_intensities({"case": {"images": [str(case / "nc.nii.gz")], "label": str(case / "labels.nii.gz")}}, 1)
         is None

@@ -11,8 +11,8 @@ import pytest
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
+from livercascade.testing.nifti_cases import write_array
 from livercascade.train.training_cases import find_cases, read_arrays
-from training_cases import write
 
 SHAPE = (4, 12, 12)
 LABELS = {"background": 0, "Spleen": 1, "tumor": 2, "liver": 3}
@@ -24,9 +24,9 @@ def write_dataset(folder: Path, *, channels: dict[str, str] | None = None, **cha
     names = channels or {"0": "portal venous", "1": "CT_arterial_phase"}
     stored = np.random.default_rng(0).integers(0, 4, SHAPE).astype(np.uint8)
     for case in ("liver_001", "liver_007"):
-        write(folder / "labelsTr" / f"{case}.nii.gz", stored)
+        write_array(folder / "labelsTr" / f"{case}.nii.gz", stored)
         for number in names:
-            write(folder / "imagesTr" / f"{case}_{int(number):04d}.nii.gz", np.full(SHAPE, int(number), np.int16))
+            write_array(folder / "imagesTr" / f"{case}_{int(number):04d}.nii.gz", np.full(SHAPE, int(number), np.int16))
     content = {"channel_names": names, "labels": LABELS, "numTraining": 2, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(content | changes))
     return stored

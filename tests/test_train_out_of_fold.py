@@ -15,6 +15,8 @@ from livercascade.data.labels import NUM_CLASSES, label_name
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, save_model
+from livercascade.testing.nifti_cases import write_training_case
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.best import Weights
 from livercascade.train.out_of_fold import (
     How,
@@ -28,8 +30,6 @@ from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import read_oriented
 from livercascade.train.training_request import TrainRequest, write_request
 from livercascade.train.training_settings import WholeSettings
-from tiny_model import tiny_card
-from training_cases import write_case
 
 NAMES = ("a", "b", "c")
 CLASSES = tuple(label_name(i) for i in range(NUM_CLASSES))
@@ -53,7 +53,7 @@ def write_fold(folder: RunFolder, data: Path, fold: int, held_out: str) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     home = tmp_path_factory.mktemp("run")
     for seed, name in enumerate(NAMES):
-        write_case(home / "data" / name, (6, 32, 32), seed, phases="nc vp")
+        write_training_case(home / "data" / name, (6, 32, 32), seed, phases="nc vp")
     folder = RunFolder(home / "whole")
     request = TrainRequest(kind=ModelKind.WHOLE, data=home / "data", settings=WholeSettings(), folds=(0, 1))
     write_request(folder, request)
@@ -110,7 +110,7 @@ def _changed_file(record: dict[str, object], folder: Path) -> None:
 def test_whatever_is_not_known_to_be_out_of_fold_is_refused(tmp_path: Path, spoil: object) -> None:
     data, folder = tmp_path / "data", tmp_path / "hard"
     for name in NAMES:
-        write_case(data / name, (4, 16, 16), 0)
+        write_training_case(data / name, (4, 16, 16), 0)
     folder.mkdir()
     (folder / "a.nii.gz").write_bytes(b"a label map")
     import hashlib

@@ -14,6 +14,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.reclassify.patches import PATCH_LIVER, PATCH_SHAPE, Scheme, is_lesion
 from livercascade.segment.card import PhaseNormalisation
+from livercascade.testing.nifti_cases import LPS_AFFINE, write_array, write_training_case
 from livercascade.train.augmentation import build_augmentation, margin
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
 from livercascade.train.patch.patch_sampling import PatchSampler, PatchStream
@@ -21,7 +22,6 @@ from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases, is_lps, read_arrays
 from livercascade.train.training_settings import Augmentation, PatchSettings, SchemeShares
 from tiny_training import Silent
-from training_cases import LPS, write, write_case
 
 SHAPE = (14, 96, 96)
 SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0) for _ in PHASES)
@@ -30,9 +30,9 @@ SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("data")
-    write_case(home / "a", SHAPE, 1)
-    write_case(home / "b", SHAPE, 2, phases="nc vp")
-    write_case(home / "c", SHAPE, 3, lesions=0)
+    write_training_case(home / "a", SHAPE, 1)
+    write_training_case(home / "b", SHAPE, 2, phases="nc vp")
+    write_training_case(home / "c", SHAPE, 3, lesions=0)
     return home
 
 
@@ -46,7 +46,7 @@ def hard(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     z, y, x = np.argwhere((labels == 7) & ~_near(truth))[200]
     labels[z : z + 2, y : y + 5, x : x + 5] = 1
     labels[truth] = 7
-    write(home / "a.nii.gz", labels)
+    write_array(home / "a.nii.gz", labels)
     return home
 
 
@@ -79,7 +79,7 @@ def test_cases_are_found_with_the_phases_they_have(data: Path) -> None:
 
 
 def test_arrays_do_not_depend_on_how_the_file_lies(tmp_path: Path) -> None:
-    write_case(tmp_path / "a", (4, 10, 12), 0)
+    write_training_case(tmp_path / "a", (4, 10, 12), 0)
     straight = read_arrays(find_cases(tmp_path)[0])
     for path in (tmp_path / "a").iterdir():
         image = nib.load(path)
@@ -95,13 +95,13 @@ def test_arrays_do_not_depend_on_how_the_file_lies(tmp_path: Path) -> None:
 def test_unusable_cases_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="EMPTY_FOLDER"):
         find_cases(tmp_path)
-    write(tmp_path / "a" / "labels.nii.gz", np.full((3, 4, 5), 7, np.uint8))
+    write_array(tmp_path / "a" / "labels.nii.gz", np.full((3, 4, 5), 7, np.uint8))
     with pytest.raises(InputError, match="NO_PHASE"):
         find_cases(tmp_path)
-    write(tmp_path / "a" / "vp.nii.gz", np.zeros((3, 4, 6), np.int16), LPS)
+    write_array(tmp_path / "a" / "vp.nii.gz", np.zeros((3, 4, 6), np.int16), LPS_AFFINE)
     with pytest.raises(InputError, match="GRID_MISMATCH"):
         read_arrays(find_cases(tmp_path)[0])
-    write(tmp_path / "a" / "labels.nii.gz", np.full((3, 4, 6), 14, np.uint8))
+    write_array(tmp_path / "a" / "labels.nii.gz", np.full((3, 4, 6), 14, np.uint8))
     with pytest.raises(InputError, match="BAD_LABELS"):
         read_arrays(find_cases(tmp_path)[0])
 

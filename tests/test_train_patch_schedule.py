@@ -33,7 +33,7 @@ def dealt(deck: Deck, first: int, count: int) -> Counter[Any]:
     return Counter(deck.at(number) for number in range(first, first + count))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(lesions=st.lists(st.integers(0, 4), min_size=1, max_size=6), rounds=st.integers(0, 3), seed=st.integers(0, 99))
 def test_each_round_deals_every_lesion_and_scheme_twenty_times(lesions: list[int], rounds: int, seed: int) -> None:
     deck = build_deck(made_up(*lesions), PatchSettings(patches_per_lesion=20, seed=seed))

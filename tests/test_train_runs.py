@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from livercascade.cli.train import app
 from livercascade.data.labels import Phase
 from livercascade.segment.network import load_card, load_network
+from livercascade.testing.nifti_cases import write_training_case
 from livercascade.train.network_trainer import read_checkpoint
 from livercascade.train.patch.patch_cases import DONE
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_process import STOPPED, child_environment, run_child
-from training_cases import write_case
 
 COMMON = """
 base_features = 4
@@ -66,7 +66,7 @@ def stop_after(steps: int, folder: RunFolder, arguments: list[str]) -> int:
 def test_folds_are_trained_stopped_continued_and_give_hard_cases(tmp_path: Path) -> None:
     for seed in range(5):
         phases = "nc vp" if seed == 1 else "nc ap vp dp"
-        write_case(tmp_path / "data" / f"case{seed}", (12, 48, 48), seed, phases=phases)
+        write_training_case(tmp_path / "data" / f"case{seed}", (12, 48, 48), seed, phases=phases)
     (tmp_path / "s.toml").write_text(WHOLE)
     folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
     call = ["whole", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
@@ -114,7 +114,7 @@ def _unseen_cases_are_predicted_and_train_the_patch_network(folder: RunFolder, h
 
 def test_unet_patch_is_trained_and_exported_again_on_request(tmp_path: Path) -> None:
     for seed in range(2):
-        write_case(tmp_path / "data" / f"case{seed}", (14, 96, 96), seed)
+        write_training_case(tmp_path / "data" / f"case{seed}", (14, 96, 96), seed)
     (tmp_path / "s.toml").write_text(COMMON)
     folder, before = RunFolder(tmp_path / "run"), dict(os.environ)
     call = ["patch", "--data", tmp_path / "data", "--out", folder.root, "--settings", tmp_path / "s.toml"]
@@ -142,7 +142,7 @@ def _goes_on_from(start: Path, home: Path) -> None:
 
 
 def test_starting_from_no_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    write_case(tmp_path / "data" / "case", (8, 32, 32), 0)
+    write_training_case(tmp_path / "data" / "case", (8, 32, 32), 0)
     assert train("whole", "--data", tmp_path / "data", "--out", tmp_path / "run", "--start-from", tmp_path) == 1
     assert not (tmp_path / "run").exists()
 

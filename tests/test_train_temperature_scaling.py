@@ -17,10 +17,10 @@ from livercascade.data.labels import NUM_CLASSES, label_name
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, load_card, load_network, save_model
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.temperature_scaling import Margins, fit_temperature, temper
 from livercascade.virtual.cohort import make_cohort
 from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
-from tiny_model import tiny_card
 
 CLASSES = tuple(label_name(i) for i in range(NUM_CLASSES))
 
@@ -32,7 +32,7 @@ def save_tiny(folder: Path, seed: int = 0) -> None:
 
 
 @given(st.floats(0.4, 5.0), st.integers(0, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_known_temperature_comes_back(temperature: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     honest = rng.normal(1.0, 2.0, 60_000)
@@ -51,7 +51,7 @@ def test_nothing_to_tell_apart_is_refused(lesion: bool) -> None:
 
 
 @given(st.floats(0.5, 4.0), st.floats(0.5, 8.0), st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_mask_at_f_is_the_old_one_at_f_to_the_power_of_the_temperature(
     temperature: float, factor: float, seed: int
 ) -> None:

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from enhancing_phantom import GRID, phantom
 from livercascade.characterise.characteriser import Characteriser
 from livercascade.characterise.enhancement import FORM, LEVELS, Enhancement
 from livercascade.cli.main import app
 from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Organ
+from livercascade.testing.nifti_cases import write_training_case
+from livercascade.testing.phantoms import ENHANCING_GRID, enhancing_phantom
 from livercascade.train.boundary_perturbation import wobble
 from livercascade.train.training_cases import find_cases
 from livercascade.train.training_settings import TypesSettings
 from livercascade.train.type_training import Measured, measure_cases, read_measured, scores, train_types
-from training_cases import write_case
 
 QUICK = TypesSettings(steps=600, folds=2, hidden=16, dropout=0.0, outlines=0, batch_size=64, views=3)
 
@@ -64,18 +64,18 @@ def test_scores_are_those_of_the_literal_definition() -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_outline_stays_in_the_liver_and_what_it_leaves_out_becomes_liver(seed: int) -> None:
-    _, labels, lesion = phantom((0, 0, 0, 0), radius_mm=12.0)
-    other, its_labels = wobble(lesion, labels, GRID.spacing, np.random.default_rng(seed))
-    made = np.zeros(GRID.shape, dtype=bool)
+    _, labels, lesion = enhancing_phantom((0, 0, 0, 0), radius_mm=12.0)
+    other, its_labels = wobble(lesion, labels, ENHANCING_GRID.spacing, np.random.default_rng(seed))
+    made = np.zeros(ENHANCING_GRID.shape, dtype=bool)
     made[other.bbox] = other.mask
     assert made.any()
     assert np.isin(labels[made], (1, Organ.LIVER)).all()
     assert (its_labels[made] == 1).all() and not (its_labels[~made] == 1).any()
     changed = its_labels != labels
     assert np.isin(its_labels[changed], (1, Organ.LIVER)).all()
-    assert other.volume_ml == pytest.approx(made.sum() * GRID.voxel_ml)
+    assert other.volume_ml == pytest.approx(made.sum() * ENHANCING_GRID.voxel_ml)
     assert 0.1 < made.sum() / lesion.mask.sum() < 4
 
 
@@ -94,7 +94,7 @@ def test_a_type_that_is_absent_is_named(tmp_path: Path) -> None:
 
 def test_the_command_goes_on_with_what_it_has_measured(tmp_path: Path) -> None:
     for number in range(8):
-        write_case(tmp_path / "cases" / f"case-{number}", (20, 48, 48), number, lesions=6)
+        write_training_case(tmp_path / "cases" / f"case-{number}", (20, 48, 48), number, lesions=6)
     settings_file = tmp_path / "types.toml"
     settings_file.write_text("steps = 5\nfolds = 2\nhidden = 4\noutlines = 1\nviews = 2\nmin_volume_ml = 0.01\n")
     words = ["train", "types", "--data", str(tmp_path / "cases"), "--out", str(tmp_path / "run"), "--quiet"]
@@ -118,7 +118,7 @@ def test_the_command_goes_on_with_what_it_has_measured(tmp_path: Path) -> None:
 
 def test_cases_of_two_folders_may_have_the_same_name(tmp_path: Path) -> None:
     for seed, folder in enumerate(("one", "two")):
-        write_case(tmp_path / folder / "case", (20, 48, 48), seed, lesions=6)
+        write_training_case(tmp_path / folder / "case", (20, 48, 48), seed, lesions=6)
     cases = [case for folder in ("one", "two") for case in find_cases(tmp_path / folder)]
     wanted = TypesSettings(outlines=0, min_volume_ml=0.01)
     files = list(measure_cases(cases, tmp_path / "measured", wanted))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from livercascade.data.labels import PHASES
 from livercascade.segment.card import PhaseNormalisation
+from livercascade.testing.nifti_cases import random_labels, write_training_case
 from livercascade.train.curves import Curves
 from livercascade.train.network_trainer import Learner
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
@@ -26,7 +27,6 @@ from livercascade.train.training_settings import PatchSettings
 from livercascade.train.whole.detection_metrics import SCORE
 from livercascade.train.whole.whole_validation import HeldOut, WholeExaminer, windows
 from tiny_training import Silent, tiny_learner, tiny_settings
-from training_cases import label_map, write_case
 
 SIZE = (4, 16, 16)
 SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0) for _ in PHASES)
@@ -48,13 +48,13 @@ class Knowing(Learner):
 
 
 def patient(seed: int, shape: tuple[int, int, int] = (10, 40, 40)) -> HeldOut:
-    labels = label_map(shape, 3, np.random.default_rng(seed))
+    labels = random_labels(shape, 3, np.random.default_rng(seed))
     image = torch.zeros(8, *shape)
     image[0] = torch.from_numpy(labels.astype(np.float32))
     return HeldOut(f"p{seed}", image, labels, 0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(shape=st.tuples(*[st.integers(4, 40)] * 3), size=st.tuples(*[st.integers(1, 4)] * 3))
 def test_windows_cover_the_image_and_stay_inside(shape: tuple[int, int, int], size: tuple[int, int, int]) -> None:
     seen = np.zeros(shape, dtype=int)
@@ -90,7 +90,7 @@ def test_faint_lesions_are_found_at_f_4_only() -> None:
 def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[PatchCase, ...]:
     home = tmp_path_factory.mktemp("data")
     for seed, lesions in enumerate((3, 3, 0)):
-        write_case(home / "data" / f"c{seed}", (14, 96, 96), seed, lesions=lesions)
+        write_training_case(home / "data" / f"c{seed}", (14, 96, 96), seed, lesions=lesions)
     return prepare_cases(RunFolder(home), find_cases(home / "data"), None, PatchSettings(), Silent())
 
 
@@ -131,7 +131,7 @@ def test_pictures_are_drawn_from_views_and_log(tmp_path: Path) -> None:
     assert read_log(folder, 5) == {"step": 5.0, "loss": 0.2, "val_score": 0.25, "val_smoothed": 0.25}
     draw_curves(folder)
     rng = np.random.default_rng(0)
-    labels = label_map((10, 40, 40), 3, rng)[5]
+    labels = random_labels((10, 40, 40), 3, rng)[5]
     view = View("p, slice 5", rng.normal(size=(40, 40)), labels, labels, labels)
     draw_views(folder, 10, [view, View("empty", np.zeros((9, 9)), np.zeros((9, 9), int), np.zeros((9, 9), int))])
     draw_views(folder, 20, [])

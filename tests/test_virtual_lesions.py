@@ -51,7 +51,7 @@ def test_screening_plans_are_mostly_healthy():
 
 
 @given(SEEDS, st.floats(0.5, 60), st.floats(0.04, 0.22), st.floats(0, 0.15))
-@settings(deadline=None, max_examples=12, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 def test_a_body_has_its_volume_in_the_liver_and_apart_from_others(seed, volume, ripple, lobes):
     made = scene()
     rng = np.random.default_rng(seed)

@@ -145,7 +145,7 @@ def test_a_ghost_is_in_one_phase_and_few_slices():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.tuples(*[st.integers(-3, 3)] * 3))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_slice_means_of_a_displaced_map_are_literal(seed, subslices, shift):
     rng = np.random.default_rng(seed)
     tissue = rng.integers(0, 9, (3 * subslices, 6, 7)).astype(np.uint8)

@@ -58,7 +58,7 @@ def plain_canvas():
     return Canvas(rng.integers(0, 200, (41, 61, 61), dtype=np.uint8), z, y, x)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.floats(0.05, 0.9))
 def test_every_motion_can_be_undone(seed, slope):
     rng = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ def phantom(noise: float, kernel: float, seed: int = 0) -> np.ndarray:
     return out[Phase.VP].astype(np.float64) - 100.0
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(noise=st.floats(5, 30), kernel=st.floats(0.35, 1.1))
 def test_noise_has_the_stated_sd_in_the_middle_of_the_body(noise: float, kernel: float) -> None:
     middle = phantom(noise, kernel)[:, 56:72, 56:72]

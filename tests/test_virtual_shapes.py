@@ -33,7 +33,7 @@ def blank(shape=(20, 24, 28), spacing=(2.0, 1.5, 1.5)):
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_tube_holds_the_voxels_near_its_line(seed):
     rng = np.random.default_rng(seed)
     canvas = blank()
@@ -55,7 +55,7 @@ def test_tube_spares_other_tissues():
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_fill_is_trilinear_enlargement_up_to_the_border(seed):
     rng = np.random.default_rng(seed)
     canvas = blank((17, 23, 29))
@@ -72,7 +72,7 @@ def test_fill_is_trilinear_enlargement_up_to_the_border(seed):
 
 
 @given(SEEDS, st.integers(1, 5), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_true_labels_are_the_literal_mode(seed, subslices, lesions_win):
     rng = np.random.default_rng(seed)
     canvas = blank((3 * subslices, 4, 5))
@@ -124,7 +124,7 @@ def test_a_lesion_shows_the_mottle_of_the_liver_and_its_own_patches():
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_early_arterial_phase_has_less_of_a_lesions_enhancement(seed):
     rng = np.random.default_rng(seed)
     habitus = draw_habitus(VirtualSettings(), False, rng)

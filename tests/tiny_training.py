@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from livercascade.segment.network import build_network
+from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.network_trainer import Batch, Learner
 from livercascade.train.segmentation_loss import DeepSupervision, GroupedLoss
 from livercascade.train.training_settings import WholeSettings
-from tiny_model import tiny_card
 
 
 class Silent:
