@@ -177,7 +177,8 @@ def test_a_model_comes_back_as_it_was_saved(folder: Path) -> None:
     card, network = load_types(folder)
     features = torch.randn(5, NUM_FEATURES)
     features[1, 10:] = torch.nan
-    assert torch.equal(network(features), made(features)) and card.sha256
+    assert card.sha256
+    torch.testing.assert_close(network(features), made(features))
     assert network(features).sum(1).tolist() == pytest.approx([1.0] * 5, abs=1e-5)
     # The mean of probabilities, not of logits.
     each = [torch.softmax(m(features) / 1.3, 1) for m in made.members]
@@ -216,7 +217,9 @@ def test_the_order_of_lesions_and_their_labels_do_not_matter() -> None:
     other = replace(lesion, label=LESION_TYPES[5], mask=lesion.mask & (np.indices(lesion.mask.shape)[1] > 8))
     characteriser = Characteriser.load(bundled("types"))
     one, two = characteriser.types(scan, labels, [lesion, other])
-    assert characteriser.types(scan, labels, [other, lesion]) == (two, one)
+    # Rows of a batch are computed side by side: their place may change the last digit on one processor or another.
+    again = characteriser.types(scan, labels, [other, lesion])
+    assert again[0] == pytest.approx(two, abs=1e-6) and again[1] == pytest.approx(one, abs=1e-6)
     assert characteriser.types(scan, labels, []) == ()
 
 

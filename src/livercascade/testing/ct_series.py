@@ -75,7 +75,7 @@ class CtSeries:
     column: np.ndarray = field(default_factory=lambda: np.array([0, 1.0, 0]))
     shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
     slices: int = SLICES
-    offset_hu: float = 0.0
+    offset_hu: float | int = 0.0
     study: str = "1.2.3.4"
     uid: str = "1.2.3.4.1"
     patient: str = "A"

@@ -63,7 +63,7 @@ def enhancing_phantom(
     rim_mm: float = 4.0,
     noise: float = 0.0,
     phases: tuple[Phase, ...] = PHASES,
-    shift: float = 0.0,
+    shift: float | int = 0.0,
 ) -> tuple[Scan, UInt8[np.ndarray, "z y x"], Lesion]:
     """A ball in a liver beside a vessel: scan, label map (the ball is an HCC) and the lesion.
 
