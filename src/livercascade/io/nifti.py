@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
-from isal import igzip, isal_zlib
 from jaxtyping import Float, Int16, Int32, Shaped, UInt8
 from nibabel.spatialimages import HeaderDataError
 
@@ -23,6 +22,14 @@ from livercascade.data.labels import NUM_CLASSES
 from livercascade.data.notice import Notice
 from livercascade.io.hounsfield import check_is_ct, clean_hu
 from livercascade.io.orient import bad_affine, check_affine, house_grid, to_house_order
+
+try:
+    # Reads the same bytes in little more than half the time; the extra "fast" brings it.
+    from isal.igzip import IGzipFile as GzipFile
+    from isal.isal_zlib import error as InflateError
+except ImportError:
+    from gzip import GzipFile
+    from zlib import error as InflateError
 
 MAX_DIMS = (1024, 1024, 3000)
 """Largest accepted matrix, sorted; a header that claims more is refused before anything is read."""
@@ -34,8 +41,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _WRITABLE = ("uint8", "int16", "int32", "float32")
-_ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
-_DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile, _ISAL_ERROR)
+_DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, BadGzipFile, cast("type[Exception]", InflateError))
 _CONVERT_AGAIN = "Copy or convert the file again."
 
 
@@ -261,7 +267,7 @@ def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
         packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         try:
-            with igzip.IGzipFile(fileobj=file) if packed else nullcontext(file) as stream:
+            with GzipFile(fileobj=file) if packed else nullcontext(file) as stream:
                 yield stream
         except _DAMAGED as error:
             raise _truncated(path.name, "the compressed data end early or are damaged") from error
