@@ -51,9 +51,9 @@ def label(
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with told():
+        from livercascade.labeler.http.server import ServeSettings, is_loopback, serve
         from livercascade.labeler.project.identifiers import checked_user
         from livercascade.labeler.project.project_folder import Project
-        from livercascade.labeler.http.server import ServeSettings, is_loopback, serve
         from livercascade.labeler.project.workspace import Workspace
 
         reader = checked_user(user if user is not None else _account())

@@ -10,6 +10,9 @@ from typing import Any, final
 import typer
 from typer.core import TyperGroup
 
+from livercascade.cli.errors import told
+from livercascade.system.extras import require
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -19,14 +22,18 @@ class Command:
         module: Module inside `livercascade.cli`.
         attribute: Function or ``typer.Typer`` in it.
         summary: First line of its help.
+        extras: Extras of the distribution without which it cannot be imported.
     """
 
     module: str
     attribute: str
     summary: str
+    extras: tuple[str, ...] = ()
 
     def load(self, name: str) -> Any:
-        """Import it, and make it a command of that name."""
+        """Import it, and make it a command of that name; a missing extra ends the program with a line about it."""
+        with told():
+            require(*self.extras)
         target = getattr(import_module(f"livercascade.cli.{self.module}"), self.attribute)
         if isinstance(target, typer.Typer):
             command = typer.main.get_command(target)

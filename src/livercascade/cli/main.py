@@ -16,12 +16,18 @@ COMMANDS = {
     "convert": Command("convert", "convert", "Write what was read from a study, one NIfTI file per phase."),
     "align": Command("align", "align", "Carry one CT phase onto another by deformable registration."),
     "evaluate": Command(
-        "evaluate", "evaluate_command", "Compare found lesions with the truth: tables, figures, one page."
+        "evaluate",
+        "evaluate_command",
+        "Compare found lesions with the truth: tables, figures, one page.",
+        ("evaluate",),
     ),
     "reproduce": Command(
-        "reproduce", "reproduce", "Make patients, train, predict, and judge each of the paper's claims."
+        "reproduce",
+        "reproduce",
+        "Make patients, train, predict, and judge each of the paper's claims.",
+        ("evaluate", "train"),
     ),
-    "label": Command("label", "label", "Open the CT Labeler on a folder of cases in the browser."),
+    "label": Command("label", "label", "Open the CT Labeler on a folder of cases in the browser.", ("label",)),
     "virtual": Command("virtual", "virtual", "Make virtual four-phase liver CT with exact truth."),
     "train": Command("train", "app", "Train UNet^whole and UNet^patch on folders of cases."),
     "models": Command("models", "app", "Look at model folders, calibrate them, import those of nnU-Net."),

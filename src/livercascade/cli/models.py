@@ -22,6 +22,7 @@ from livercascade.segment.ensemble import load_model_card, load_model_network, m
 from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
 from livercascade.segment.nnunet_import import import_nnunet
+from livercascade.system.extras import require
 from livercascade.train.temperature_scaling import Margins, fit_temperature, margins_of_cases, temper
 from livercascade.train.training_cases import find_cases
 
@@ -115,6 +116,8 @@ def calibrate_(
 
     Example: livercascade models calibrate --truth masks --found results --out patch-of-ours
     """
+    with told():
+        require("evaluate")
     from livercascade.evaluation.cohort.cohort_files import find_cohort
     from livercascade.evaluation.evaluation_settings import EvaluationSettings
     from livercascade.evaluation.fit_calibration import calibrate_cohort

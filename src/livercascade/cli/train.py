@@ -18,6 +18,7 @@ from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import FOLDS, load_model_network
+from livercascade.system.extras import require
 from livercascade.train.best import Weights
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
@@ -115,6 +116,7 @@ def whole(
     """
     given = _given(steps, patience, seed, threads, workers, processes, device)
     with told():
+        require("train")
         folds, one = _folds(fold)
         chosen = read_settings(WholeSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
         request = TrainRequest(
@@ -161,6 +163,7 @@ def patch(
     """
     given = _given(steps, patience, seed, threads, workers, processes, device)
     with told():
+        require("train")
         folds, one = _folds(fold)
         chosen = read_settings(PatchSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
         request = TrainRequest(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import nibabel as nib
 import numpy as np
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
@@ -19,6 +18,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from scipy import ndimage
 
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
@@ -219,10 +219,9 @@ class _Preprocessor(DefaultPreprocessor):
 def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     """Voxels (0, z, y, x) of each connected lesion, by (type of its first voxel, number)."""
     lesions = (seg[0] >= FIRST_LESION) & (seg[0] <= LAST_LESION)
-    # As numbers: of truth values in flat arrays cc3d expects fewer pieces than there can be, and fails.
-    parts: Any = cc3d.connected_components(lesions.view(np.uint8), connectivity=26)
+    parts, count = ndimage.label(lesions, structure=np.ones((3, 3, 3)))
     found: dict[tuple[int, int], np.ndarray] = {}
-    for number in range(1, int(parts.max(initial=0)) + 1):
+    for number in range(1, count + 1):
         voxels = np.argwhere(parts[None] == number)
         step = max(1, len(voxels) // _SAMPLES_PER_CLASS)
         found[int(seg[tuple(voxels[0])]), number] = voxels[::step]
