@@ -10,12 +10,12 @@ export OMP_WAIT_POLICY := passive
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dicom-compressed,fast]'
 	$(BIN)/python -m livercascade.alignment.precompile
 	@touch $@
 
 .venv/develop: .venv/run
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: .venv/run  ## Make a virtual four-phase patient, analyse it, say where the report lies

@@ -9,7 +9,7 @@ from livercascade.data.errors import UsageError
 EXTRAS = {
     "evaluate": ("pandas", "sklearn", "statsmodels"),
     "label": ("cc3d", "fastapi", "filelock", "highdicom", "isal", "uvicorn"),
-    "train": ("batchgeneratorsv2", "cc3d", "nnunetv2"),
+    "train": ("batchgeneratorsv2", "nnunetv2"),
 }
 """Modules without which the commands of an extra cannot run."""
 
