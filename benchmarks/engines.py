@@ -1,7 +1,7 @@
 """CPU seconds and peak memory of the cascade, by stage: torch eager beside what `predict` does now, same studies.
 
-Every run has a process of its own; the ways take turns, so that a busy machine slows all alike. What counts is the
-ratio of CPU seconds, and that the lesions are the same. Alignment, reading and the report are not part of it.
+Every run has a process of its own; the configurations take turns, so that a busy machine slows all alike. What counts
+is the ratio of CPU seconds, and that the lesions are the same. Alignment, reading and the report are not part of it.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ STAGES = (
 )
 FORWARDS = 3
 SAME_DICE = 0.95
-"""Lesions of two ways are the same one if they overlap this much and have the same type and verdict."""
+"""Lesions of two configurations are the same one if they overlap this much and have the same type and verdict."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One column of the table."""
+class Configuration:
+    """Runtime and settings of `predict`; one column of the table."""
 
     runtime: Runtime
     settings: CascadeSettings
 
 
 @dataclass
-class Measured:
-    """What one way did with one patient."""
+class Run:
+    """What one configuration did with one patient."""
 
     seconds: dict[str, float]
     peak_mb: float
@@ -73,11 +73,11 @@ def plain(**changes: Any) -> CascadeSettings:
     return CascadeSettings(align=False, **changes)
 
 
-WAYS = {
-    "torch eager": Way(Runtime.TORCH, plain(stop_when_decided=False)),
-    "all patches": Way(Runtime.AUTO, plain(stop_when_decided=False)),
-    "default": Way(Runtime.AUTO, plain()),
-    "search the liver": Way(Runtime.AUTO, plain(search=Search.LIVER)),
+CONFIGURATIONS = {
+    "torch eager": Configuration(Runtime.TORCH, plain(stop_when_decided=False)),
+    "all patches": Configuration(Runtime.AUTO, plain(stop_when_decided=False)),
+    "default": Configuration(Runtime.AUTO, plain()),
+    "search the liver": Configuration(Runtime.AUTO, plain(search=Search.LIVER)),
 }
 
 
@@ -85,7 +85,7 @@ def main(
     cases: Annotated[int, typer.Option(help="Number of virtual patients.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the first.")] = 910_000,
     matrix: Annotated[int, typer.Option(help="Pixels along each side of a slice.")] = 256,
-    rounds: Annotated[int, typer.Option(help="Runs of every way on every patient.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Runs of every configuration on every patient.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of a network.")] = 1,
     studies: Annotated[list[Path] | None, typer.Option("--study", help="Studies instead of virtual patients.")] = None,
 ) -> None:
@@ -96,27 +96,27 @@ def main(
     Console(width=120).print(table(runs, f"{len(folders)} studies, {threads} thread(s), {machine()}"))
 
 
-def take_turns(folders: list[Path], rounds: int, threads: int) -> dict[str, list[Measured]]:
-    """All ways on all studies, one after the other and again."""
-    runs: dict[str, list[Measured]] = {name: [] for name in WAYS}
-    total = rounds * len(folders) * len(WAYS)
+def take_turns(folders: list[Path], rounds: int, threads: int) -> dict[str, list[Run]]:
+    """All configurations on all studies, one after the other and again."""
+    runs: dict[str, list[Run]] = {name: [] for name in CONFIGURATIONS}
+    total = rounds * len(folders) * len(CONFIGURATIONS)
     with (
         steps("runs", total) as advance,
         ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         for folder in folders * rounds:
-            for name in WAYS:
+            for name in CONFIGURATIONS:
                 runs[name].append(pool.submit(measure, folder, name, threads).result())
                 advance()
     return runs
 
 
-def measure(study: Path, name: str, threads: int) -> Measured:
-    """One way on one study, in this process alone."""
+def measure(study: Path, name: str, threads: int) -> Run:
+    """One configuration on one study, in this process alone."""
     torch.set_num_threads(threads)
-    way = WAYS[name]
-    cascade = load_cascade("cpu", None, None, way.settings, engine=way.runtime)
-    scan = to_one_grid(read_study(study), way.settings).scan
+    chosen = CONFIGURATIONS[name]
+    cascade = load_cascade("cpu", None, None, chosen.settings, engine=chosen.runtime)
+    scan = to_one_grid(read_study(study), chosen.settings).scan
     seconds: dict[str, float] = {}
     for stage, model in zip(STAGES, (cascade.whole, cascade.patch), strict=False):
         sample = torch.randn(1, model.card.input_channels, *model.card.patch_size)
@@ -141,7 +141,7 @@ def measure(study: Path, name: str, threads: int) -> Measured:
     seconds |= dict(zip(STAGES[2:], parts, strict=True))
     peak = peak_resident_mb()
     liver = np.flatnonzero(liver_with_content(findings.proposals.low))
-    return Measured(seconds, peak, cascade.whole.engine.name, lesions_of(findings), liver)
+    return Run(seconds, peak, cascade.whole.engine.name, lesions_of(findings), liver)
 
 
 def lesions_of(findings: Findings) -> dict[str, list[tuple[int, str, np.ndarray]]]:
@@ -168,7 +168,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * len(np.intersect1d(a, b, assume_unique=True)) / max(len(a) + len(b), 1)
 
 
-def table(runs: dict[str, list[Measured]], title: str) -> Table:
+def table(runs: dict[str, list[Run]], title: str) -> Table:
     """Medians over studies and rounds, ratio to torch eager, and agreement with it."""
     out = Table(title=title)
     out.add_column("CPU seconds, median (times faster)")

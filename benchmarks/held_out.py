@@ -1,6 +1,6 @@
 """Held-out virtual patients through the whole cascade: liver Dice, lesion recall, false positives, patient verdict.
 
-Every figure is about virtual patients. Seeds from 900000 on are never used in training. With ``--motion`` the same
+Every number is about virtual patients. Seeds from 900000 on are never used in training. With ``--motion`` the same
 patients are scanned in several breaths, and the cascade runs with and without alignment of the phases.
 """
 
@@ -42,7 +42,7 @@ ONE_THREAD = AlignSettings(threads=1)
 
 
 @dataclass(frozen=True)
-class Setting:
+class BenchmarkSetting:
     """One column of the table: which phases, how they lie, and whether the cascade aligns them."""
 
     phases: tuple[Phase, ...] = tuple(Phase)
@@ -50,11 +50,11 @@ class Setting:
     align: bool = False
 
 
-PLAIN = {"four phases": Setting(), "NC alone": Setting((Phase.NC,))}
+PLAIN = {"four phases": BenchmarkSetting(), "NC alone": BenchmarkSetting((Phase.NC,))}
 MOTION = {
-    "no motion": Setting(motion=PhaseMotion.NONE),
-    "breathing, aligned": Setting(motion=PhaseMotion.BREATHING, align=True),
-    "breathing, not aligned": Setting(motion=PhaseMotion.BREATHING),
+    "no motion": BenchmarkSetting(motion=PhaseMotion.NONE),
+    "breathing, aligned": BenchmarkSetting(motion=PhaseMotion.BREATHING, align=True),
+    "breathing, not aligned": BenchmarkSetting(motion=PhaseMotion.BREATHING),
 }
 
 
@@ -91,9 +91,9 @@ def main(
 
 
 def one_patient(
-    seed: int, matrix: int, out: Path, settings: dict[str, Setting], models: tuple[Path | None, Path | None]
+    seed: int, matrix: int, out: Path, settings: dict[str, BenchmarkSetting], models: tuple[Path | None, Path | None]
 ) -> None:
-    """Measure one patient in all settings and note the figures."""
+    """Measure one patient in all settings and keep the counts as JSON."""
     torch.set_num_threads(1)
     made = {
         m: make_patient(seed, VirtualSettings(matrix=matrix, motion=m)) for m in {s.motion for s in settings.values()}
@@ -150,22 +150,22 @@ def hits(truth: LesionSet, found: LesionSet) -> dict[str, int]:
     }
 
 
-def table(rows: list[dict[str, Any]], settings: dict[str, Setting], title: str) -> Table:
-    """The figures as a table, one column per setting."""
+def table(rows: list[dict[str, Any]], settings: dict[str, BenchmarkSetting], title: str) -> Table:
+    """The counts as a table, one column per setting."""
     out = Table(title=title)
     out.add_column("virtual patients")
     for name in settings:
         out.add_column(name, justify="right")
-    for label, figure in figures():
-        out.add_row(label, *(figure([r for r in rows if "error" not in r[name]], name) for name in settings))
+    for label, metric in row_metrics():
+        out.add_row(label, *(metric([r for r in rows if "error" not in r[name]], name) for name in settings))
     out.add_row("cases that failed", *(str(sum("error" in r[name] for r in rows)) for name in settings))
     return out
 
 
-Figure = Callable[[list[dict[str, Any]], str], str]
+RowMetric = Callable[[list[dict[str, Any]], str], str]
 
 
-def figures() -> Iterable[tuple[str, Figure]]:
+def row_metrics() -> Iterable[tuple[str, RowMetric]]:
     """Label and way of computing each row."""
     yield "liver Dice, mean", lambda r, s: f"{np.mean([x[s]['liver_dice'] for x in r]):.3f}"
     for step in ("f=1", "f=4", "f=1 reclassified", "f=4 reclassified"):
@@ -177,33 +177,33 @@ def figures() -> Iterable[tuple[str, Figure]]:
         yield f"malignancy specificity, {name} reclassified", _rate(key, malignant=False)
 
 
-def _recall(step: str) -> Figure:
-    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+def _recall(step: str) -> RowMetric:
+    def metric(rows: list[dict[str, Any]], setting: str) -> str:
         hit, all_ = sum(r[setting][step]["hit"] for r in rows), sum(r[setting]["big"] for r in rows)
         return f"{hit / max(all_, 1):.3f} ({hit}/{all_})"
 
-    return figure
+    return metric
 
 
-def _typed(step: str) -> Figure:
-    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+def _typed(step: str) -> RowMetric:
+    def metric(rows: list[dict[str, Any]], setting: str) -> str:
         right, all_ = (sum(r[setting][step][key] for r in rows) for key in ("typed", "hit"))
         return f"{right / max(all_, 1):.3f} ({right}/{all_})"
 
-    return figure
+    return metric
 
 
-def _false(step: str) -> Figure:
+def _false(step: str) -> RowMetric:
     return lambda rows, setting: f"{np.mean([r[setting][step]['fp'] for r in rows]):.2f}"
 
 
-def _rate(key: str, *, malignant: bool) -> Figure:
-    def figure(rows: list[dict[str, Any]], setting: str) -> str:
+def _rate(key: str, *, malignant: bool) -> RowMetric:
+    def metric(rows: list[dict[str, Any]], setting: str) -> str:
         group = [r for r in rows if r["malignant"] is malignant]
         right = sum(r[setting][key] is malignant for r in group)
         return f"{right / len(group):.3f} ({right}/{len(group)})" if group else "–"
 
-    return figure
+    return metric
 
 
 if __name__ == "__main__":

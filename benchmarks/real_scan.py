@@ -36,7 +36,7 @@ Mask = Bool[np.ndarray, "z y x"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
+class ManualMasks:
     """Manual masks on one grid; each lesion has a value of its own."""
 
     grid: Grid
@@ -49,19 +49,19 @@ class Truth:
         return [int(n) for n in np.unique(self.lesions) if n]
 
     def volume_ml(self, number: int) -> float:
-        """Of a lesion."""
+        """Volume of a lesion in ml."""
         return float((self.lesions == number).sum() * np.prod(self.grid.spacing) / 1000)
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Of one set of phases.
+class StudyMetrics:
+    """Metrics of one set of phases.
 
     Attributes:
-        liver_dice: Of the liver with its content.
+        liver_dice: Dice of the liver with its content.
         proposed: Share of each masked lesion that the proposals at f = 4 cover.
-        kept: Share that the findings after reclassification cover.
-        others: ml of each further finding that is kept, largest first.
+        kept: Share of each that the findings after reclassification cover.
+        others: Volume in ml of each further finding that is kept, largest first.
     """
 
     liver_dice: float
@@ -80,23 +80,23 @@ def main(
 ) -> None:
     """Analyse the study by all phases together and by each alone, and print the table."""
     livers, grid = read_labels(liver)
-    truth = Truth(grid, livers > 0, read_labels(lesions)[0].astype(np.int64))
+    truth = ManualMasks(grid, livers > 0, read_labels(lesions)[0].astype(np.int64))
     cascade = load_cascade("auto", whole, patch, CascadeSettings())
     read = read_study(study)
     everything = tuple(volume.phase for volume in read.volumes)
     sets = [everything, *((phase,) for phase in everything if len(everything) > 1)]
-    rows: list[tuple[str, Figures | str]] = []
+    rows: list[tuple[str, StudyMetrics | str]] = []
     with steps("sets of phases", len(sets)) as advance:
         for phases in sets:
-            rows.append((", ".join(phase.value for phase in phases), figures(read, phases, cascade, truth)))
+            rows.append((", ".join(phase.value for phase in phases), analyse(read, phases, cascade, truth)))
             advance()
     Console(width=120).print(table(rows, truth))
     if chart is not None:
         chart.write_bytes(drawn(rows, truth))
 
 
-def figures(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: Truth) -> Figures | str:
-    """Figures of some of the phases, or the code of the error that refused them."""
+def analyse(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: ManualMasks) -> StudyMetrics | str:
+    """Metrics of some of the phases, or the code of the error that refused them."""
     volumes = tuple(volume for volume in study.volumes if volume.phase in phases)
     some = replace(study, volumes=volumes)
     try:
@@ -107,8 +107,8 @@ def figures(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: Tr
     return measure(findings, scan, truth)
 
 
-def measure(findings: Findings, scan: Scan, truth: Truth) -> Figures:
-    """Figures on the grid of the masks."""
+def measure(findings: Findings, scan: Scan, truth: ManualMasks) -> StudyMetrics:
+    """Metrics on the grid of the masks."""
     liver = moved(liver_with_content(findings.proposals.high), scan.grid, truth.grid)
     proposed = moved(findings.proposals.det_high.instances() > 0, scan.grid, truth.grid)
     instances = findings.high.lesions.instances()
@@ -119,7 +119,7 @@ def measure(findings: Findings, scan: Scan, truth: Truth) -> Figures:
         for number, lesion in enumerate(findings.high.lesions, start=1)
         if not (moved(instances == number, scan.grid, truth.grid) & masked).any()
     ]
-    return Figures(
+    return StudyMetrics(
         liver_dice=float(2 * (liver & truth.liver).sum() / max(int(liver.sum() + truth.liver.sum()), 1)),
         proposed={n: float(proposed[truth.lesions == n].mean()) for n in numbers},
         kept={n: float(kept[truth.lesions == n].mean()) for n in numbers},
@@ -136,7 +136,7 @@ def moved(mask: Mask, of: Grid, to: Grid) -> Mask:
     return (values > 500) & valid
 
 
-def table(rows: list[tuple[str, Figures | str]], truth: Truth) -> Table:
+def table(rows: list[tuple[str, StudyMetrics | str]], truth: ManualMasks) -> Table:
     """One row for each set of phases."""
     numbers = truth.numbers
     out = Table(title="real study; share of each masked lesion that is covered")
@@ -155,7 +155,7 @@ def table(rows: list[tuple[str, Figures | str]], truth: Truth) -> Table:
     return out
 
 
-def drawn(rows: list[tuple[str, Figures | str]], truth: Truth) -> bytes:
+def drawn(rows: list[tuple[str, StudyMetrics | str]], truth: ManualMasks) -> bytes:
     """The table as a chart: the share of each masked lesion that is covered, before and after reclassification."""
     numbers, wide = truth.numbers, 0.8 / len(truth.numbers)
     sheet = style.sheet(2.9)
@@ -185,7 +185,7 @@ def drawn(rows: list[tuple[str, Figures | str]], truth: Truth) -> bytes:
     return bitmap
 
 
-def _below(row: Figures | str) -> str:
+def _below(row: StudyMetrics | str) -> str:
     if isinstance(row, str):
         return row
     others = ", ".join(f"{ml:.1f}" for ml in row.others)

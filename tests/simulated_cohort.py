@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +9,25 @@ import numpy as np
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import Pair
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluation.cohort.cohort_files import Cohort
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading, TrueLesion
 from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
-from livercascade.evaluation.cohort.model_keys import Variant
 from livercascade.evaluation.cohort.read_case import JudgedCase
 from livercascade.evaluation.curves.proposal_confidence import keeps, voted
 from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.reclassify.tally import Tally
-from livercascade.reproduce.judging import WITH_LS, WITHOUT_LS, Judged, joint_of, key_of, models_of
-from livercascade.reproduce.predicting import TWIN, WITH, WITHOUT
-from livercascade.reproduce.settings import Setting
+from livercascade.reproduce.experiment import ModelKey, PaperModel, PaperSetting
 
 RULES = ReclassifySettings(n_original=2, n_shuffled=2)
 VOXEL_ML = 0.01
 _TYPES = (LesionType.HCC, LesionType.META, LesionType.CYST, LesionType.OTHER)
-_HARDER = {Setting.DIAGNOSIS: 0.0, Setting.SCREENING: 0.9}
+_HARDER = {PaperSetting.DIAGNOSIS: 0.0, PaperSetting.SCREENING: 0.9}
 """How much less sure UNet^whole is of lesions with NC alone, in log odds."""
 
 
-def simulated(patients: int, seed: int = 0, variants: Sequence[str] = (WITH, WITHOUT, TWIN)) -> Judged:
+def simulated(patients: int, seed: int = 0) -> list[JudgedCase]:
     """Patients with lesions of known volumes; both settings see the same lesions, screening less well."""
     rng = np.random.default_rng(seed)
-    cases = tuple(_patient(number, rng) for number in range(patients))
-    models = tuple(m for s in Setting for m in models_of(s, variants))
-    cohort = Cohort({c.case.case_id: Path(c.case.case_id) for c in cases}, (), {}, True)
-    return Judged(cohort, cases, models, tuple(map(joint_of, Setting)), dict.fromkeys(Setting, ()))
+    return [_patient(number, rng) for number in range(patients)]
 
 
 def _patient(number: int, rng: np.random.Generator) -> JudgedCase:
@@ -47,7 +39,7 @@ def _patient(number: int, rng: np.random.Generator) -> JudgedCase:
     sure = [0.9 * np.log(t.volume_ml) + rng.normal(0.4, 1.2) for t in truth]
     readings: dict[str, Reading] = {}
     curves: dict[str, CurveCase] = {}
-    for setting in Setting:
+    for setting in PaperSetting:
         high, pairs = _proposals(truth, [s - _HARDER[setting] for s in sure], rng)
         low = Side(high, pairs).where(lambda p: p.onset <= 1)
         place = {id(p): j for j, p in enumerate(high)}
@@ -56,15 +48,15 @@ def _patient(number: int, rng: np.random.Generator) -> JudgedCase:
             f"case-{number:03d}", truth, {1.0: low, 4.0: Side(high, pairs)}, shared, 1.0, 4.0, RULES
         )
         plain = Side(low.proposals, low.pairs).where(lambda p: keeps(p, RULES) and rng.random() < 0.88)
-        for title, side, after in (
-            (Variant.BASE.value, low, False),
-            (WITHOUT_LS, plain, True),
-            (WITH_LS, low.where(lambda p: keeps(p, RULES)), True),
-            (Variant.BASE_RECLS.value, low.where(lambda p: keeps(p, RULES)), True),
-            (Variant.HIGH.value, Side(high, pairs), False),
-            (Variant.HIGH_RECLS.value, Side(high, pairs).where(lambda p: keeps(p, RULES)), True),
+        for model, side, after in (
+            (PaperModel.BASE, low, False),
+            (PaperModel.WITHOUT_LS, plain, True),
+            (PaperModel.WITH_LS, low.where(lambda p: keeps(p, RULES)), True),
+            (PaperModel.BASE_RECLS, low.where(lambda p: keeps(p, RULES)), True),
+            (PaperModel.HIGH, Side(high, pairs), False),
+            (PaperModel.HIGH_RECLS, Side(high, pairs).where(lambda p: keeps(p, RULES)), True),
         ):
-            readings[key_of(setting, title)] = _reading(side, after)
+            readings[str(ModelKey(setting, model))] = _reading(side, after)
     case = EvaluatedCase(f"case-{number:03d}", truth, classify_patient(truth), readings, Path("truth"), {}, True)
     return JudgedCase(case, curves)
 

@@ -27,7 +27,7 @@ from livercascade.data.type_shares import EVEN, PAPER
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.models.bundled import bundled
-from livercascade.reproduce.predicting import ModelFolders
+from livercascade.reproduce.predictions import NetworkFolders
 from livercascade.testing.phantoms import ENHANCING_GRID, ENHANCING_LIVER, ENHANCING_VESSELS, PhaseHu, enhancing_phantom
 
 HCC: PhaseHu = (46, 108, 86, 70)
@@ -233,7 +233,7 @@ def test_settings_say_whether_types_follow_from_enhancement(tmp_path: Path) -> N
 
 
 def test_a_reproduction_is_judged_by_what_tells_its_types() -> None:
-    networks = ModelFolders(bundled("whole"), bundled("patch"))
+    networks = NetworkFolders(bundled("whole"), bundled("patch"))
     assert "types" not in networks.hashes()
     told = replace(networks, types=bundled("types")).hashes()
     assert told == networks.hashes() | {"types": load_types(bundled("types"))[0].sha256}

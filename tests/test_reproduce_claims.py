@@ -6,27 +6,26 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from curve_cases import SETTINGS, draws
 from livercascade.data.labels import PatientClass
 from livercascade.detect.match import Counting
-from livercascade.evaluation.cohort.model_keys import ModelName
 from livercascade.evaluation.matching.model_counts import CLASSES, Answers
 from livercascade.evaluation.matching.volume_bins import BINS
-from livercascade.reproduce.ablation import ORDER
-from livercascade.reproduce.claims import Compared, Figure, Part, Relation, read_claims
-from livercascade.reproduce.judging import key_of
-from livercascade.reproduce.measure import Ground, measure
-from livercascade.reproduce.page import in_unit, measured, wanted
-from livercascade.reproduce.settings import Setting
-from livercascade.reproduce.verdict import LEAST, Statement, judge_claims, statement_of, together
+from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reproduce.claim_metrics import PatientResults, judge_claims, measure
+from livercascade.reproduce.claim_results import LEAST_COUNTED, Statement, combined, statement_of
+from livercascade.reproduce.claims import ClaimMetric, ClaimPart, Contrast, Relation, read_claims
+from livercascade.reproduce.experiment import FindingGroup, ModelKey, PaperModel, PaperSetting
+from livercascade.reproduce.reproduction_page import in_unit, measured, wanted
 
-OF_CURVES = {Figure.PPV, Figure.DIFF_ONLY_HIGH, Figure.VOTE_RIGHT, Figure.SMALL_RECALL}
-KNOWN = {key_of(setting, title) for setting in Setting for title in ORDER}
+BEFORE = ModelKey(PaperSetting.DIAGNOSIS, PaperModel.BASE)
+AFTER = ModelKey(PaperSetting.DIAGNOSIS, PaperModel.BASE_RECLS)
 INTERVALS = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(lambda ends: (min(ends), max(ends)))
 
 
-def answers(key: str, fn: list[int], fp: list[int], hits: list[int]) -> Answers:
+def answers(key: ModelKey, fn: list[int], fp: list[int], hits: list[int]) -> Answers:
     """HCC alone: misses, false positives and right findings of each patient; every second patient is malignant."""
     n = len(fn)
     confusion = np.zeros((n, 7, 7), dtype=np.int64)
@@ -36,7 +35,7 @@ def answers(key: str, fn: list[int], fp: list[int], hits: list[int]) -> Answers:
     for k in range(n):
         patients[k, 0 if k % 2 == 0 else normal, 0 if hits[k] + fp[k] else normal] = 1
     return Answers(
-        ModelName(key, key, ""),
+        key.name,
         np.ones(n, dtype=np.bool_),
         dict.fromkeys(Counting, confusion),
         np.zeros(n, dtype=np.int64),
@@ -48,24 +47,45 @@ def answers(key: str, fn: list[int], fp: list[int], hits: list[int]) -> Answers:
     )
 
 
-def ground(*models: Answers) -> Ground:
-    return Ground({m.name.key: m for m in models}, {}, SETTINGS, draws(len(models[0].decided), 400))
+NOTHING_RUN = PatientResults({}, {}, SETTINGS, draws(3))
 
 
-def part(figure: Figure, compared: Compared, relation: Relation, threshold: float) -> Part:
-    one = "" if compared is Compared.VALUE else "a"
-    return Part(figure=figure, compared=compared, one=one, two="b", relation=relation, threshold=threshold)
+def results_of(*models: Answers) -> PatientResults:
+    predictions = {ModelKey.parse(m.name.key): m for m in models}
+    return PatientResults(predictions, {}, SETTINGS, draws(len(models[0].decided), 400))
 
 
-def test_every_claim_names_models_that_are_run() -> None:
+def part(metric: ClaimMetric, contrast: Contrast, relation: Relation, threshold: float) -> ClaimPart:
+    one = None if contrast is Contrast.VALUE else BEFORE
+    return ClaimPart(metric=metric, contrast=contrast, one=one, two=AFTER, relation=relation, threshold=threshold)
+
+
+def test_claims_are_many_and_each_has_its_own_name() -> None:
     claims = read_claims()
     assert len({c.id for c in claims}) == len(claims) >= 20
-    for claim in claims:
-        for each in claim.parts:
-            if each.figure in OF_CURVES:
-                assert each.two.partition("/")[0] in {s.value for s in Setting}
-            else:
-                assert {each.two, each.one or each.two} <= KNOWN
+
+
+@given(setting=st.sampled_from(PaperSetting), variant=st.sampled_from([*PaperModel, *ScoreMode, *FindingGroup]))
+def test_a_key_is_read_as_it_was_written(setting: PaperSetting, variant: PaperModel | ScoreMode | FindingGroup) -> None:
+    key = ModelKey(setting, variant)
+    assert ModelKey.parse(str(key)) == key
+
+
+@pytest.mark.parametrize("text", ["", "diagnosis", "diagnosis/", "Base", "diagnosis/base", "elsewhere/Base"])
+def test_an_unknown_model_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="there is no model"):
+        ModelKey.parse(text)
+
+
+@pytest.mark.parametrize(
+    "change", [{"two": "diagnosis/volume"}, {"one": "diagnosis/same"}, {"one": ""}, {"row": "HHC"}, {"two": ""}]
+)
+def test_a_part_that_cannot_be_measured_is_refused(change: dict[str, str]) -> None:
+    good = {"figure": "recall", "compared": "difference", "one": "diagnosis/Base", "two": "screening/Base"}
+    rest = {"relation": "above", "threshold": 0.0}
+    assert ClaimPart.model_validate(good | rest)
+    with pytest.raises(ValidationError):
+        ClaimPart.model_validate(good | rest | change)
 
 
 @given(interval=INTERVALS, threshold=st.floats(-1, 1), counted=st.integers(0, 40))
@@ -76,7 +96,7 @@ def test_a_claim_and_its_opposite_never_agree(interval: tuple[float, float], thr
         first = statement_of(one, threshold, interval, counted)[0]
         second = statement_of(other, threshold, interval, counted)[0]
         assert second is turned.get(first, Statement.UNDECIDED)
-        if counted < LEAST:
+        if counted < LEAST_COUNTED:
             assert first is Statement.UNDECIDED
         if interval[0] < threshold < interval[1]:
             assert first is Statement.UNDECIDED
@@ -84,16 +104,16 @@ def test_a_claim_and_its_opposite_never_agree(interval: tuple[float, float], thr
 
 @given(parts=st.lists(st.sampled_from(Statement), min_size=1, max_size=4))
 def test_a_claim_is_worth_its_weakest_part(parts: list[Statement]) -> None:
-    made = together(parts)
+    made = combined(parts)
     assert (made is Statement.HOLDS) is (set(parts) == {Statement.HOLDS})
     assert (made is Statement.FAILS) is (Statement.FAILS in parts)
 
 
 def test_reduction_is_the_share_that_is_gone() -> None:
-    before = answers("a", [0] * 40, [2, 1] * 20, [1] * 40)
-    after = answers("b", [0] * 40, [1, 0] * 20, [1] * 40)
-    made = measure(part(Figure.FP, Compared.REDUCTION, Relation.AT_LEAST, 0.5), ground(before, after))
-    assert made is not None and made.value == pytest.approx(1 - 20 / 60)
+    before = answers(BEFORE, [0] * 40, [2, 1] * 20, [1] * 40)
+    after = answers(AFTER, [0] * 40, [1, 0] * 20, [1] * 40)
+    made = measure(part(ClaimMetric.FP, Contrast.REDUCTION, Relation.AT_LEAST, 0.5), results_of(before, after))
+    assert made.value == pytest.approx(1 - 20 / 60)
     assert made.counts == "60 → 20"
     # Each pair of patients loses one of three or one of one: resamples lie between.
     assert made.interval is not None and 0.5 < made.interval[0] < made.value < made.interval[1] <= 1
@@ -103,53 +123,52 @@ def test_differences_are_of_pairs() -> None:
     # The same miss in the same patients: however the patients are drawn, nothing differs.
     rng = np.random.default_rng(0)
     fn = rng.integers(0, 4, 60).tolist()
-    one, two = answers("a", fn, [0] * 60, [1] * 60), answers("b", fn, [0] * 60, [1] * 60)
-    made = measure(part(Figure.RECALL, Compared.DIFFERENCE, Relation.ABOVE, 0.0), ground(one, two))
-    assert made is not None and made.value == 0
+    one, two = answers(BEFORE, fn, [0] * 60, [1] * 60), answers(AFTER, fn, [0] * 60, [1] * 60)
+    made = measure(part(ClaimMetric.RECALL, Contrast.DIFFERENCE, Relation.ABOVE, 0.0), results_of(one, two))
+    assert made.value == 0
     # Nothing that differs is not proof of nothing: the interval keeps the width of none of so many.
     assert made.interval is not None and made.interval[0] < 0 < made.interval[1]
     assert made.interval[1] < 0.05
 
 
 def test_all_gone_is_not_certainty() -> None:
-    before, after = answers("a", [0] * 40, [1] * 40, [1] * 40), answers("b", [0] * 40, [0] * 40, [1] * 40)
-    made = measure(part(Figure.FP, Compared.REDUCTION, Relation.AT_LEAST, 0.5), ground(before, after))
-    assert made is not None and made.value == 1 and made.interval is not None
+    before, after = answers(BEFORE, [0] * 40, [1] * 40, [1] * 40), answers(AFTER, [0] * 40, [0] * 40, [1] * 40)
+    made = measure(part(ClaimMetric.FP, Contrast.REDUCTION, Relation.AT_LEAST, 0.5), results_of(before, after))
+    assert made.value == 1 and made.interval is not None
     assert 0.85 < made.interval[0] < 1 == made.interval[1]
 
 
 def test_sensitivity_and_specificity_of_patients() -> None:
     found = [1, 0] * 30
     found[0] = found[2] = 0
-    model = answers("b", [0] * 60, [0] * 57 + [1] + [0] * 2, found)
-    told = ground(model)
-    sensitivity = measure(part(Figure.SENSITIVITY, Compared.VALUE, Relation.AT_LEAST, 0.9), told)
-    specificity = measure(part(Figure.SPECIFICITY, Compared.VALUE, Relation.AT_LEAST, 0.9), told)
-    assert sensitivity is not None and specificity is not None
+    model = answers(AFTER, [0] * 60, [0] * 57 + [1] + [0] * 2, found)
+    results = results_of(model)
+    sensitivity = measure(part(ClaimMetric.SENSITIVITY, Contrast.VALUE, Relation.AT_LEAST, 0.9), results)
+    specificity = measure(part(ClaimMetric.SPECIFICITY, Contrast.VALUE, Relation.AT_LEAST, 0.9), results)
     assert (sensitivity.counts, specificity.counts) == ("28/30", "29/30")
     assert (sensitivity.method, specificity.method) == ("Wilson", "Wilson")
 
 
 def test_what_was_not_run_is_undecided() -> None:
-    told = judge_claims(read_claims(), Ground({}, {}, SETTINGS, draws(3)))
+    told = judge_claims(read_claims(), NOTHING_RUN)
     assert {each.statement for each in told} == {Statement.UNDECIDED}
     assert all(p.why for each in told for p in each.parts)
 
 
 @pytest.mark.parametrize(
-    ("figure", "compared", "value", "text"),
+    ("metric", "contrast", "value", "text"),
     [
-        (Figure.FP, Compared.REDUCTION, 0.64, "64 %"),
-        (Figure.RECALL, Compared.DIFFERENCE, -0.018, "−1.8 points"),
-        (Figure.RECALL, Compared.DIFFERENCE, 0.018, "+1.8 points"),
-        (Figure.FN, Compared.DIFFERENCE, -0.25, "−0.25 a case"),
-        (Figure.SENSITIVITY, Compared.VALUE, 0.992, "99.2 %"),
+        (ClaimMetric.FP, Contrast.REDUCTION, 0.64, "64 %"),
+        (ClaimMetric.RECALL, Contrast.DIFFERENCE, -0.018, "−1.8 points"),
+        (ClaimMetric.RECALL, Contrast.DIFFERENCE, 0.018, "+1.8 points"),
+        (ClaimMetric.FN, Contrast.DIFFERENCE, -0.25, "−0.25 a case"),
+        (ClaimMetric.SENSITIVITY, Contrast.VALUE, 0.992, "99.2 %"),
     ],
 )
-def test_units(figure: Figure, compared: Compared, value: float, text: str) -> None:
-    made = part(figure, compared, Relation.AT_LEAST, 0.5)
+def test_units(metric: ClaimMetric, contrast: Contrast, value: float, text: str) -> None:
+    made = part(metric, contrast, Relation.AT_LEAST, 0.5)
     assert in_unit(made, value) == text
-    told = judge_claims(read_claims()[:1], Ground({}, {}, SETTINGS, draws(3)))[0].parts[0]
+    told = judge_claims(read_claims()[:1], NOTHING_RUN)[0].parts[0]
     assert measured(told) == "–"
     shown = measured(told.model_copy(update={"part": made, "value": value, "interval": (value, value)}))
     assert shown.startswith(f"{text} [")

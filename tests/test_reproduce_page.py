@@ -7,19 +7,16 @@ from html.parser import HTMLParser
 
 import pytest
 
-from livercascade.evaluation.evaluation import Evaluation, summarise
+from livercascade.evaluation.evaluation import Evaluation
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.plots.draw_all import Figures
-from livercascade.reproduce.ablation import ORDER, ablation_table
-from livercascade.reproduce.beyond import beyond_sections
+from livercascade.reproduce.claim_metrics import PatientResults, judge_claims
+from livercascade.reproduce.claim_results import ClaimResult, Statement
 from livercascade.reproduce.claims import read_claims
-from livercascade.reproduce.markdown import claims_markdown
-from livercascade.reproduce.measure import Ground
-from livercascade.reproduce.page import PageParts, measured, render
-from livercascade.reproduce.predicting import WITH, WITHOUT
-from livercascade.reproduce.run import ground_of
-from livercascade.reproduce.settings import Preset, read_preset
-from livercascade.reproduce.verdict import JudgedClaim, Statement, judge_claims
+from livercascade.reproduce.experiment import SHUFFLING_TRIALS, ModelKey, PaperModel, PaperSetting, read_experiment
+from livercascade.reproduce.patient_comparison import summarise_patients
+from livercascade.reproduce.reproduction_page import claims_markdown, measured, page_html
+from livercascade.reproduce.reproduction_tables import ablation_table
 from simulated_cohort import simulated
 
 SETTINGS = EvaluationSettings(bootstrap=200)
@@ -33,42 +30,44 @@ TRUE_BY_MAKE = {
 """Claims whose effect is built into the simulation."""
 
 
+Simulation = tuple[Evaluation, PatientResults, tuple[ClaimResult, ...]]
+
+
 @pytest.fixture(scope="module")
-def told() -> tuple[Evaluation, Ground, tuple[JudgedClaim, ...]]:
-    judged = simulated(150, 6)
-    made = summarise(judged.cohort, judged.cases, judged.models, judged.joints, SETTINGS)
-    ground = ground_of(judged, made)
-    return made, ground, judge_claims(read_claims(), ground)
+def simulation() -> Simulation:
+    evaluation, results = summarise_patients(simulated(150, 6), (), dict.fromkeys(SHUFFLING_TRIALS), SETTINGS)
+    return evaluation, results, judge_claims(read_claims(), results)
 
 
-def test_what_the_simulation_makes_true_holds(told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]]) -> None:
-    statements = {each.claim.id: each.statement for each in told[2]}
+def test_what_the_simulation_makes_true_holds(simulation: Simulation) -> None:
+    statements = {each.claim.id: each.statement for each in simulation[2]}
     assert {statements[name] for name in TRUE_BY_MAKE} == {Statement.HOLDS}
     # Its models are far from 99 %.
     assert statements["high-recls-diagnosis"] is Statement.FAILS
 
 
 def test_without_a_twin_shuffling_is_judged_by_the_network_of_the_cascade() -> None:
-    judged = simulated(30, 6, (WITH, WITHOUT))
-    made = summarise(judged.cohort, judged.cases, judged.models, judged.joints, SETTINGS)
-    ground = ground_of(judged, made)
-    assert ground.answers["diagnosis/Base+ReCls w/ LS"] is ground.answers["diagnosis/Base+ReCls"]
-    assert not any("w/ LS" in row.cells[0] for row in ablation_table(made.tables, ground).rows)
+    evaluation, results = summarise_patients(simulated(30, 6), (), {PaperModel.WITHOUT_LS: None}, SETTINGS)
+    twin, own = (
+        results.predictions[ModelKey(PaperSetting.DIAGNOSIS, model)]
+        for model in (PaperModel.WITH_LS, PaperModel.BASE_RECLS)
+    )
+    assert twin is own
+    assert not any("w/ LS" in row.cells[0] for row in ablation_table(evaluation.tables, results).rows)
 
 
-def test_ablation_counts_are_those_of_the_tables(told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]]) -> None:
-    made, ground, _ = told
-    rows = [row.cells for row in ablation_table(made.tables, ground).rows if any(row.cells[1:])]
-    assert len(rows) == 2 * len(ORDER)
-    base = made.tables.models["diagnosis/Base"].lesion.paper.All
+def test_ablation_counts_are_those_of_the_tables(simulation: Simulation) -> None:
+    evaluation, results, _ = simulation
+    rows = [row.cells for row in ablation_table(evaluation.tables, results).rows if any(row.cells[1:])]
+    assert len(rows) == len(PaperSetting) * len(PaperModel)
+    base = evaluation.tables.models["diagnosis/Base"].lesion.paper.All
     assert (rows[0][1], rows[0][3]) == (str(base.FN), str(base.FP))
 
 
-def test_the_summary_says_of_every_claim_what_the_page_says(
-    told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]],
-) -> None:
-    made, ground, claims = told
-    lines = claims_markdown("a test", claims, ablation_table(made.tables, ground), ["a note"]).splitlines()
+def test_the_summary_says_of_every_claim_what_the_page_says(simulation: Simulation) -> None:
+    evaluation, results, claims = simulation
+    ablation = ablation_table(evaluation.tables, results)
+    lines = claims_markdown("a test", claims, ablation, ["a note"]).splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith("| ")]
     widths = {len(row) for row in rows}
     assert widths == {3, 11}
@@ -92,21 +91,17 @@ class _Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_nothing_else(told: tuple[Evaluation, Ground, tuple[JudgedClaim, ...]]) -> None:
-    made, ground, claims = told
-    page = render(
-        PageParts(
-            "a <simulation>",
-            made.tables,
-            claims,
-            ablation_table(made.tables, ground),
-            beyond_sections(ground, virtual=True),
-            Figures((), ()),
-            {"whole": "a" * 64},
-            [],
-            read_preset(Preset.CI).model_dump(mode="json"),
-            ["a note"],
-        )
+def test_the_page_is_whole_and_needs_nothing_else(simulation: Simulation) -> None:
+    evaluation, results, claims = simulation
+    page = page_html(
+        read_experiment("ci").model_copy(update={"title": "a <simulation>"}),
+        evaluation.tables,
+        results,
+        claims,
+        figures=Figures((), ()),
+        networks={"whole": "a" * 64},
+        steps=[],
+        notes=["a note"],
     )
     parser = _Balance()
     parser.feed(page)

@@ -18,7 +18,7 @@ SAME_DICE = 0.95
 
 
 @dataclass(frozen=True)
-class Agreement:
+class MaskAgreement:
     """Voxels that differ, lesions on both sides, how many are the same, and the others in words."""
 
     differ: int
@@ -36,13 +36,15 @@ class Agreement:
         return f"{self.same} the same of {self.lesions[0]} and {self.lesions[1]}"
 
 
-def compare(theirs: Path, ours: Path, spacing: Triple) -> Agreement:
+def compare(theirs: Path, ours: Path, spacing: Triple) -> MaskAgreement:
     """Two label maps stored as ``.npy``."""
     one, two = (np.load(path) for path in (theirs, ours))
     return compare_masks(one, two, spacing)
 
 
-def compare_masks(theirs: UInt8[np.ndarray, "z y x"], ours: UInt8[np.ndarray, "z y x"], spacing: Triple) -> Agreement:
+def compare_masks(
+    theirs: UInt8[np.ndarray, "z y x"], ours: UInt8[np.ndarray, "z y x"], spacing: Triple
+) -> MaskAgreement:
     """Two label maps on one grid; lesions of at least 0.5 ml."""
     one, two = (seg2det(labels, spacing) for labels in (theirs, ours))
     pairs = match(one, two).pairs
@@ -51,9 +53,9 @@ def compare_masks(theirs: UInt8[np.ndarray, "z y x"], ours: UInt8[np.ndarray, "z
     same = {key for key, value in dice.items() if value >= SAME_DICE and one[key[0]].label is two[key[1]].label}
     others = _others("nnU-Net", one, {i for i, _ in same}, "ours", two, dice)
     # Of ours only those that nnU-Net has nothing of: the others stand beside theirs already.
-    turned = {(j, i): d for (i, j), d in dice.items()}
-    others += _others("ours", two, {j for j, _ in turned}, "nnU-Net", one, turned)
-    return Agreement(int((theirs != ours).sum()), theirs.size, (len(one), len(two)), len(same), tuple(others))
+    swapped = {(j, i): d for (i, j), d in dice.items()}
+    others += _others("ours", two, {j for j, _ in swapped}, "nnU-Net", one, swapped)
+    return MaskAgreement(int((theirs != ours).sum()), theirs.size, (len(one), len(two)), len(same), tuple(others))
 
 
 def _others(
@@ -64,10 +66,10 @@ def _others(
         if number in same:
             continue
         best = max((key for key in dice if key[0] == number), key=lambda key: dice[key], default=None)
-        text = "alone" if best is None else f"{rival} has {_told(other[best[1]])}, Dice {dice[best]:.3f}"
-        out.append(f"{name} {_told(lesion)}: {text}")
+        text = "alone" if best is None else f"{rival} has {_in_words(other[best[1]])}, Dice {dice[best]:.3f}"
+        out.append(f"{name} {_in_words(lesion)}: {text}")
     return out
 
 
-def _told(lesion: Lesion) -> str:
+def _in_words(lesion: Lesion) -> str:
     return f"{lesion.label.title} {lesion.volume_ml:.2f} ml"

@@ -72,13 +72,13 @@ class Stages:
             cost.peak_mb = max(cost.peak_mb, peak)
         _CLEAR.write_text("5")
 
-    def told(self) -> dict[str, dict[str, float]]:
+    def as_json(self) -> dict[str, dict[str, float]]:
         return {name: asdict(cost) for name, cost in self.costs.items()}
 
 
-def costs_of(told: dict[str, dict[str, float]]) -> dict[str, Cost]:
-    """Inverse of `Stages.told`."""
-    return {name: Cost(**values) for name, values in told.items()}
+def costs_of(stages: dict[str, dict[str, float]]) -> dict[str, Cost]:
+    """Inverse of `Stages.as_json`."""
+    return {name: Cost(**values) for name, values in stages.items()}
 
 
 def _memory(key: str) -> float:
@@ -89,15 +89,15 @@ def _memory(key: str) -> float:
 
 
 def apart(module: str, function: str, *, python: Path | None = None, threads: int = 1, **arguments: Any) -> Any:
-    """Answer of ``module.function`` of this folder in a process of its own, by way of JSON."""
+    """What ``module.function`` of this folder returns in a process of its own, as JSON."""
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "passive",
         # nnU-Net sets torch's threads to this number while it exports.
         "nnUNet_def_n_proc": str(threads),
     }
-    job = Path(__file__).with_name("job.py")
-    command = [str(python or sys.executable), str(job), module, function, json.dumps(arguments, default=str)]
+    runner = Path(__file__).with_name("run_function.py")
+    command = [str(python or sys.executable), str(runner), module, function, json.dumps(arguments, default=str)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{module}.{function} failed:\n{done.stderr[-4000:]}")
@@ -105,20 +105,20 @@ def apart(module: str, function: str, *, python: Path | None = None, threads: in
 
 
 def take_turns(
-    jobs: dict[str, Callable[[], Any]], rounds: int, told: Callable[[str], None], *, minutes: float
+    works: dict[str, Callable[[], Any]], rounds: int, tell: Callable[[str], None], *, minutes: float
 ) -> dict[str, list[Any]]:
-    """Every job once, then all again: a busy machine slows all alike.
+    """Results of each piece of work: every one once, then all again, so that a busy machine slows all alike.
 
-    After so many ``minutes`` no job begins that has run before.
+    After so many ``minutes`` none begins that has run before.
     """
-    answers: dict[str, list[Any]] = {name: [] for name in jobs}
+    results: dict[str, list[Any]] = {name: [] for name in works}
     end = time.monotonic() + 60 * minutes
     for number in range(rounds):
-        for name, job in jobs.items():
+        for name, work in works.items():
             if not number or time.monotonic() < end:
-                told(f"round {number + 1} of {rounds}: {name}")
-                answers[name].append(job())
-    return answers
+                tell(f"round {number + 1} of {rounds}: {name}")
+                results[name].append(work())
+    return results
 
 
 def cpu_seconds(work: Callable[[], Any], rounds: int = 5) -> list[float]:

@@ -1,4 +1,4 @@
-"""nnU-Net's own way to the two masks: the same weights behind `nnUNetPredictor`, probabilities kept, two argmaxes.
+"""nnU-Net's own path to the two masks: the same weights behind `nnUNetPredictor`, probabilities kept, two argmaxes.
 
 Plans and dataset.json are made in memory from our model card; preprocessing, windows, resampling and export are
 nnU-Net's, called one after the other as its `predict_from_files_sequential` does, which starts no other process.
@@ -104,7 +104,7 @@ def dataset_of(card: ModelCard) -> dict[str, Any]:
 
 
 def whole(study: str, out: str) -> dict[str, Any]:
-    """The whole way from four files to the masks ``f1.npy`` and ``f4.npy`` in ``out``; costs by stage."""
+    """The whole path from four files to the masks ``f1.npy`` and ``f4.npy`` in ``out``; costs by stage."""
     made, folder, stages = predictor(), Path(out), Stages()
     files = [str(Path(study) / f"{phase.value.lower()}.nii.gz") for phase in PHASES]
     with stages.stage("whole"):
@@ -124,7 +124,7 @@ def whole(study: str, out: str) -> dict[str, Any]:
             _export(made, logits, properties, folder / "case")
         with stages.stage("masks"):
             two_masks(folder)
-    return stages.told()
+    return stages.as_json()
 
 
 def _export(made: nnUNetPredictor, logits: torch.Tensor, properties: dict[str, Any], place: Path) -> None:
@@ -174,7 +174,7 @@ def export(logits: str, shape: list[int], spacing: list[float], out: str) -> dic
     del probabilities
     with stages.stage("masks"):
         two_masks(folder)
-    return stages.told()
+    return stages.as_json()
 
 
 def windows(image: str, out: str) -> None:

@@ -1,6 +1,7 @@
 """`make speed`: the cascade beside nnU-Net's own path, other libraries, the definitions written out, and the machine.
 
-Every run has a process of its own and the ways take turns. On a machine that does other work too, compare CPU seconds.
+Every run has a process of its own and the configurations take turns. On a machine that does other work too, compare CPU
+seconds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
+from configurations import CONFIGURATIONS
 from measuring import apart, load, machine, take_turns
 from tables import export_table, forward_table, import_table, limit_tables, parts_table, path_tables, scaling_table
-from ways import WAYS
 
 
 class Section(Enum):
@@ -78,25 +79,25 @@ def tell(text: str) -> None:
 
 
 def paths(work: Path, study: Path, out: Path, rounds: int, threads: int, minutes: float) -> None:
-    """The whole of `predict` in every way, nnU-Net's path, and the limit."""
-    if not apart("our_path", "bf16"):
+    """The whole of `predict` in every configuration, nnU-Net's path, and the limit."""
+    if not apart("predict_path", "bf16"):
         print("This machine does not compute in bfloat16: the default computes in float32 as well.")
-    folders = {name: work / f"way{number}" for number, name in enumerate(("nnU-Net", *WAYS))}
+    folders = {name: work / f"configuration{number}" for number, name in enumerate(("nnU-Net", *CONFIGURATIONS))}
     for folder in folders.values():
         folder.mkdir()
     ours = {
-        way: partial(apart, "our_path", "whole", threads=threads, study=study, out=folders[way], way=way)
-        for way in WAYS
+        name: partial(apart, "predict_path", "whole", threads=threads, study=study, out=folders[name], name=name)
+        for name in CONFIGURATIONS
     }
     theirs = partial(apart, "nnunet_path", "whole", threads=threads, study=study, out=folders["nnU-Net"])
-    answers = take_turns({"nnU-Net": theirs, **ours}, rounds, tell, minutes=minutes)
-    path_tables(answers, folders)
+    results = take_turns({"nnU-Net": theirs, **ours}, rounds, tell, minutes=minutes)
+    path_tables(results, folders)
     tell("limit")
-    limit = apart("limit", "measure", threads=threads)
+    limit = apart("roofline", "measure", threads=threads)
     tell("forward passes")
     forward = apart("forward", "passes", threads=threads, rounds=5)
-    keep(out, Section.PATHS, {"answers": answers, "limit": limit, "forward": forward})
-    limit_tables(answers, limit)
+    keep(out, Section.PATHS, {"answers": results, "limit": limit, "forward": forward})
+    limit_tables(results, limit)
     forward_table(forward)
 
 
@@ -106,36 +107,36 @@ def export(work: Path, study: Path, out: Path, rounds: int, threads: int, minute
     places = {name: work / f"export_{name}" for name in ("nnunet", "ours", "logits")}
     for folder in places.values():
         folder.mkdir()
-    side = apart("our_path", "network_side", threads=threads, study=study, out=places["logits"])
+    side = apart("predict_path", "network_side", threads=threads, study=study, out=places["logits"])
     given: dict[str, Any] = {"logits": places["logits"] / "logits.npy", "shape": side["shape"], "threads": threads}
-    jobs = {
+    works = {
         "nnU-Net": partial(apart, "nnunet_path", "export", **given, spacing=side["spacing"], out=places["nnunet"]),
-        "all classes at once": partial(apart, "our_path", "stacked_export", **given, out=places["ours"]),
-        "streamed": partial(apart, "our_path", "export", **given, out=places["ours"]),
+        "all classes at once": partial(apart, "predict_path", "stacked_export", **given, out=places["ours"]),
+        "streamed": partial(apart, "predict_path", "export", **given, out=places["ours"]),
     }
-    answers = take_turns(jobs, rounds, tell, minutes=minutes)
-    keep(out, Section.EXPORT, answers)
+    results = take_turns(works, rounds, tell, minutes=minutes)
+    keep(out, Section.EXPORT, results)
     tell("windows of nnU-Net on our image")
     half = places["logits"] / "theirs.npy"
     apart("nnunet_path", "windows", threads=threads, image=places["logits"] / "image.npy", out=half)
-    export_table(answers, places, half, side["spacing"])
+    export_table(results, places, half, side["spacing"])
 
 
 def parts(work: Path, study: Path, out: Path, rounds: int, picai: Path | None) -> None:
     """Components, masks, match, shuffle, alignment, virtual patient, imports."""
     found: dict[str, Any] = {}
-    jobs: dict[str, Callable[[], Any]] = {
-        "components": partial(apart, "parts", "components", rounds=5, count=140),
-        "masks": partial(apart, "parts", "masks", rounds=rounds, slices=30),
-        "matching": partial(apart, "parts", "matching", rounds=5, lesions=30, maps=work / "maps.npz"),
-        "shuffling": partial(apart, "parts", "shuffling", rounds=rounds, patches=40),
-        "alignment": partial(apart, "parts", "alignment", study=study, rounds=rounds),
-        "virtual": partial(apart, "parts", "virtual_patient", seed=900_004, matrix=512, rounds=rounds),
-        "imports": partial(apart, "parts", "imports", rounds=2 * rounds),
+    works: dict[str, Callable[[], Any]] = {
+        "components": partial(apart, "algorithm_timings", "components", rounds=5, count=140),
+        "masks": partial(apart, "algorithm_timings", "masks", rounds=rounds, slices=30),
+        "matching": partial(apart, "algorithm_timings", "matching", rounds=5, lesions=30, maps=work / "maps.npz"),
+        "shuffling": partial(apart, "algorithm_timings", "shuffling", rounds=rounds, patches=40),
+        "alignment": partial(apart, "algorithm_timings", "alignment", study=study, rounds=rounds),
+        "virtual": partial(apart, "algorithm_timings", "virtual_patient", seed=900_004, matrix=512, rounds=rounds),
+        "imports": partial(apart, "algorithm_timings", "imports", rounds=2 * rounds),
     }
-    for name, job in jobs.items():
+    for name, work in works.items():
         tell(name)
-        found[name] = job()
+        found[name] = work()
     if picai is not None:
         tell("picai_eval")
         found["picai"] = apart("picai", "counts", python=picai, maps=work / "maps.npz", rounds=rounds)

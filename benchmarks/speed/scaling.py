@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from measuring import Stages
-from our_path import cascade_of
+from predict_path import cascade_of
 
 from livercascade.cascade.findings import Sensitivities, judge_proposals, propose
 from livercascade.cascade.predict import Cascade
@@ -26,15 +26,15 @@ from livercascade.segment.card import ModelKind
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
 
-WAY = "default"
+CONFIGURATION = "default"
 BALL_MM = 8.0
 
 
 def series(study: str, what: str, numbers: list[int]) -> dict[int, Any]:
     """Costs by number, one after the other in one process; reading and loading are not part of them."""
     scan, _ = to_scan(read_study(Path(study)))
-    cascade = cascade_of(WAY)
-    ways: dict[str, Callable[[Scan, Cascade, int], dict[str, Any]]] = {
+    cascade = cascade_of(CONFIGURATION)
+    measure: dict[str, Callable[[Scan, Cascade, int], dict[str, Any]]] = {
         "slices of the same body": _slices,
         "times the height": _height,
         "phases": _phases,
@@ -42,7 +42,7 @@ def series(study: str, what: str, numbers: list[int]) -> dict[int, Any]:
         "folds, 400 slices": _folds_of_many_slices,
         "proposals": _proposals,
     }
-    return {number: ways[what](scan, cascade, number) for number in numbers}
+    return {number: measure[what](scan, cascade, number) for number in numbers}
 
 
 def _whole(scan: Scan, cascade: Cascade, model: Model) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _whole(scan: Scan, cascade: Cascade, model: Model) -> dict[str, Any]:
     stages = Stages()
     with stages.stage("whole"):
         propose(segment(scan, model), scan, cascade.settings)
-    return stages.told()
+    return stages.as_json()
 
 
 def _slices(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
@@ -92,12 +92,12 @@ def _folds_of_many_slices(scan: Scan, cascade: Cascade, count: int) -> dict[str,
 
 
 def _proposals(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
-    """UNet^patch alone, on made lesions in the liver found, ten patches each."""
+    """UNet^patch alone, on synthetic lesions in the liver found, ten patches each."""
     stages = Stages()
     made = _made_proposals(propose(segment(scan, cascade.whole), scan, cascade.settings), scan, count)
     with stages.stage("whole"):
         judge_proposals(scan, made, cascade.patch, cascade.settings)
-    return stages.told() | {"made": len(made.det_high)}
+    return stages.as_json() | {"proposals": len(made.det_high)}
 
 
 def _made_proposals(found: Sensitivities, scan: Scan, count: int) -> Sensitivities:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from agreement import compare, compare_masks
-from limit import ends_bytes
 from measuring import Cost, costs_of, spread
+from roofline import ends_bytes
 
 from livercascade.io.source import read_study
 from livercascade.models.bundled import bundled
@@ -38,12 +38,9 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
 
 
-def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None:
-    """Stages and whole of every way; the ratios; how equal the masks are."""
-    costs = {
-        name: [costs_of(answer if name == PEER else answer["costs"]) for answer in runs]
-        for name, runs in answers.items()
-    }
+def path_tables(results: dict[str, list[Any]], folders: dict[str, Path]) -> None:
+    """Stages and whole of every configuration; the ratios; how equal the masks are."""
+    costs = {name: [costs_of(run if name == PEER else run["costs"]) for run in runs] for name, runs in results.items()}
     for runs in costs.values():
         for one in runs:
             one["to masks"] = _joined([one[stage] for stage in TO_MASKS])
@@ -66,10 +63,14 @@ def path_tables(answers: dict[str, list[Any]], folders: dict[str, Path]) -> None
         for factor in (1, 4):
             found = compare(folders[PEER] / f"f{factor}.npy", folders[name] / f"f{factor}.npy", spacing)
             rows.append([name, str(factor), found.share, found.lists])
-            # Ways mostly agree: what one has in common with those before it is told once.
+            # Configurations mostly agree: what one has in common with those before it is told once.
             for text in found.others:
                 notes.setdefault(f"f = {factor}: {text}", name)
-    show("Masks beside nnU-Net's, each with its own preprocessing", ["way", "f", "voxels equal", "lesions"], rows)
+    show(
+        "Masks beside nnU-Net's, each with its own preprocessing",
+        ["configuration", "f", "voxels equal", "lesions"],
+        rows,
+    )
     _list([f"{name}, {text}" for text, name in notes.items()])
 
 
@@ -108,7 +109,7 @@ def _ratio_rows(costs: dict[str, list[dict[str, Cost]]], names: list[str]) -> li
 
 
 def _step_rows(costs: dict[str, list[dict[str, Cost]]]) -> list[list[str]]:
-    """Every way beside the one it builds on."""
+    """Every configuration beside the one it builds on."""
     order = [name for name in ("torch eager", "exact", "default", *costs) if name in costs]
     order = [name for name in dict.fromkeys(order) if name != PEER]
     rows = []
@@ -119,7 +120,7 @@ def _step_rows(costs: dict[str, list[dict[str, Cost]]]) -> list[list[str]]:
     return rows
 
 
-def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
+def limit_tables(results: dict[str, list[Any]], found: dict[str, Any]) -> None:
     """The machine, the networks at its limit, and how far the whole is from it."""
     gflops, width = found["gflops"], found["gb_per_s"]
     rates = ", ".join(f"{rate:.0f} GFLOP/s in {name}" for name, rate in gflops.items())
@@ -130,10 +131,10 @@ def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
     ]
     show("One forward pass", ["network", "GFLOP", "MB moved (fp32)", *(f"limit in {name}, s" for name in gflops)], rows)
     rows = []
-    for name in answers:
+    for name in results:
         if name == PEER:
             continue
-        runs = answers[name]
+        runs = results[name]
         kind = "bf16" if "bfloat16" in runs[0]["engine"] else "fp32"
         passes = runs[0]["passes"]
         limits = {net: passes[net]["count"] * found["networks"][net][kind] for net in passes}
@@ -156,7 +157,14 @@ def limit_tables(answers: dict[str, list[Any]], found: dict[str, Any]) -> None:
                 f"{sum(rest.values()):.2f}: {spent}",
             ]
         )
-    header = ["way", "windows + patches", "limit: whole + patch + bytes", "networks took", "whole took", "times limit"]
+    header = [
+        "configuration",
+        "windows + patches",
+        "limit: whole + patch + bytes",
+        "networks took",
+        "whole took",
+        "times limit",
+    ]
     show("How far from the limit, CPU seconds", [*header, "outside the networks"], rows)
 
 
@@ -169,16 +177,16 @@ def forward_table(found: dict[str, dict[str, list[float]]]) -> None:
     show("One forward pass, CPU seconds", ["network", "engine", "seconds", "times as fast as eager fp32"], rows)
 
 
-def export_table(answers: dict[str, list[Any]], out: dict[str, Path], half: Path, spacing: list[float]) -> None:
+def export_table(results: dict[str, list[Any]], out: dict[str, Path], half: Path, spacing: list[float]) -> None:
     """Export of the same logits: costs, and what of nnU-Net's result stays the same."""
-    peer = [costs_of(a) for a in answers[PEER]]
+    peer = [costs_of(a) for a in results[PEER]]
     base_cpu = statistics.median(one["probabilities"].cpu for one in peer)
     base_mb = statistics.median(one["probabilities"].extra_mb for one in peer)
     rows = []
-    for name, runs in answers.items():
+    for name, runs in results.items():
         for stage in runs[0]:
-            made = [costs_of(run)[stage] for run in runs]
-            cpu, extra = [c.cpu for c in made], [c.extra_mb for c in made]
+            costs = [costs_of(run)[stage] for run in runs]
+            cpu, extra = [c.cpu for c in costs], [c.extra_mb for c in costs]
             ratio = f"{statistics.median(cpu) / base_cpu:.3f}; {statistics.median(extra) / base_mb:.3f}"
             rows.append([f"{name}: {stage}", spread(cpu), spread(extra, 4), ratio])
     header = ["export of the same logits", "CPU seconds", "extra peak, MB", "of nnU-Net's probabilities: time; memory"]
@@ -222,8 +230,8 @@ def parts_table(found: dict[str, Any]) -> None:
             middle = statistics.median(values)
             rows.append([group, name, spread([1000 * v for v in values]), f"{middle / first:.3g}", f"{1 / middle:.3g}"])
     show("Parts, CPU milliseconds", ["what", "by", "ms", "times the first", "a second"], rows)
-    told = found["components"]["equal"], found["matching"]["equal"]
-    print(f"\nseg2det and match give what the definitions give: {told[0]}, {told[1]}. ", end="")
+    equal = found["components"]["equal"], found["matching"]["equal"]
+    print(f"\nseg2det and match give what the definitions give: {equal[0]}, {equal[1]}. ", end="")
     print(
         f"Masks differ from the definition in {found['masks']['differ']} of {found['masks']['voxels']} voxels. ", end=""
     )
@@ -243,8 +251,8 @@ def scaling_table(found: dict[str, dict[str, Any]]) -> None:
     """CPU seconds and peak memory against the size of things; one run each."""
     rows = []
     for what, runs in found.items():
-        for number, answer in runs.items():
-            cost = Cost(**answer["whole"])
-            made = answer.get("made", number)
-            rows.append([what, str(made), f"{cost.cpu:.3g}", f"{cost.peak_mb:.0f}", f"{cost.extra_mb:.0f}"])
-    show("Growth, default way, one run each", ["of", "number", "CPU seconds", "peak MB", "extra MB"], rows)
+        for number, result in runs.items():
+            cost = Cost(**result["whole"])
+            size = result.get("proposals", number)
+            rows.append([what, str(size), f"{cost.cpu:.3g}", f"{cost.peak_mb:.0f}", f"{cost.extra_mb:.0f}"])
+    show("Growth, default configuration, one run each", ["of", "number", "CPU seconds", "peak MB", "extra MB"], rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from rich.console import Console
 
 from livercascade.cli.errors import told
 from livercascade.cli.evaluate import bars
+from livercascade.system.progress import Progress
 
 
 def reproduce(
@@ -44,26 +47,44 @@ def reproduce(
     Example: livercascade reproduce --preset ci --out runs/ci
     """
     from livercascade.models.bundled import bundled as bundled_model
-    from livercascade.reproduce.run import PAGE, GivenModels, Reproduction
-    from livercascade.reproduce.settings import Preset, read_preset, read_reproduction
-    from livercascade.reproduce.verdict import JudgedClaim
+    from livercascade.reproduce.experiment import read_experiment
+    from livercascade.reproduce.predictions import given_networks
+    from livercascade.reproduce.reproduction import PAGE, Reproduction
 
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
-
-    def show(claims: tuple[JudgedClaim, ...]) -> None:
-        for each in claims:
-            console.print(f"{each.statement.value:>14}  {each.claim.title}")
-        console.print(f"page: {out / PAGE}")
-
     with told():
-        known = {p.value for p in Preset}
-        settings = read_preset(Preset(preset)) if preset in known else read_reproduction(Path(preset))
+        settings = read_experiment(preset).limited(cases)
         if bundled:
             whole, patch = whole or bundled_model("whole"), patch or bundled_model("patch")
-        folders = (whole, patch, patch_without_shuffling, patch_twin)
-        given = GivenModels(*(None if folder is None else folder.resolve() for folder in folders))
-        with bars(quiet=quiet) as progress:
-            run = Reproduction(
-                settings.limited(cases), out.resolve(), given, workers, progress, console.print, quiet=quiet
-            )
-            show(run.run())
+        given = given_networks(
+            whole=_resolved(whole),
+            patch=_resolved(patch),
+            without=_resolved(patch_without_shuffling),
+            twin=_resolved(patch_twin),
+        )
+        with _bars(quiet=quiet) as progress:
+            run = Reproduction(settings, out.resolve(), given, workers, progress, console.print, quiet=quiet)
+            claims = run.run()
+    for each in claims:
+        console.print(f"{each.statement.value:>14}  {each.claim.title}")
+    console.print(f"page: {out / PAGE}")
+
+
+def _resolved(folder: Path | None) -> Path | None:
+    return None if folder is None else folder.resolve()
+
+
+@contextmanager
+def _bars(*, quiet: bool) -> Generator[Progress, None, None]:
+    """One progress bar after the other."""
+    with bars(quiet=quiet) as start:
+        advance: Callable[[], None] | None = None
+
+        def progress(step: str, done: int, total: int) -> None:
+            nonlocal advance
+            if done == 0 or advance is None:
+                advance = start(step, total)
+            else:
+                advance()
+
+        yield progress

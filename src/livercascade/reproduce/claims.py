@@ -6,13 +6,18 @@ import tomllib
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from livercascade.evaluation.metrics.lesion_metrics import ROWS
+from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reproduce.experiment import FindingGroup, ModelKey, PaperModel
 
 _FILE = Path(__file__).parent / "claims.toml"
 
 
-class Figure(StrEnum):
+class ClaimMetric(StrEnum):
     """A quantity of one model in one setting, from counts of single patients."""
 
     FN = "missed lesions"
@@ -32,14 +37,21 @@ class Figure(StrEnum):
     @property
     def is_count(self) -> bool:
         """True for a number of lesions, False for a share."""
-        return self in (Figure.FN, Figure.FP)
+        return self in (ClaimMetric.FN, ClaimMetric.FP)
+
+    @property
+    def of(self) -> type[PaperModel | ScoreMode | FindingGroup]:
+        """What it is a quantity of."""
+        if self in (ClaimMetric.PPV, ClaimMetric.DIFF_ONLY_HIGH):
+            return FindingGroup
+        return ScoreMode if self is ClaimMetric.SMALL_RECALL else PaperModel
 
 
-class Compared(StrEnum):
+class Contrast(StrEnum):
     """What is held against the threshold."""
 
     VALUE = "value"
-    """The figure of ``two``."""
+    """The metric of ``two``."""
     DIFFERENCE = "difference"
     """``two`` less ``one``; a count as number a case, a share in its own unit."""
     REDUCTION = "reduction"
@@ -60,41 +72,61 @@ class Relation(StrEnum):
         return self in (Relation.AT_LEAST, Relation.ABOVE)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _parsed(key: object) -> object:
+    return ModelKey.parse(key) if isinstance(key, str) and key else key or None
 
 
-class Part(_Record):
+def _written(key: ModelKey | None) -> str:
+    return "" if key is None else str(key)
+
+
+_Key = Annotated[ModelKey, BeforeValidator(_parsed), PlainSerializer(_written)]
+_OptionalKey = Annotated[ModelKey | None, BeforeValidator(_parsed), PlainSerializer(_written)]
+
+
+class ClaimPart(BaseModel):
     """One quantity of a claim.
 
     Attributes:
-        figure: What is counted.
-        compared: What is held against the threshold.
-        one, two: Models as ``setting/title``; ``one`` is what ``two`` is compared with.
+        metric: What is counted; ``figure`` in files.
+        contrast: What is held against the threshold; ``compared`` in files.
+        one, two: Models; ``one`` is what ``two`` is compared with, and None for a value. In files ``setting/variant``.
         row: Row of the lesion tables: ``All``, ``Malign`` or a type.
         relation, threshold: When the part holds; a share, or lesions a case for differences of counts.
         paper: What the paper prints for it; empty where it prints nothing.
     """
 
-    figure: Figure
-    compared: Compared = Compared.VALUE
-    one: str = ""
-    two: str
+    # The files keep the names that they were written with before.
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    metric: ClaimMetric = Field(validation_alias=AliasChoices("figure", "metric"), serialization_alias="figure")
+    contrast: Contrast = Field(
+        default=Contrast.VALUE,
+        validation_alias=AliasChoices("compared", "contrast"),
+        serialization_alias="compared",
+    )
+    one: _OptionalKey = None
+    two: _Key
     row: str = "All"
     relation: Relation
     threshold: float
     paper: str = ""
 
     @model_validator(mode="after")
-    def _compares(self) -> Part:
-        if (self.compared is Compared.VALUE) is bool(self.one):
-            raise ValueError(f"{self.figure}: a value has no 'one', a comparison needs it")
-        if self.compared is Compared.REDUCTION and not self.figure.is_count:
-            raise ValueError(f"{self.figure}: only counts are reduced")
+    def _fits(self) -> ClaimPart:
+        if (self.contrast is Contrast.VALUE) is (self.one is not None):
+            raise ValueError(f"{self.metric}: a value has no 'one', a comparison needs it")
+        if self.contrast is Contrast.REDUCTION and not self.metric.is_count:
+            raise ValueError(f"{self.metric}: only counts are reduced")
+        if self.row not in ROWS:
+            raise ValueError(f"the tables have no row {self.row!r}")
+        for key in (self.one, self.two):
+            if key is not None and not isinstance(key.variant, self.metric.of):
+                raise ValueError(f"{self.metric}: {key} has no such quantity")
         return self
 
 
-class Claim(_Record):
+class Claim(BaseModel):
     """One claim.
 
     Attributes:
@@ -107,13 +139,15 @@ class Claim(_Record):
         parts: It holds if all of them do, fails if one does, and is undecided otherwise.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     id: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
     sentence: str
     place: str
     reading: str = ""
     beyond: bool = False
-    parts: tuple[Part, ...] = Field(min_length=1)
+    parts: tuple[ClaimPart, ...] = Field(min_length=1)
 
 
 @cache
@@ -123,8 +157,8 @@ def read_claims() -> tuple[Claim, ...]:
     >>> read_claims()[0].id
     'sensitivity-finds-missed'
     """
-    made = tuple(Claim.model_validate(each) for each in tomllib.loads(_FILE.read_text(encoding="utf-8"))["claim"])
-    ids = [claim.id for claim in made]
+    claims = tuple(Claim.model_validate(each) for each in tomllib.loads(_FILE.read_text(encoding="utf-8"))["claim"])
+    ids = [claim.id for claim in claims]
     if len(set(ids)) != len(ids):
         raise ValueError("two claims have one id")
-    return made
+    return claims

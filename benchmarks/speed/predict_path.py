@@ -1,4 +1,4 @@
-"""`predict` from four files to the finished case folder, in several ways, with the costs of each stage."""
+"""`predict` from four files to the finished case folder, in several configurations, with the costs of each stage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from configurations import CONFIGURATIONS
 from jaxtyping import Float32
 from measuring import Stages
-from ways import WAYS
 
 import livercascade.cascade.findings as findings_module
 import livercascade.cascade.predict as predict_module
@@ -70,9 +70,9 @@ class Counted:
         Model.run = run  # type: ignore[method-assign]
 
 
-def cascade_of(way: str) -> Cascade:
-    """Both bundled networks in the way named, compiled, so that no run pays for what is kept between runs."""
-    chosen = WAYS[way]
+def cascade_of(name: str) -> Cascade:
+    """Both bundled networks in the configuration named, compiled, so that no run pays for what is kept between runs."""
+    chosen = CONFIGURATIONS[name]
     settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
     cascade = load_cascade(
         "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
@@ -91,14 +91,14 @@ def bf16() -> bool:
     return Engine.choose("cpu").bf16
 
 
-def whole(study: str, out: str, way: str) -> dict[str, Any]:
-    """`predict` in one way: costs by stage, forward passes, and the masks as ``f1.npy`` and ``f4.npy`` in ``out``."""
+def whole(study: str, out: str, name: str) -> dict[str, Any]:
+    """Costs by stage and forward passes of `predict` in one configuration; ``f1.npy`` and ``f4.npy`` go to ``out``."""
     # A result that is there would be kept, and nothing measured.
     shutil.rmtree(Path(out) / "case", ignore_errors=True)
-    cascade, stages, counted = cascade_of(way), Stages(), Counted()
+    cascade, stages, counted = cascade_of(name), Stages(), Counted()
     seen: list[Sensitivities] = []
-    for place, function, name in _WATCHED:
-        stages.watch(place, function, name)
+    for place, function, stage in _WATCHED:
+        stages.watch(place, function, stage)
     counted.watch()
     _keep_proposals(seen)
     with stages.stage("whole"):
@@ -106,7 +106,7 @@ def whole(study: str, out: str, way: str) -> dict[str, Any]:
     for factor in (1, 4):
         np.save(Path(out) / f"f{factor}.npy", seen[0].sensitivity.mask(factor))
     return {
-        "costs": stages.told(),
+        "costs": stages.as_json(),
         "passes": {kind: asdict(passes) for kind, passes in counted.passes.items()},
         "engine": cascade.whole.engine.name,
         "shape": seen[0].low.shape,
@@ -145,7 +145,7 @@ def export(logits: str, shape: list[int], out: str) -> dict[str, Any]:
         masks = {factor: smap.mask(factor) for factor in (1, 4)}
     for factor, mask in masks.items():
         np.save(Path(out) / f"f{factor}.npy", mask)
-    return stages.told()
+    return stages.as_json()
 
 
 def stacked_export(logits: str, shape: list[int], out: str) -> dict[str, Any]:
@@ -160,4 +160,4 @@ def stacked_export(logits: str, shape: list[int], out: str) -> dict[str, Any]:
         del full
     with stages.stage("masks"):
         [smap.mask(factor) for factor in (1, 4)]
-    return stages.told()
+    return stages.as_json()

@@ -1,4 +1,4 @@
-"""The paper's definitions written down word for word in numpy: what the quick ways are measured against."""
+"""The paper's definitions written down word for word in numpy: what the fast implementations are measured against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made label maps for parts that need no patient."""
+"""Synthetic label maps, for algorithms that need no patient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ
 
 GRID = Grid.axial((60, 512, 512), (5.0, 0.8, 0.8))
-"""Of a study as the paper's."""
+"""Grid of a study like the paper's."""
 
 
 def lesion_map(count: int, *, grid: Grid = GRID, seed: int = 0, shift: int = 0) -> UInt8[np.ndarray, "z y x"]:

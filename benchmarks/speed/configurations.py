@@ -1,4 +1,4 @@
-"""The ways of `predict` that are measured, each a step beyond the one before."""
+"""Configurations of `predict` that are measured, each a step beyond the one before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _AS_NNUNET: dict[str, Any] = {"stop_when_decided": False, "type_shares": None, "
 
 
 @dataclass(frozen=True)
-class Way:
+class Configuration:
     """Runtime and precision as on the command line, and settings that differ from the defaults.
 
     With ``splines`` the images are resampled as for an imported nnU-Net model.
@@ -22,10 +22,10 @@ class Way:
     splines: bool = False
 
 
-WAYS = {
-    "exact": Way("auto", "fp32", _AS_NNUNET, splines=True),
-    "default": Way("auto", "auto"),
-    "search the liver": Way("auto", "auto", {"search": "liver"}),
-    "torch eager": Way("torch", "fp32", _AS_NNUNET, splines=True),
+CONFIGURATIONS = {
+    "exact": Configuration("auto", "fp32", _AS_NNUNET, splines=True),
+    "default": Configuration("auto", "auto"),
+    "search the liver": Configuration("auto", "auto", {"search": "liver"}),
+    "torch eager": Configuration("torch", "fp32", _AS_NNUNET, splines=True),
 }
 """``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""

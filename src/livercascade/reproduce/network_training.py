@@ -10,30 +10,18 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import livercascade.train as train_package
 from livercascade.data.errors import CascadeError, UsageError
-from livercascade.reproduce.settings import TrainingPlan
+from livercascade.reproduce.experiment import TrainingPlan
 from livercascade.segment.card import ModelKind
+from livercascade.system.files import write_file
 from livercascade.train.training_process import STOPPED, run_child
 
 OUT_OF_FOLD = "out_of_fold"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedWhole:
-    """UNet^whole of a run.
-
-    Attributes:
-        model: Model folder.
-        hard: Label maps ``<case>.nii.gz`` at f = 4, each by a network that did not learn from the case.
-    """
-
-    model: Path
-    hard: Path
+"""Folder, inside the run of UNet^whole, of label maps at f = 4, each by a network that did not learn from the case."""
 
 
 def training_settings(plan: TrainingPlan, kind: ModelKind, **changes: Any) -> dict[str, Any]:
@@ -63,11 +51,6 @@ def train_whole(data: Path, run: Path, plan: TrainingPlan, *, quiet: bool) -> No
     _train(ModelKind.WHOLE, data, run, settings, ["--fold", folds], quiet=quiet)
 
 
-def trained_whole(run: Path) -> TrainedWhole:
-    """What `train_whole` and `predict_out_of_fold` left: all folds as one model, and the hard cases."""
-    return TrainedWhole(run / "model", run / OUT_OF_FOLD)
-
-
 def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffling: bool, quiet: bool) -> None:
     """Train UNet^patch on all cases, with lesion shuffling or without (the paper's "w/o LS").
 
@@ -90,9 +73,8 @@ def predict_out_of_fold(run: Path, *, workers: int, quiet: bool) -> None:
 def _train(
     kind: ModelKind, data: Path, run: Path, settings: Mapping[str, Any], options: list[str], *, quiet: bool
 ) -> None:
-    run.mkdir(parents=True, exist_ok=True)
     file = run / "settings.toml"
-    file.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()), encoding="utf-8")
+    write_file(file, "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
     command = [kind.value, "--data", str(data), "--out", str(run), "--settings", str(file), *options]
     _call([*command, "--quiet"] if quiet else command, run)
 

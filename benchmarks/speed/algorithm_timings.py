@@ -1,4 +1,4 @@
-"""Single parts of the cascade beside other libraries and beside the paper's definitions written out in numpy."""
+"""Time of single algorithms of the cascade beside other libraries and the paper's definitions written out in numpy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import Any
 
 import cc3d
 import numpy as np
+import paper_definitions
 import torch
-from literal import mask as literal_mask
-from literal import match as literal_match
-from literal import seg2det as literal_seg2det
-from made import GRID, lesion_map
 from measuring import cpu_seconds, in_turns
 from scipy import ndimage
 from skimage import measure
+from synthetic_maps import GRID, lesion_map
 
 from livercascade.alignment.pair import align_pair
 from livercascade.alignment.settings import AlignSettings
@@ -44,7 +42,7 @@ IMPORTS = {
 
 
 def components(rounds: int, count: int) -> dict[str, Any]:
-    """CPU seconds of seg2det beside plain labelling by others, on the same made map."""
+    """CPU seconds of seg2det beside plain labelling by others, on the same synthetic map."""
     labels = lesion_map(count)
     lesion = (labels >= 1) & (labels <= 6)
     full = np.ones((3, 3, 3))
@@ -53,10 +51,10 @@ def components(rounds: int, count: int) -> dict[str, Any]:
         "cc3d, plain labels": lambda: cc3d.connected_components(lesion, connectivity=26),
         "scipy.ndimage, plain labels": lambda: ndimage.label(lesion, structure=full),
         "skimage, plain labels": lambda: measure.label(lesion, connectivity=3),
-        "seg2det, written out": lambda: literal_seg2det(labels, 0.5 / GRID.voxel_ml),
+        "seg2det, written out": lambda: paper_definitions.seg2det(labels, 0.5 / GRID.voxel_ml),
     }
     ours = sorted((x.label, round(x.volume_ml / GRID.voxel_ml)) for x in seg2det(labels, GRID))
-    equal = ours == sorted(literal_seg2det(labels, 0.5 / GRID.voxel_ml * (1 - 1e-9)))
+    equal = ours == sorted(paper_definitions.seg2det(labels, 0.5 / GRID.voxel_ml * (1 - 1e-9)))
     return {"seconds": in_turns(works, rounds), "lesions": len(ours), "equal": equal}
 
 
@@ -68,12 +66,12 @@ def masks(rounds: int, slices: int) -> dict[str, Any]:
     logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     smap = SensitivityMap.from_logits(logs)
     works = {
-        "masks, written out (eq. 2, 3)": lambda: [literal_mask(probabilities, f) for f in (1.0, 4.0)],
+        "masks, written out (eq. 2, 3)": lambda: [paper_definitions.mask(probabilities, f) for f in (1.0, 4.0)],
         "SensitivityMap and its masks": lambda: [SensitivityMap.from_logits(logs).mask(f) for f in (1.0, 4.0)],
-        "7 masks, written out": lambda: [literal_mask(probabilities, 2.0**k) for k in range(-2, 5)],
+        "7 masks, written out": lambda: [paper_definitions.mask(probabilities, 2.0**k) for k in range(-2, 5)],
         "7 masks of a SensitivityMap": lambda: [smap.mask(2.0**k) for k in range(-2, 5)],
     }
-    differ = sum(int((smap.mask(f) != literal_mask(probabilities, f)).sum()) for f in (1.0, 4.0))
+    differ = sum(int((smap.mask(f) != paper_definitions.mask(probabilities, f)).sum()) for f in (1.0, 4.0))
     return {"seconds": in_turns(works, rounds), "differ": differ, "voxels": 2 * smap.margin.size, "slices": slices}
 
 
@@ -90,11 +88,11 @@ def matching(rounds: int, lesions: int, maps: str) -> dict[str, Any]:
     }
     seconds = in_turns(works, rounds)
     begin = time.process_time()
-    literal = literal_match(*instances, types)
+    counted = paper_definitions.match(*instances, types)
     seconds["match, written out"] = [time.process_time() - begin]
     made = match(*sets)
     outcomes = [*made.found_outcomes, *(o for o in made.truth_outcomes if o is Outcome.FN)]
-    equal = all(literal[o.value] == outcomes.count(o) for o in Outcome)
+    equal = all(counted[o.value] == outcomes.count(o) for o in Outcome)
     counts = [outcomes.count(o) for o in (Outcome.TP, Outcome.FP, Outcome.FN)]
     return {"seconds": seconds, "lesions": [len(one) for one in sets], "equal": equal, "counts": counts}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,12 @@ import pytest
 from livercascade.data.errors import UsageError
 from livercascade.diagnose.calibration import CALIBRATION
 from livercascade.models.bundled import bundled
-from livercascade.reproduce.run import CLAIMS, EVALUATION, PAGE, SUMMARY, GivenModels, Reproduction
-from livercascade.reproduce.settings import Preset, Setting, read_preset, read_reproduction
-from livercascade.reproduce.verdict import Statement
+from livercascade.reproduce.claim_results import Statement
+from livercascade.reproduce.experiment import PRESETS, PaperSetting, read_experiment
+from livercascade.reproduce.predictions import given_networks
+from livercascade.reproduce.reproduction import CLAIMS, EVALUATION, PAGE, SUMMARY, Reproduction
 from livercascade.results.result import CaseResult
+from livercascade.system.progress import silent
 from livercascade.virtual.cohorts import Part, cohorts
 
 SMALL = """
@@ -72,16 +73,13 @@ def reproduction(
 ) -> Reproduction:
     (home / "small.toml").write_text(SMALL)
 
-    def progress(step: str, total: int) -> Callable[[], None]:
-        def advance() -> None:
-            if step == kill_at:
-                raise Killed
-
-        return advance
+    def progress(step: str, done: int, total: int) -> None:
+        if step == kill_at and done:
+            raise Killed
 
     lines = said if said is not None else []
-    settings = read_reproduction(home / "small.toml").limited(cases)
-    return Reproduction(settings, home / "run", GivenModels(), 1, progress, lines.append, quiet=True)
+    settings = read_experiment(home / "small.toml").limited(cases)
+    return Reproduction(settings, home / "run", None, 1, progress, lines.append, quiet=True)
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -165,12 +163,12 @@ bootstrap = 20
 def test_given_networks_are_judged_with_probabilities_and_a_twin_that_is_the_same_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "given.toml").write_text(GIVEN)
     patch = bundled("patch")
-    given = GivenModels(bundled("whole"), patch, without=patch, twin=patch)
-    settings = read_reproduction(tmp_path / "given.toml")
+    given = given_networks(whole=bundled("whole"), patch=patch, without=patch, twin=patch)
+    settings = read_experiment(tmp_path / "given.toml")
     out = tmp_path / "run"
-    Reproduction(settings, out, given, 2, lambda _, __: lambda: None, lambda _: None).run()
+    Reproduction(settings, out, given, 2, silent, lambda _: None).run()
     found = 0
-    for setting in Setting:
+    for setting in PaperSetting:
         results = sorted((out / "predictions" / "test" / setting.value / "with_shuffling").glob("*/result.json"))
         assert len(results) == 1
         for result in results:
@@ -181,7 +179,7 @@ def test_given_networks_are_judged_with_probabilities_and_a_twin_that_is_the_sam
             found += len(made.lesions or ())
     assert found > 0
     models = json.loads((out / EVALUATION / "tables.json").read_text())["models"]
-    for setting in Setting:
+    for setting in PaperSetting:
         twin, own = (models[f"{setting.value}/Base+ReCls{mark}"] for mark in (" w/ LS", ""))
         assert (twin["lesion"], twin["patient"]) == (own["lesion"], own["patient"])
     assert "Base+ReCls w/ LS and w/o LS are by two UNet^patch" in (out / PAGE).read_text()
@@ -189,37 +187,32 @@ def test_given_networks_are_judged_with_probabilities_and_a_twin_that_is_the_sam
 
 @pytest.mark.parametrize("roles", [("whole",), ("without",), ("twin",), ("whole", "patch", "twin")])
 def test_a_network_without_those_it_goes_with_is_refused(roles: tuple[str, ...], tmp_path: Path) -> None:
-    given = GivenModels(**dict.fromkeys(roles, tmp_path))
-    run = Reproduction(read_preset(Preset.CI), tmp_path, given, 1, lambda _, __: lambda: None, print)
     with pytest.raises(UsageError, match="WRONG_USE"):
-        run.run()
-    assert not any(tmp_path.iterdir())
+        given_networks(**dict.fromkeys(roles, tmp_path))
 
 
 def test_groups_share_no_patient(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text(SMALL.replace("seed = 520000", "seed = 510001"))
     with pytest.raises(UsageError, match="BAD_SETTINGS"):
-        read_reproduction(tmp_path / "bad.toml")
+        read_experiment(tmp_path / "bad.toml")
 
 
 def test_how_hard_a_group_is_reaches_its_patients_alone(tmp_path: Path) -> None:
     (tmp_path / "easy.toml").write_text(SMALL.replace("seed = 520000", "seed = 520000\nmimics = 0.5\nnoise = 0.8"))
-    settings = read_reproduction(tmp_path / "easy.toml")
-    easy, usual = settings.virtual(settings.groups.test), settings.virtual(settings.groups.validation)
+    settings = read_experiment(tmp_path / "easy.toml")
+    easy, usual = settings.virtual(Part.TEST), settings.virtual(Part.VALIDATION)
     assert (easy.mimics, easy.noise, easy.lesion_contrast) == (0.5, 0.8, 1.0)
     assert (usual.mimics, usual.noise, usual.lesion_contrast) == (1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("preset", list(Preset))
-def test_presets_are_read_and_hold_apart_what_the_paper_holds_apart(preset: Preset) -> None:
-    settings = read_preset(preset)
-    assert settings.limited(1).groups.test.cases == 1
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_read_and_hold_apart_what_the_paper_holds_apart(preset: str) -> None:
+    settings = read_experiment(preset)
+    assert settings.limited(1).groups[Part.TEST].cases == 1
     assert settings.limited(10_000) == settings
-    groups = settings.groups
-    parts = ((groups.train, Part.TRAIN), (groups.validation, Part.VALIDATION), (groups.test, Part.TEST))
-    for group, part in parts if preset is not Preset.CI else ():
+    for part, group in settings.groups.items() if preset != "ci" else ():
         assert any(
             set(group.seeds) <= set(c.seeds) and c.part is part and c.mix is group.mix for c in cohorts().values()
         )
     # Seeds from 900000 to 900059 are the held-out benchmark's.
-    assert not {seed for group, _ in parts for seed in group.seeds} & set(range(900_000, 900_060))
+    assert not {seed for group in settings.groups.values() for seed in group.seeds} & set(range(900_000, 900_060))
