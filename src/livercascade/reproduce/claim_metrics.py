@@ -41,7 +41,7 @@ class PatientResults:
     Attributes:
         predictions: Counts of every model, all on the same patients in the same order.
         curves: What the evidence says, by setting, in that order.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         resampling: Resamples of the patients, the same for every metric: differences are of pairs.
     """
 
@@ -112,10 +112,12 @@ def _value(part: ClaimPart, two: Float[np.ndarray, "cases 2"], results: PatientR
 def _reduction(
     part: ClaimPart, one: Float[np.ndarray, "cases 2"], two: Float[np.ndarray, "cases 2"], results: PatientResults
 ) -> PartResult:
+    # Both models see the same patients: the number of cases cancels, and counts do.
     before, after = _sums(one)[0], _sums(two)[0]
     weights = results.resampling.weights
     left = share(weights @ two[:, 0], weights @ one[:, 0])
     interval = as_interval(percentile_interval(1 - left))
+    # All gone, or none, in every resample is not certainty: the share left then has Wilson's interval.
     if before and (interval is None or interval[0] == interval[1]) and after <= before:
         ends = wilson(after, before) or (0.0, 1.0)
         interval = 1 - ends[1], 1 - ends[0]
@@ -149,6 +151,7 @@ def _small_recall(part: ClaimPart, results: PatientResults) -> PartResult:
         return PartResult(part=part)
     paper, other = (small_lesion_recall(cases, mode, results.settings) for mode in modes)
 
+    # The threshold of the second score is set anew in each resample, so that its doubt is in the interval.
     def both(weights: Float[np.ndarray, "rows cases"]) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
         _, allowed = paper.above(weights, 1.0)
         return paper.at(weights, allowed), other.at(weights, allowed)

@@ -40,9 +40,9 @@ class PartResult(BaseModel):
         counted: Number of things it is a share of: lesions, findings or patients, the fewer of two; for a difference
             of counts the larger of both.
         counts: Counts for people, for example ``39 → 14``.
-        method: How the interval was found.
+        method: Name of the method that gave the interval.
         statement: What follows.
-        why: Why it is undecided; empty otherwise.
+        why: Reason for being undecided; empty otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,6 +83,7 @@ def statement_of(
         return Statement.UNDECIDED, "there is nothing to divide by"
     if counted < LEAST_COUNTED:
         return Statement.UNDECIDED, f"it rests on {counted}, fewer than {LEAST_COUNTED}"
+    # Mirrored at 0, a claim that something is small is one that something is large.
     low, high = interval if relation.upward else (-interval[1], -interval[0])
     wanted = threshold if relation.upward else -threshold
     strict = relation in (Relation.ABOVE, Relation.BELOW)

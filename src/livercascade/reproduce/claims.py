@@ -80,20 +80,21 @@ def _written(key: ModelKey | None) -> str:
     return "" if key is None else str(key)
 
 
-_Key = Annotated[ModelKey, BeforeValidator(_parsed), PlainSerializer(_written)]
-_OptionalKey = Annotated[ModelKey | None, BeforeValidator(_parsed), PlainSerializer(_written)]
+_KeyText = Annotated[ModelKey, BeforeValidator(_parsed), PlainSerializer(_written)]
+_KeyTextOrNone = Annotated[ModelKey | None, BeforeValidator(_parsed), PlainSerializer(_written)]
 
 
 class ClaimPart(BaseModel):
     """One quantity of a claim.
 
     Attributes:
-        metric: What is counted; ``figure`` in files.
-        contrast: What is held against the threshold; ``compared`` in files.
+        metric: Quantity of the models; ``figure`` in files.
+        contrast: Which combination of ``one`` and ``two`` is held against the threshold; ``compared`` in files.
         one, two: Models; ``one`` is what ``two`` is compared with, and None for a value. In files ``setting/variant``.
         row: Row of the lesion tables: ``All``, ``Malign`` or a type.
-        relation, threshold: When the part holds; a share, or lesions a case for differences of counts.
-        paper: What the paper prints for it; empty where it prints nothing.
+        relation, threshold: Side of which number the part lies on if it holds; a share, or lesions a case for
+            differences of counts.
+        paper: The paper's number as printed; empty where it prints none.
     """
 
     # The files keep the names that they were written with before.
@@ -105,8 +106,8 @@ class ClaimPart(BaseModel):
         validation_alias=AliasChoices("compared", "contrast"),
         serialization_alias="compared",
     )
-    one: _OptionalKey = None
-    two: _Key
+    one: _KeyTextOrNone = None
+    two: _KeyText
     row: str = "All"
     relation: Relation
     threshold: float
@@ -132,11 +133,11 @@ class Claim(BaseModel):
     Attributes:
         id: Stable name.
         title: The claim in a few words.
-        sentence: What the paper says, or for claims beyond it what we say.
-        place: Where it says so.
-        reading: How the sentence became the parts below.
+        sentence: The paper's words, or for claims beyond it ours.
+        place: Section, table or figure where it says so.
+        reading: Explanation of how the sentence became the parts below.
         beyond: True for what the paper does not claim.
-        parts: It holds if all of them do, fails if one does, and is undecided otherwise.
+        parts: Quantities; the claim holds if all of them do, fails if one does, and is undecided otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

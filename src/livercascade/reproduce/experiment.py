@@ -170,7 +170,7 @@ class PatientGroup(_Table):
 
 
 class TrainingPlan(_Table):
-    """How both networks are trained.
+    """Training of both networks.
 
     Attributes:
         folds: Folds of UNet^whole that are trained, of five; hard cases come from the others' predictions alone.
@@ -188,16 +188,16 @@ class ExperimentSettings(_Table):
     """One experiment.
 
     Attributes:
-        title: What it is, for the page.
+        title: Description for the page.
         matrix: Number of pixels along each side of a slice.
         slice_mm: Slice thickness in mm.
-        motion: How the phases lie against each other; ``residual`` is what alignment leaves over.
+        motion: Motion between the phases; ``residual`` is what alignment leaves over.
         groups: Patients by purpose; nobody is in two groups. Both networks learn from ``train``, probabilities and
             abstention are fitted to ``validation``, and ``test`` is looked at once, at the end.
-        training: How the networks are trained.
-        cascade: How patients are analysed; evidence is always kept.
+        training: Training of both networks.
+        cascade: Settings of the analysis; evidence is always kept.
         alpha: Error that abstention may make in each of the two classes of patients, malignant and not.
-        evaluation: How lesions are counted.
+        evaluation: Rules by which lesions are counted.
     """
 
     title: str

@@ -55,7 +55,7 @@ def compare_patients(
         cases: Folders of the patients, with their truth.
         group: Folder that `predict_patients` wrote to.
         patches: Models of the ablation that a UNet^patch was there for, see `NetworkFolders.patches`.
-        settings: How patients were analysed, and how lesions are counted.
+        settings: Settings of the experiment.
         workers: Number of processes.
         progress: Told after every patient.
     """
@@ -76,7 +76,7 @@ def summarise_patients(
         judged: At least one patient.
         sides: Predictions of the cascade in each setting, see `cascade_sides`; without them there are no curves.
         patches: As for `compare_patients`.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
     """
     truth = {each.case.case_id: each.case.truth_path for each in judged}
     models = [name for setting in PaperSetting for name in single_models(setting, patches)]

@@ -128,7 +128,7 @@ def predict_patients(
         cases: Folders of the patients.
         group: Folder that the case folders go to, see `prediction_folder`.
         networks: The networks.
-        settings: How to analyse.
+        settings: Settings of the analysis.
         calibration: Calibration of the cascade's own networks; None gives no probabilities.
         workers: Number of processes.
         progress: Told after every patient and setting.

@@ -33,12 +33,12 @@ def page_html(
     Args:
         settings: Settings of the experiment.
         tables: Tables of the evaluation.
-        results: What the claims were held against.
+        results: Counts that the claims were held against.
         claims: The claims as judged.
         figures: Figures of the evaluation.
         networks: SHA-256 of the networks by role.
         steps: Steps in their order, with how long each took.
-        notes: What a reader has to know: patients refused, networks that were given.
+        notes: Facts a reader has to know: patients refused, networks that were given.
     """
     made = environment("livercascade.reproduce", "livercascade.evaluation")
     made.filters.update(measured=measured, wanted=wanted, sign=_sign, duration=duration)
@@ -78,10 +78,10 @@ def claims_markdown(title: str, claims: Sequence[ClaimResult], ablation: Printed
     """Claims and ablation as a Markdown document, for a repository or an issue; the page says more.
 
     Args:
-        title: What was reproduced.
+        title: Description of the experiment.
         claims: The claims as judged.
         ablation: The paper's ablation.
-        notes: What a reader has to know.
+        notes: Facts a reader has to know.
     """
     counts = ", ".join(f"{number} {statement.value}" for statement, number in _counts(claims))
     lines = [f"# {title}", "", f"Claims on **virtual** patients: {counts}.", "", *(f"* {note}" for note in notes), ""]

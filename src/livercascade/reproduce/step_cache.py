@@ -22,10 +22,10 @@ class StepRecord(BaseModel):
 
     Attributes:
         name: Name of the step.
-        inputs: What it depends on.
+        inputs: Values it depends on.
         sha256: Hash of ``inputs``.
         finished: Time at which it was finished.
-        seconds: How long the last call worked; a step that was killed before worked longer.
+        seconds: Time that the last call worked; a step that was killed before worked longer.
         outputs: Files and folders it made, relative to the run's folder.
     """
 
@@ -68,9 +68,9 @@ def do_step(run: Path, name: str, inputs: StepInputs, outputs: Sequence[Path], w
     Args:
         run: Folder of the run.
         name: Name of the step, and file stem of its record.
-        inputs: What its result depends on.
-        outputs: What must be there when it is finished, inside the run's folder.
-        work: Does it; goes on from where an earlier call was killed as far as it can.
+        inputs: Values its result depends on.
+        outputs: Files and folders that must be there when it is finished, inside the run's folder.
+        work: Function that does it, and goes on from where an earlier call was killed as far as it can.
     """
     start = time.monotonic()
     work()
