@@ -28,8 +28,8 @@ from livercascade.cli.progress import steps
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import read_labels, read_nifti
-from livercascade.virtual.cohort import case_name, make_cohort
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.patient_folders import case_name, make_cohort
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 ENGINE = Path(__file__).with_name("alignment_engine.py")
 MOVING = (Phase.AP, Phase.NC, Phase.DP)

@@ -32,8 +32,8 @@ from livercascade.io.source import read_study
 from livercascade.segment.engine import Runtime
 from livercascade.segment.search import Search
 from livercascade.system.memory import peak_resident_mb
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 STAGES = (
     "UNet^whole, one window",

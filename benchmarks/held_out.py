@@ -34,8 +34,8 @@ from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import overlaps
 from livercascade.detect.seg2det import seg2det
 from livercascade.io.source import Study
-from livercascade.virtual.patient import VirtualPatient, make_patient
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 BIG_ML = 2.0
 ONE_THREAD = AlignSettings(threads=1)

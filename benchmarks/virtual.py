@@ -26,18 +26,18 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from livercascade.cli.progress import steps
 from livercascade.data.labels import PHASES, LesionType, Organ, Phase
 from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.cohort import write_patient
-from livercascade.virtual.cohorts import Part, cohorts
+from livercascade.virtual.fixed_cohorts import CohortPart, cohorts
 from livercascade.virtual.habitus import draw_habitus
 from livercascade.virtual.lesions.paint import draw_pattern, zone_curves
 from livercascade.virtual.lesions.plan import draw_plan
 from livercascade.virtual.palette import Palette
-from livercascade.virtual.patient import VirtualPatient, make_patient
+from livercascade.virtual.patient_folders import write_patient
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.streams import Streams
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 # NC, AP, VP, DP: mean and SD between patients at 120 kVp (docs/virtual.md).
 HU_TABLE = {
@@ -99,7 +99,7 @@ def main(
 ) -> None:
     """Print every check."""
     torch.set_num_threads(1)
-    cohort = cohorts()[f"{mix}-{Part.VALIDATION.value}"]
+    cohort = cohorts()[f"{mix}-{CohortPart.VALIDATION.value}"]
     settings = VirtualSettings(mix=cohort.mix, matrix=matrix)
     hu_of_tissues(settings)
     types_and_volumes(settings, plans)

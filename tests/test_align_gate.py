@@ -14,8 +14,8 @@ from livercascade.alignment.pair import PairAlignment
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from livercascade.cli.predict import load_cascade
 from livercascade.data.scan import Scan
 from livercascade.reclassify.reclassify import Reclassified
 from livercascade.segment.engine import Precision, Runtime
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.0, align=False)
 

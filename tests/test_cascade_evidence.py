@@ -25,8 +25,8 @@ from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, read_evidence
 from livercascade.results.result import CaseResult, OutputKind
 from livercascade.system.manifest import verify
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, sweep=(1.0, 1.001, 4.0, 8.0), evidence=True)
 

@@ -14,8 +14,8 @@ from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.source import Study
 from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 SETTINGS = CascadeSettings(alignment=COARSE_ALIGNMENT)
 

@@ -23,8 +23,8 @@ from livercascade.results.result import CaseResult
 from livercascade.system.manifest import verify
 from livercascade.testing.ct_series import CtSeries
 from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, alignment=COARSE_ALIGNMENT)
 

@@ -7,8 +7,8 @@ import pytest
 
 from livercascade.data.grid import Grid
 from livercascade.detect.body import body_section
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 
 def tube(half_axes_mm: tuple[float, float], shell_mm: float) -> tuple[np.ndarray, Grid]:

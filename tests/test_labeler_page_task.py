@@ -14,9 +14,9 @@ from scipy import ndimage
 from labeler_page import Desk
 from labeler_project import Server, mask_of
 from livercascade.io.nifti import write_nifti
-from livercascade.virtual.cohort import case_name, write_patient
-from livercascade.virtual.patient import VirtualPatient, make_patient
-from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
+from livercascade.virtual.patient_folders import case_name, write_patient
+from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
+from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
 SETTINGS = VirtualSettings(mix=CaseMix.TRAINING, matrix=160, slice_mm=8.0, subslices=1, motion=PhaseMotion.NONE)
 LIVER = 7

@@ -16,7 +16,7 @@ from livercascade.reproduce.predictions import given_networks
 from livercascade.reproduce.reproduction import CLAIMS, EVALUATION, PAGE, SUMMARY, Reproduction
 from livercascade.results.result import CaseResult
 from livercascade.system.progress import silent
-from livercascade.virtual.cohorts import Part, cohorts
+from livercascade.virtual.fixed_cohorts import CohortPart, cohorts
 
 SMALL = """
 title = "a test"
@@ -200,7 +200,7 @@ def test_groups_share_no_patient(tmp_path: Path) -> None:
 def test_how_hard_a_group_is_reaches_its_patients_alone(tmp_path: Path) -> None:
     (tmp_path / "easy.toml").write_text(SMALL.replace("seed = 520000", "seed = 520000\nmimics = 0.5\nnoise = 0.8"))
     settings = read_experiment(tmp_path / "easy.toml")
-    easy, usual = settings.virtual(Part.TEST), settings.virtual(Part.VALIDATION)
+    easy, usual = settings.virtual(CohortPart.TEST), settings.virtual(CohortPart.VALIDATION)
     assert (easy.mimics, easy.noise, easy.lesion_contrast) == (0.5, 0.8, 1.0)
     assert (usual.mimics, usual.noise, usual.lesion_contrast) == (1.0, 1.0, 1.0)
 
@@ -208,7 +208,7 @@ def test_how_hard_a_group_is_reaches_its_patients_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_read_and_hold_apart_what_the_paper_holds_apart(preset: str) -> None:
     settings = read_experiment(preset)
-    assert settings.limited(1).groups[Part.TEST].cases == 1
+    assert settings.limited(1).groups[CohortPart.TEST].cases == 1
     assert settings.limited(10_000) == settings
     for part, group in settings.groups.items() if preset != "ci" else ():
         assert any(

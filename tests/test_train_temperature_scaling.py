@@ -19,8 +19,8 @@ from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, load_card, load_network, save_model
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.temperature_scaling import Margins, fit_temperature, temper
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
 CLASSES = tuple(label_name(i) for i in range(NUM_CLASSES))
 

@@ -13,9 +13,9 @@ from livercascade.virtual.lesions.pattern import Where, Zone, radius_mm
 from livercascade.virtual.lesions.place import CAUDATE_SHARE, SECTORS, segments
 from livercascade.virtual.lesions.plan import TABLE_I, PlannedLesion, draw_plan
 from livercascade.virtual.lesions.shape import Outline, cut, grow
-from livercascade.virtual.settings import CaseMix
 from livercascade.virtual.streams import Streams, Subject
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
+from livercascade.virtual.virtual_settings import CaseMix
 from virtual_scene import scene
 
 SEEDS = st.integers(0, 2**32 - 1)

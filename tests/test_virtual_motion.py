@@ -16,11 +16,11 @@ from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import read_labels
 from livercascade.virtual.breathing import MAX_SLOPE, breathe
 from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.cohort import make_cohort, write_patient
 from livercascade.virtual.motion import Motion, follow_slices, moved_canvas
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort, write_patient
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 BREATHING = VirtualSettings(matrix=128, subslices=2, motion=PhaseMotion.BREATHING)
 STILL = BREATHING.model_copy(update={"motion": PhaseMotion.NONE})

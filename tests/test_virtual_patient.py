@@ -8,10 +8,10 @@ from livercascade.data.labels import PHASES, LesionType, Organ, PatientClass, Ph
 from livercascade.virtual.habitus import draw_habitus
 from livercascade.virtual.lesions.plan import TABLE_I, VOLUME_BINS_ML, draw_volume
 from livercascade.virtual.mimics.family import MimicFamily
-from livercascade.virtual.patient import make_patient
 from livercascade.virtual.physiology import draw_physiology
-from livercascade.virtual.settings import CaseMix, VirtualSettings
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import CaseMix, VirtualSettings
 
 # An odd number of subslices: ties, which lesions win, would swell lesions.
 SMALL = VirtualSettings(matrix=96, subslices=3, mix=CaseMix.TRAINING)

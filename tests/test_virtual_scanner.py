@@ -8,11 +8,11 @@ from scipy import ndimage
 
 from livercascade.data.labels import Organ, Phase
 from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.patient import make_patient
 from livercascade.virtual.scanner import SLOW_NOISE, Scanner, develop
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.streams import Streams
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 SIDE, SLICES, PIXEL = 128, 12, 0.8
 

@@ -13,9 +13,9 @@ from livercascade.virtual.habitus import draw_habitus
 from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import draw_physiology
 from livercascade.virtual.scanner import Scanner, develop, expose_phases, true_labels
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.streams import Streams
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 QUIET = Scanner((0.0,) * 4, 0.3, 0.0, ((0, 0, 0),) * 4, 0.0)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,8 +9,8 @@ from livercascade.virtual.lesions.place import LiverMap
 from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import draw_physiology
 from livercascade.virtual.scene import Scene
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 
 def scene(seed=0, *, cirrhotic=False):

@@ -30,8 +30,8 @@ from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.io.source import read_study
 from livercascade.reclassify.patches import PatchVolume, Scheme, liver_region, patch_labels
 from livercascade.reclassify.shuffle import shuffle
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 Seconds = dict[str, list[float]]
 IMPORTS = {

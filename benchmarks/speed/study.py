@@ -8,8 +8,8 @@ import numpy as np
 
 from livercascade.data.grid import Grid
 from livercascade.io.nifti import read_nifti, write_nifti
-from livercascade.virtual.cohort import make_cohort
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 
 def make_study(folder: Path, seed: int, slices: int = 60, matrix: int = 512) -> Path:

@@ -90,8 +90,8 @@ def demo(
 
     Example: livercascade demo
     """
-    from livercascade.virtual.cohort import make_cohort
-    from livercascade.virtual.settings import VirtualSettings
+    from livercascade.virtual.patient_folders import make_cohort
+    from livercascade.virtual.virtual_settings import VirtualSettings
 
     console = Console(quiet=quiet, highlight=False)
     with told():

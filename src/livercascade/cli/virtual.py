@@ -9,17 +9,25 @@ import typer
 
 from livercascade.cli.errors import told
 from livercascade.cli.progress import steps
-from livercascade.virtual.cohorts import Cohort, cohorts
-from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
+from livercascade.virtual.fixed_cohorts import VirtualCohort, cohorts
+from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
 _DIFFICULTY = "Difficulty"
+_CohortOption = Annotated[
+    str | None, typer.Option(help=f"A fixed cohort instead of --seed and --mix: {', '.join(cohorts())}.")
+]
+_MotionOption = Annotated[
+    PhaseMotion,
+    typer.Option(
+        help="How NC, AP and DP lie against VP: voxel on voxel, a voxel or two apart as after registration, "
+        "or several cm as breathed; the last also stores the true fields."
+    ),
+]
 
 
 def virtual(
     out: Annotated[Path, typer.Option("--out", help="Folder for the patients.")],
-    cohort: Annotated[
-        str | None, typer.Option(help=f"A fixed cohort instead of --seed and --mix: {', '.join(cohorts())}.")
-    ] = None,
+    cohort: _CohortOption = None,
     cases: Annotated[
         int | None, typer.Option(min=1, help="How many patients: 1, or all of a cohort, if not given.")
     ] = None,
@@ -29,13 +37,7 @@ def virtual(
     mix: Annotated[CaseMix | None, typer.Option(help="Case mix (diagnosis).")] = None,
     matrix: Annotated[int, typer.Option(min=64, max=1024, help="Pixels along each side of a slice.")] = 512,
     randomise: Annotated[bool, typer.Option(help="Domain randomisation, for training.")] = False,
-    motion: Annotated[
-        PhaseMotion,
-        typer.Option(
-            help="How NC, AP and DP lie against VP: voxel on voxel, a voxel or two apart as after registration, "
-            "or several cm as breathed; the last also stores the true fields."
-        ),
-    ] = PhaseMotion.RESIDUAL,
+    motion: _MotionOption = PhaseMotion.RESIDUAL,
     anatomy: Annotated[
         list[Path] | None, typer.Option(help="Real label map in TotalSegmentator numbering to warp; repeatable.")
     ] = None,
@@ -62,7 +64,7 @@ def virtual(
 
     Example: livercascade virtual --cohort diagnosis-test --workers 8 --out test
     """
-    from livercascade.virtual.cohort import make_cohort
+    from livercascade.virtual.patient_folders import make_cohort
 
     chosen = _cohort(cohort, seed, mix)
     seeds = _seeds(chosen, cases, seed)
@@ -84,7 +86,7 @@ def virtual(
             advance()
 
 
-def _cohort(name: str | None, seed: int | None, mix: CaseMix | None) -> Cohort | None:
+def _cohort(name: str | None, seed: int | None, mix: CaseMix | None) -> VirtualCohort | None:
     if name is None:
         return None
     if seed is not None or mix is not None:
@@ -95,7 +97,7 @@ def _cohort(name: str | None, seed: int | None, mix: CaseMix | None) -> Cohort |
     return known[name]
 
 
-def _seeds(chosen: Cohort | None, cases: int | None, seed: int | None) -> range:
+def _seeds(chosen: VirtualCohort | None, cases: int | None, seed: int | None) -> range:
     if chosen is None:
         first = seed or 0
         return range(first, first + (cases or 1))

@@ -17,8 +17,8 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.evaluation.cohort.model_keys import JOINT, JointName, ModelName, Variant
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.reclassify.reclassify import ScoreMode
-from livercascade.virtual.cohorts import Part
-from livercascade.virtual.settings import CaseMix, PhaseMotion, VirtualSettings
+from livercascade.virtual.fixed_cohorts import CohortPart
+from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
 PRESETS = ("ci", "desk", "full")
 """Sizes of an experiment: minutes (every step runs, the networks learn next to nothing), two nights on a small computer
@@ -204,7 +204,7 @@ class ExperimentSettings(_Table):
     matrix: int = Field(default=256, ge=64, le=1024)
     slice_mm: float = 5.0
     motion: PhaseMotion = PhaseMotion.RESIDUAL
-    groups: dict[Part, PatientGroup]
+    groups: dict[CohortPart, PatientGroup]
     training: TrainingPlan = TrainingPlan()
     cascade: CascadeSettings = CascadeSettings(align=False)
     alpha: float = Field(default=0.05, gt=0, lt=1)
@@ -212,14 +212,14 @@ class ExperimentSettings(_Table):
 
     @model_validator(mode="after")
     def _groups_are_apart(self) -> ExperimentSettings:
-        if self.groups.keys() != set(Part):
+        if self.groups.keys() != set(CohortPart):
             raise ValueError("groups are train, validation and test")
         seeds = [set(group.seeds) for group in self.groups.values()]
         if sum(map(len, seeds)) != len(set[int]().union(*seeds)):
             raise ValueError("a patient is in two of train, validation and test")
         return self
 
-    def virtual(self, part: Part) -> VirtualSettings:
+    def virtual(self, part: CohortPart) -> VirtualSettings:
         """How the patients of a group are made."""
         group = self.groups[part]
         return VirtualSettings(
@@ -236,10 +236,12 @@ class ExperimentSettings(_Table):
 
     def limited(self, cases: int | None) -> ExperimentSettings:
         """The same with at most so many test patients; None leaves all."""
-        test = self.groups[Part.TEST]
+        test = self.groups[CohortPart.TEST]
         if cases is None or cases >= test.cases:
             return self
-        return self.model_copy(update={"groups": self.groups | {Part.TEST: test.model_copy(update={"cases": cases})}})
+        return self.model_copy(
+            update={"groups": self.groups | {CohortPart.TEST: test.model_copy(update={"cases": cases})}}
+        )
 
 
 def read_experiment(preset: str | Path) -> ExperimentSettings:
@@ -251,7 +253,7 @@ def read_experiment(preset: str | Path) -> ExperimentSettings:
     Raises:
         UsageError: ``BAD_SETTINGS``: the file is absent, not TOML, or holds an unknown or impossible value.
 
-    >>> read_experiment("full").groups[Part.TEST].cases
+    >>> read_experiment("full").groups[CohortPart.TEST].cases
     331
     """
     path = _PRESET_FOLDER / f"{preset}.toml" if preset in PRESETS else Path(preset)

@@ -35,7 +35,7 @@ from livercascade.reproduce.experiment import (
 from livercascade.reproduce.predictions import prediction_folder, refusal_file
 from livercascade.system.parallel import one_thread, parallel_map
 from livercascade.system.progress import Progress, counter
-from livercascade.virtual.cohorts import Part
+from livercascade.virtual.fixed_cohorts import CohortPart
 
 _NOTHING = Reading((), (), PatientClass.NORMAL)
 
@@ -102,7 +102,7 @@ def fit_calibration(
         hashes: SHA-256 of the networks by role.
         settings: Settings of the experiment.
     """
-    group = settings.groups[Part.VALIDATION]
+    group = settings.groups[CohortPart.VALIDATION]
     return calibration_of(
         {setting.phases: [each.curves[setting.value] for each in judged] for setting in PaperSetting},
         settings.evaluation,

@@ -42,8 +42,8 @@ from livercascade.segment.model import Model
 from livercascade.system.files import write_file
 from livercascade.system.progress import Progress, counter
 from livercascade.train.run_folder import RunFolder
-from livercascade.virtual.cohort import case_name, make_cohort
-from livercascade.virtual.cohorts import Part
+from livercascade.virtual.fixed_cohorts import CohortPart
+from livercascade.virtual.patient_folders import case_name, make_cohort
 
 PAGE, CLAIMS, SUMMARY, EVALUATION = "reproduce.html", "claims.json", "claims.md", "evaluation"
 _TRAINING_STEPS = ("patients_train", "unet_whole", "out_of_fold", "unet_patch", "unet_patch_without_shuffling")
@@ -85,7 +85,7 @@ class Reproduction:
         networks = self._networks()
         hashes = networks.hashes()
         calibration = self._calibration(networks, hashes)
-        predicted = self._predict(Part.TEST, networks, calibration)
+        predicted = self._predict(CohortPart.TEST, networks, calibration)
         return self._evaluate(networks, hashes, predicted)
 
     def _networks(self) -> NetworkFolders:
@@ -94,8 +94,8 @@ class Reproduction:
         if self.given is not None:
             self.say("networks: given")
             return replace(self.given, types=types)
-        patients = self._patients(Part.TRAIN)
-        cohort = {"patients": self._cohort(Part.TRAIN), "version": __version__}
+        patients = self._patients(CohortPart.TRAIN)
+        cohort = {"patients": self._cohort(CohortPart.TRAIN), "version": __version__}
         whole, inputs = self._train_whole(patients, cohort)
         hard = {**cohort, "hard": inputs_sha256(inputs)}
         patch, without = (
@@ -128,7 +128,7 @@ class Reproduction:
         """Folder of a training; other inputs give another, so that no run goes on with what it did not begin with."""
         return self.out / "train" / f"{name}-{inputs_sha256(inputs)[:8]}"
 
-    def _patients(self, part: Part) -> Path:
+    def _patients(self, part: CohortPart) -> Path:
         """Folder of the patients of a group."""
         group, folder = self.settings.groups[part], self.out / "patients" / part.value
 
@@ -141,14 +141,14 @@ class Reproduction:
         self._step(f"patients_{part.value}", inputs, self._cases(part), make)
         return folder
 
-    def _cases(self, part: Part) -> list[Path]:
+    def _cases(self, part: CohortPart) -> list[Path]:
         """Folder of each patient of a group."""
         return [self.out / "patients" / part.value / case_name(seed) for seed in self.settings.groups[part].seeds]
 
-    def _predictions(self, part: Part) -> Path:
+    def _predictions(self, part: CohortPart) -> Path:
         return self.out / "predictions" / part.value
 
-    def _cohort(self, part: Part) -> dict[str, Any]:
+    def _cohort(self, part: CohortPart) -> dict[str, Any]:
         group = self.settings.groups[part]
         settings = self.settings.virtual(part).model_dump(mode="json")
         return {**settings, "seed": group.seed, "cases": group.cases}
@@ -157,7 +157,7 @@ class Reproduction:
         """Fitted to the validation patients, kept in the run's folder and beside a UNet^patch that was trained here."""
         # Lesion shuffling is judged on the test patients alone.
         own = replace(networks, without=None, twin=None)
-        predicted = self._predict(Part.VALIDATION, own, None)
+        predicted = self._predict(CohortPart.VALIDATION, own, None)
         settings = self.settings.evaluation
         inputs = {"predictions": inputs_sha256(predicted), "settings": settings.sha256, "alpha": self.settings.alpha}
         kept = [self.out / CALIBRATION]
@@ -166,8 +166,8 @@ class Reproduction:
 
         def fit() -> None:
             judged = compare_patients(
-                self._cases(Part.VALIDATION),
-                self._predictions(Part.VALIDATION),
+                self._cases(CohortPart.VALIDATION),
+                self._predictions(CohortPart.VALIDATION),
                 tuple(own.patches),
                 self.settings,
                 workers=self.workers,
@@ -180,7 +180,7 @@ class Reproduction:
         self._step("calibration", inputs, kept, fit)
         return Calibration.model_validate_json(kept[0].read_bytes())
 
-    def _predict(self, part: Part, networks: NetworkFolders, calibration: Calibration | None) -> StepInputs:
+    def _predict(self, part: CohortPart, networks: NetworkFolders, calibration: Calibration | None) -> StepInputs:
         """Predict a group; what its predictions depend on."""
         self._patients(part)
         inputs = {
@@ -213,7 +213,7 @@ class Reproduction:
         return read_claim_results(self.out / CLAIMS)
 
     def _write_results(self, networks: NetworkFolders, hashes: Mapping[str, str]) -> None:
-        cases, group = self._cases(Part.TEST), self._predictions(Part.TEST)
+        cases, group = self._cases(CohortPart.TEST), self._predictions(CohortPart.TEST)
         patches = networks.patches
         judged = compare_patients(
             cases, group, tuple(patches), self.settings, workers=self.workers, progress=self.progress
@@ -251,8 +251,8 @@ class Reproduction:
                 f"Base is f = {low:g} and High f = {high:g} of what the network says: where a claim speaks of f = 1 "
                 "and 4, it is held against these."
             )
-        cases = [case.name for case in self._cases(Part.TEST)]
-        for setting, refused in refused_patients(self._predictions(Part.TEST), cases).items():
+        cases = [case.name for case in self._cases(CohortPart.TEST)]
+        for setting, refused in refused_patients(self._predictions(CohortPart.TEST), cases).items():
             if refused:
                 yield (
                     f"{len(refused)} of {len(cases)} patients were refused in {setting.value} (for most, no liver "

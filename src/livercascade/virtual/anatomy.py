@@ -27,8 +27,8 @@ from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.liver_shape import gallbladder, hepatic_veins, liver, portal_tree
 from livercascade.virtual.pelvis import pelvis
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 _CALM = 0.35
 """Share of the warp that skin and wall follow: organs differ more than outlines."""

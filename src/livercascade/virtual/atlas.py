@@ -22,9 +22,9 @@ from livercascade.virtual.anatomy import Anatomy, blank_canvas, liver_volume_ml,
 from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fields import coarse_noise, enlarge
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.vessels import VesselTree
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 Tissues = UInt8[np.ndarray, "z y x"]
 _SOLID: dict[Tissue, tuple[int, ...]] = {

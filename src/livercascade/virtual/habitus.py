@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livercascade.virtual.settings import CaseMix, VirtualSettings
+from livercascade.virtual.virtual_settings import CaseMix, VirtualSettings
 
 
 @dataclass(frozen=True, slots=True)

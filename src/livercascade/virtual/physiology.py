@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.settings import VirtualSettings
 from livercascade.virtual.tissue import Curve, Tissue
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 # NC, AP, VP, DP means and SDs between patients at 120 kVp.
 _TABLE: dict[Tissue, tuple[Curve, Curve]] = {

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from livercascade.data.labels import LAST_LESION, NUM_CLASSES, PHASES, Organ, Phase, label_name
 
 if TYPE_CHECKING:
-    from livercascade.virtual.patient import VirtualPatient
+    from livercascade.virtual.virtual_patient import VirtualPatient
 
 _PAPER, _INK, _MUTED = "#101418", "#f2f4f5", "#9aa5ad"
 _WINDOW_HU = (-110, 220)

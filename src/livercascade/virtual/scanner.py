@@ -16,9 +16,9 @@ from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.loops import slice_means, slice_modes
 from livercascade.virtual.motion import follow_slices, moved_canvas
 from livercascade.virtual.palette import Palette
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 from livercascade.virtual.streams import Streams, Subject
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 Slices = Float32[np.ndarray, "z y x"]
 _REST = (0, 0, 0)

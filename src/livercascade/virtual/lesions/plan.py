@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from livercascade.data.labels import LesionType, PatientClass
-from livercascade.virtual.settings import CaseMix
+from livercascade.virtual.virtual_settings import CaseMix
 
 VOLUME_BINS_ML = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (16.0, 64.0), (64.0, 900.0))
 TABLE_I: dict[LesionType, tuple[int, ...]] = {

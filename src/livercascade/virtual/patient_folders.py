@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 
 from livercascade import __version__
@@ -20,9 +18,10 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti
 from livercascade.system.manifest import new_result_folder
-from livercascade.virtual.patient import VirtualPatient, make_patient
+from livercascade.system.parallel import as_finished, one_thread
 from livercascade.virtual.preview import draw_preview
-from livercascade.virtual.settings import VirtualSettings
+from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
+from livercascade.virtual.virtual_settings import VirtualSettings
 
 RECORD = "virtual.json"
 """File beside the images that marks a patient as virtual and says how it was made."""
@@ -99,20 +98,8 @@ def make_cohort(
     done = [seed for seed in seeds if _finished(folder / case_name(seed), settings, preview)]
     yield from (folder / case_name(seed) for seed in done)
     todo = sorted(set(seeds) - set(done))
-    if workers == 1:
-        for seed in todo:
-            yield _make_one(seed, settings, folder, preview)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            for job in as_completed([pool.submit(_make_one, seed, settings, folder, preview) for seed in todo]):
-                yield job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+    make = partial(_make_one, settings=settings, folder=folder, preview=preview)
+    yield from (made for _, made in as_finished(make, todo, workers=workers, setup=one_thread))
 
 
 def _make_one(seed: int, settings: VirtualSettings, folder: Path, preview: bool) -> Path:

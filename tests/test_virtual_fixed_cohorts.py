@@ -6,9 +6,9 @@ import typer
 from typer.testing import CliRunner
 
 from livercascade.cli.virtual import virtual
-from livercascade.virtual.cohort import case_name
-from livercascade.virtual.cohorts import USED_BEFORE, Part, cohorts
-from livercascade.virtual.settings import CaseMix
+from livercascade.virtual.fixed_cohorts import USED_BEFORE, CohortPart, cohorts
+from livercascade.virtual.patient_folders import case_name
+from livercascade.virtual.virtual_settings import CaseMix
 
 
 def run(*options):
@@ -26,7 +26,7 @@ def test_no_seed_serves_twice():
 def test_sizes_are_the_papers():
     for mix in (CaseMix.DIAGNOSIS, CaseMix.SCREENING):
         sizes = {c.part: len(c.seeds) for c in cohorts().values() if c.mix is mix}
-        assert sizes[Part.TEST] == 331 and sizes[Part.TRAIN] == 1300 and sizes[Part.VALIDATION] == 300
+        assert sizes[CohortPart.TEST] == 331 and sizes[CohortPart.TRAIN] == 1300 and sizes[CohortPart.VALIDATION] == 300
 
 
 def test_the_old_name_of_the_screening_mix_is_understood():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from livercascade.virtual.settings import CaseMix
+from livercascade.virtual.virtual_settings import CaseMix
 
 TEST_CASES, TRAINING_CASES, VALIDATION_CASES = 331, 1300, 300
 """The paper's test and training patients, and patients of our own on which settings are chosen."""
@@ -14,7 +14,7 @@ USED_BEFORE = (range(30_000), range(700_000, 700_020), range(900_000, 900_060), 
 _FIRST = {CaseMix.DIAGNOSIS: 1_000_000, CaseMix.SCREENING: 2_000_000, CaseMix.TRAINING: 3_000_000}
 
 
-class Part(Enum):
+class CohortPart(Enum):
     """What a cohort is for: only ``VALIDATION`` may be looked at to choose settings, ``TEST`` is touched once."""
 
     TRAIN = "train"
@@ -23,7 +23,7 @@ class Part(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class VirtualCohort:
     """Patients described by their seeds.
 
     Attributes:
@@ -33,7 +33,7 @@ class Cohort:
     """
 
     mix: CaseMix
-    part: Part
+    part: CohortPart
     seeds: range
 
     @property
@@ -42,7 +42,7 @@ class Cohort:
         return f"{self.mix.value}-{self.part.value}"
 
 
-def cohorts() -> dict[str, Cohort]:
+def cohorts() -> dict[str, VirtualCohort]:
     """All cohorts by name.
 
     The mixes ``diagnosis`` and ``screening-population`` have 1,300 patients to train, 300 to choose settings on and 331
@@ -51,12 +51,12 @@ def cohorts() -> dict[str, Cohort]:
     >>> cohorts()["diagnosis-test"].seeds
     range(1200000, 1200331)
     """
-    sizes = {Part.TRAIN: TRAINING_CASES, Part.VALIDATION: VALIDATION_CASES, Part.TEST: TEST_CASES}
-    found: dict[str, Cohort] = {}
+    sizes = {CohortPart.TRAIN: TRAINING_CASES, CohortPart.VALIDATION: VALIDATION_CASES, CohortPart.TEST: TEST_CASES}
+    found: dict[str, VirtualCohort] = {}
     for mix, first in _FIRST.items():
         for step, (part, size) in enumerate(sizes.items()):
-            if (mix, part) != (CaseMix.TRAINING, Part.TEST):
+            if (mix, part) != (CaseMix.TRAINING, CohortPart.TEST):
                 start = first + 100_000 * step
-                cohort = Cohort(mix, part, range(start, start + size))
+                cohort = VirtualCohort(mix, part, range(start, start + size))
                 found[cohort.name] = cohort
     return found

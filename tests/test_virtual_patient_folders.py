@@ -15,10 +15,10 @@ from livercascade.cli.virtual import virtual
 from livercascade.data.errors import InputError
 from livercascade.data.labels import Organ
 from livercascade.virtual.atlas import load_atlas
-from livercascade.virtual.cohort import case_name, is_virtual, make_cohort, write_patient
-from livercascade.virtual.patient import make_patient
-from livercascade.virtual.settings import CaseMix, VirtualSettings
+from livercascade.virtual.patient_folders import case_name, is_virtual, make_cohort, write_patient
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.virtual_patient import make_patient
+from livercascade.virtual.virtual_settings import CaseMix, VirtualSettings
 
 TINY = VirtualSettings(matrix=64, subslices=2)
 REAL = Path(__file__).parents[2] / "shared" / "data" / "anatomies"

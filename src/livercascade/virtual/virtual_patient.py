@@ -28,8 +28,8 @@ from livercascade.virtual.palette import Palette
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.scanner import Exposure, Scanner, develop, draw_scanner, expose_phases, true_labels
 from livercascade.virtual.scene import Scene
-from livercascade.virtual.settings import PhaseMotion, VirtualSettings
 from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 MIN_COUNTED_ML = 0.5
 """Smaller lesions do not count for the patient's class (paper, Sec. III)."""
