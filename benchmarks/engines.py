@@ -150,10 +150,10 @@ def lesions_of(findings: Findings) -> dict[str, list[tuple[int, str, np.ndarray]
     shape = findings.proposals.low.shape
     for factor, judged in (("f=1", findings.low), ("f=4", findings.high)):
         out[factor] = []
-        for one in judged.outcomes:
+        for one in judged.candidates:
             where = np.argwhere(one.lesion.mask) + [s.start for s in one.lesion.bbox]
             flat = np.ravel_multi_index(tuple(where.T), shape)
-            out[factor].append((int(one.lesion.label), one.verdict.value, flat))
+            out[factor].append((int(one.lesion.label), one.status.value, flat))
     return out
 
 

@@ -11,8 +11,8 @@ from livercascade.evaluation.cohort.evaluated_case import TrueLesion
 from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import ReclassifySettings
-from livercascade.reclassify.tally import Tally
 
 RULES = ReclassifySettings(n_original=1, n_shuffled=1)
 SETTINGS = EvaluationSettings(bootstrap=20)
@@ -33,7 +33,7 @@ def proposal(
         size = max(round(volume_ml / VOXEL_ML), 1)
         counts = np.zeros((2, 6), dtype=np.int64)
         counts[:, (votes or label) - 1] = round(share * size)
-        tally = Tally(counts, np.full(2, size), np.array([False, True]), VOXEL_ML)
+        tally = PatchTally(counts, np.full(2, size), np.array([False, True]), VOXEL_ML)
     return Proposal(label, volume_ml, round(volume_ml / VOXEL_ML), probability, onset, tally, True)
 
 

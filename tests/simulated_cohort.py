@@ -13,8 +13,8 @@ from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLe
 from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
 from livercascade.evaluation.cohort.read_case import JudgedCase
 from livercascade.evaluation.curves.proposal_confidence import keeps, voted
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import ReclassifySettings
-from livercascade.reclassify.tally import Tally
 from livercascade.reproduce.experiment import ModelKey, PaperModel, PaperSetting
 
 RULES = ReclassifySettings(n_original=2, n_shuffled=2)
@@ -89,7 +89,7 @@ def _proposal(label: LesionType, volume: float, odds: float, share: float, rng: 
     votes[:, label - 1] += round(0.7 * share * size)
     votes[:, other - 1] += int(0.3 * share * size)
     votes = np.minimum(votes, size)
-    tally = None if volume > RULES.bypass_ml else Tally(votes, np.full(4, size), np.arange(4) >= 2, VOXEL_ML)
+    tally = None if volume > RULES.bypass_ml else PatchTally(votes, np.full(4, size), np.arange(4) >= 2, VOXEL_ML)
     return Proposal(label, volume, size, float(1 / (1 + np.exp(-odds))), float(np.exp(-odds)), tally, True)
 
 

@@ -40,9 +40,9 @@ def found(scan: Scan) -> dict[Runtime, Findings]:
 
 def assert_same_lesions(one: Reclassified, two: Reclassified) -> None:
     """Types, verdicts and places; a single voxel on the border of f may fall to either side."""
-    told = [[(o.lesion.label, o.verdict) for o in judged.outcomes] for judged in (one, two)]
+    told = [[(o.lesion.label, o.status) for o in judged.candidates] for judged in (one, two)]
     assert told[0] == told[1]
-    for mine, its in zip(one.outcomes, two.outcomes, strict=True):
+    for mine, its in zip(one.candidates, two.candidates, strict=True):
         for one_side, other in zip(mine.lesion.bbox, its.lesion.bbox, strict=True):
             assert abs(one_side.start - other.start) <= 1 and abs(one_side.stop - other.stop) <= 1
 
@@ -58,7 +58,7 @@ def test_patches_of_the_same_proposals_are_judged_the_same(scan: Scan, found: di
     # Of the same proposals: one voxel of the liver that differs sends the moved lesions to other places.
     one = found[Runtime.TORCH]
     other = judge_proposals(scan, one.proposals, cascade(Runtime.OPENVINO).patch, SETTINGS)
-    mine, its = ([o.tally.overlap_ml for o in f.high.outcomes if o.tally is not None] for f in (one, other))
+    mine, its = ([o.tally.overlap_ml for o in f.high.candidates if o.tally is not None] for f in (one, other))
     assert mine
     np.testing.assert_allclose(np.concatenate(mine), np.concatenate(its), atol=0.03)
 

@@ -54,9 +54,9 @@ def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence
     assert len(findings.proposals.det_high) == len(findings.proposals.characters) > 0
     for factor, own in ((1.0, findings.low), (4.0, findings.high)):
         told = evidence.reclassified(factor)
-        assert len(told.outcomes) == len(own.outcomes)
-        for one, two in zip(told.outcomes, own.outcomes, strict=True):
-            assert (one.verdict, one.score, one.new_label) == (two.verdict, two.score, two.new_label)
+        assert len(told.candidates) == len(own.candidates)
+        for one, two in zip(told.candidates, own.candidates, strict=True):
+            assert (one.status, one.score, one.new_label) == (two.status, two.score, two.label)
             assert one.lesion.bbox == two.lesion.bbox
             assert (one.lesion.mask == two.lesion.mask).all()
     lesions = (findings.proposals.low >= 1) & (findings.proposals.low <= 6)
@@ -84,7 +84,7 @@ def test_predict_keeps_evidence_when_asked(patient: Path, cascade: Cascade, tmp_
     evidence = read_evidence(tmp_path / "with")
     again = CaseResult.model_validate_json((tmp_path / "with" / "result.json").read_bytes())
     assert evidence.case_id == again.case_id
-    judged_again = evidence.reclassified(4.0).outcomes
+    judged_again = evidence.reclassified(4.0).candidates
     assert [o.score for o in judged_again] == [r.score for r in again.lesions or ()]
     # Types by enhancement are kept in the evidence's map.
     assert [o.lesion.label for o in judged_again] == [r.original_type for r in again.lesions or ()]
@@ -109,9 +109,9 @@ def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
     _, result = predict_variants(patient, variants)
     one, two = (read_evidence(folder) for folder, _ in variants)
     assert two.factors == (4.0,)
-    base = one.reclassified(4.0).outcomes
+    base = one.reclassified(4.0).candidates
     assert len(base) > 0
-    assert [(o.verdict, o.score) for o in two.reclassified(4.0).outcomes] == [(o.verdict, o.score) for o in base]
+    assert [(o.status, o.score) for o in two.reclassified(4.0).candidates] == [(o.status, o.score) for o in base]
     records = result.lesions or ()
     assert [(r.score, r.original_type) for r in records] == [(o.score, o.lesion.label) for o in base]
     assert all(r.network_type for r in records)
@@ -126,8 +126,8 @@ def test_at_one_f_there_is_one_set_of_lesions(
     findings, _ = judged
     scan, _ = to_scan(read_study(patient))
     once = propose(findings.proposals.sensitivity, scan, SETTINGS.model_copy(update={"low_factor": 4.0}))
-    assert cascade.characteriser is not None
-    for proposals in (once, typed(once, scan, cascade.characteriser, None)):
+    assert cascade.classifier is not None
+    for proposals in (once, typed(once, scan, cascade.classifier, None)):
         assert proposals.det_low is proposals.det_high
         assert len(proposals.det_high) == len(findings.proposals.det_high)
 

@@ -18,7 +18,7 @@ from livercascade.cli.predict import load_cascade
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.io.nifti import read_labels, write_nifti
-from livercascade.results.candidate import FoundAt
+from livercascade.reclassify.candidate import FoundAt
 from livercascade.results.result import CaseResult
 from livercascade.system.manifest import verify
 from livercascade.testing.ct_series import CtSeries
@@ -73,7 +73,7 @@ def test_what_is_found_at_f_1_lies_within_the_candidates(finished: Path) -> None
     assert result.lesions
     for lesion in result.lesions:
         assert lesion.core_ml is not None and 0 <= lesion.core_ml <= lesion.volume_ml
-        assert (lesion.core_ml > 0) == (lesion.found_at is FoundAt.BOTH)
+        assert (lesion.core_ml > 0) == (lesion.found_at is FoundAt.BASE_AND_HIGH)
     at_one = next(row for row in result.sensitivity if row.factor == 1)
     assert sum(lesion.core_ml or 0 for lesion in result.lesions) == pytest.approx(at_one.volume_ml)
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.cli.models import app
 from livercascade.cli.predict import load_cascade
 from livercascade.diagnose.calibration import read_calibration
@@ -23,7 +23,7 @@ from livercascade.testing.example_results import example_case, write_example_fol
 
 PATCH = load_card(bundled("patch")).sha256
 WHOLE = load_card(bundled("whole")).sha256
-TYPES = Characteriser.load(bundled("types")).card.sha256
+TYPES = LesionClassifier.load(bundled("types")).card.sha256
 
 
 def models_of(patch: str) -> tuple[ModelRecord, ...]:
@@ -63,7 +63,7 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     assert not cascade.settings.stop_when_decided and cascade.calibrated(example_case()[0]) == one
     assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(example_case()[0]) is None
     # Other types make other probabilities of malignancy.
-    assert replace(cascade, characteriser=None).calibrated(example_case()[0]) is None
+    assert replace(cascade, classifier=None).calibrated(example_case()[0]) is None
     assert run(cases, tmp_path / "patch").exit_code != 0
 
 

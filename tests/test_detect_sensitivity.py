@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from livercascade import SensitivityMap
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.data.type_shares import EVEN, PAPER, type_weights
+from livercascade.data.class_priors import EVEN, PAPER, logit_adjustment
 from livercascade.detect.sensitivity import SensitivityBuilder
+from livercascade.testing.example_results import EXAMPLE_FACTORS
 
 LAWS = settings(max_examples=60)
 FACTORS = st.floats(0.01, 1000.0)
@@ -31,7 +32,7 @@ def scaled(logits, factor):
 
 
 @LAWS
-@given(st.integers(0, 10**6), FACTORS)
+@given(st.integers(0, 10**6), EXAMPLE_FACTORS)
 def test_mask_is_the_argmax_of_scaled_probabilities(seed, factor):
     logits = random_logits(seed)
     prob = scaled(logits, factor)
@@ -69,7 +70,7 @@ def test_masks_nest_and_types_stay(seed, one, two, pooled):
 
 
 @LAWS
-@given(st.integers(0, 10**6), FACTORS)
+@given(st.integers(0, 10**6), EXAMPLE_FACTORS)
 def test_the_map_of_a_box_gives_that_part_of_every_mask(seed, factor):
     smap = SensitivityMap.from_logits(random_logits(seed, shape=(4, 5, 6)))
     box = (slice(1, 3), slice(0, 4), slice(2, 6))
@@ -92,7 +93,7 @@ def test_channels_and_slabs_give_the_same_map_as_the_whole(seed, pooled, thickne
 
 
 @LAWS
-@given(st.integers(0, 10**6), FACTORS)
+@given(st.integers(0, 10**6), EXAMPLE_FACTORS)
 def test_pooled_lets_all_lesions_compete_together(seed, factor):
     logits = random_logits(seed)
     prob = scaled(logits, factor)
@@ -132,7 +133,7 @@ def test_bad_channels_and_slabs_are_refused():
 def test_type_weights_move_types_as_bayes_says_and_find_nothing_more_or_less(seed, factor, pooled):
     logits = random_logits(seed)
     shares = np.random.default_rng(seed).dirichlet(np.ones(6)) + 0.01
-    weights = type_weights((1 / 6,) * 6, tuple(shares / shares.sum()))
+    weights = logit_adjustment((1 / 6,) * 6, tuple(shares / shares.sum()))
     plain = SensitivityMap.from_logits(logits, pooled=pooled)
     moved = SensitivityMap.from_logits(logits, pooled=pooled, weights=weights)
     assert np.array_equal(plain.margin, moved.margin) and np.array_equal(plain.best_other, moved.best_other)
@@ -146,11 +147,11 @@ def test_type_weights_move_types_as_bayes_says_and_find_nothing_more_or_less(see
 
 
 def test_no_weights_where_either_side_is_not_known():
-    assert type_weights(None, PAPER) is None and type_weights(EVEN, None) is None
-    assert np.allclose(type_weights(PAPER, PAPER), 0)
+    assert logit_adjustment(None, PAPER) is None and logit_adjustment(EVEN, None) is None
+    assert np.allclose(logit_adjustment(PAPER, PAPER), 0)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.5, 0, 0, 0, 0), (1, 1, 1, 1, 1, 1)])
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(ValidationError):
-        CascadeSettings(type_shares=shares)
+        CascadeSettings(class_priors=shares)

@@ -16,12 +16,13 @@ from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.evaluation.evaluation import evaluate
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
-from livercascade.results.candidate import CandidateStatus
+from livercascade.reclassify.candidate import CandidateStatus
 from livercascade.results.evidence_file import EVIDENCE
-from livercascade.results.result import CaseResult, ErrorRecord, Stage, Verdict
+from livercascade.results.result import CaseResult, ErrorRecord, Stage, VerdictRecord
 from livercascade.testing.example_results import (
     CASE_GRID,
     CONFIRMED,
+    EXAMPLE_FACTORS,
     example_case,
     example_evidence,
     example_result,
@@ -48,8 +49,8 @@ def plain(tmp_path: Path) -> tuple[Path, Path]:
     for number, candidate in enumerate(candidates, start=1):
         numbers[candidate.lesion.bbox][candidate.lesion.mask] = number
     for case, verdict, true in (
-        ("one", Verdict.of(PatientClass.HCC, PatientClass.HCC), LesionType.HCC),
-        ("two", Verdict.of(PatientClass.NORMAL, PatientClass.HCC), LesionType.META),
+        ("one", VerdictRecord.of(PatientClass.HCC, PatientClass.HCC, EXAMPLE_FACTORS), LesionType.HCC),
+        ("two", VerdictRecord.of(PatientClass.NORMAL, PatientClass.HCC, EXAMPLE_FACTORS), LesionType.META),
     ):
         result = example_result(scan, labels, candidates, case_id=case, verdict=verdict)
         write_result(tmp_path / "found" / case, result, numbers, CASE_GRID)

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation_cohort import CASES, GRID, labels_of, write_cohort, write_maps
 from livercascade.data.errors import CascadeError
-from livercascade.diagnose.joint import Level
+from livercascade.diagnose.joint import AgreementLevel
 from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.evaluation.evaluation import evaluate, models_of
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
@@ -64,8 +64,10 @@ def test_without_resamples_there_are_no_bootstrap_intervals(tmp_path: Path) -> N
     assert any("resamples" in note for note in made.notes)
 
 
-@pytest.mark.parametrize(("level", "decided"), [(Level.CLASS, 4), (Level.GROUP, 6), (Level.MALIGNANCY, 7)])
-def test_joint_model_by_level(tmp_path: Path, level: Level, decided: int) -> None:
+@pytest.mark.parametrize(
+    ("level", "decided"), [(AgreementLevel.CLASS, 4), (AgreementLevel.GROUP, 6), (AgreementLevel.MALIGNANCY, 7)]
+)
+def test_joint_model_by_level(tmp_path: Path, level: AgreementLevel, decided: int) -> None:
     """Truth and found differ in c (both malignant), e (both benign) and g (normal against benign)."""
     truth, found, _ = write_cohort(tmp_path)
     settings = EvaluationSettings(bootstrap=0, level=level)

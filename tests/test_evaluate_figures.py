@@ -35,13 +35,13 @@ from livercascade.evaluation.plots.loaded_case import Networks, load_case, patch
 from livercascade.io.nifti import write_nifti
 from livercascade.io.regrid import to_scan
 from livercascade.io.source import read_study
-from livercascade.reclassify.reclassify import reclassify
+from livercascade.reclassify.candidate import CandidateStatus
+from livercascade.reclassify.reclassify import ReclassifySettings, reclassify
 from livercascade.reclassify.working_grid import to_working_grid
 from livercascade.report.view import View
-from livercascade.results.candidate import CandidateStatus
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
-from livercascade.results.result import CaseResult, OutputKind, OutputRecord, Verdict
+from livercascade.results.result import CaseResult, OutputKind, OutputRecord, VerdictRecord
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
@@ -49,6 +49,7 @@ from livercascade.testing.example_results import (
     CONFIRMED,
     EVIDENCE_GRID,
     EVIDENCE_MODELS,
+    EXAMPLE_FACTORS,
     example_case,
     example_evidence,
     example_result,
@@ -126,7 +127,7 @@ def judged(case_id: str, study: Path) -> Evidence:
             # One call for each proposal, as the made-up network counts them.
             batch=bare.settings.patches,
         )
-        tallies[factor] = tuple(outcome.tally for outcome in made.outcomes)
+        tallies[factor] = tuple(outcome.tally for outcome in made.candidates)
     return replace(bare, tallies=tallies)
 
 
@@ -148,7 +149,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     write_nifti(found / "lesions.nii.gz", evidence.proposals(4.0).instances(), EVIDENCE_GRID)
     digest = hashlib.sha256((found / EVIDENCE).read_bytes()).hexdigest()
     outputs = [OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)]
-    verdict = Verdict.of(PatientClass.ICC, PatientClass.ICC)
+    verdict = VerdictRecord.of(PatientClass.ICC, PatientClass.ICC, EXAMPLE_FACTORS)
     result = example_result(*example_case(), case_id="case-1", outputs=outputs, lesions=(), verdict=verdict)
     (found / "result.json").write_text(analysed_with(CascadeSettings(align=False).model_dump(mode="json"), result))
     return root / "truth", root / "found"
@@ -238,7 +239,7 @@ def test_images_that_were_not_analysed_are_refused(folders: tuple[Path, Path], e
     tally = patches.outcome.tally
     assert tally is not None
     assert [int(p.lesion.sum()) for p in patches.patches] == tally.sizes.tolist()
-    moved = replace(loaded, evidence=replace(loaded.evidence, seed=7))
+    moved = replace(loaded, evidence=replace(loaded.evidence, settings=ReclassifySettings(seed=7)))
     assert patches_of(moved, 0, None).patches[0].start != patches.patches[0].start
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from hypothesis import given, settings
 
@@ -19,7 +17,7 @@ def by_hand(cases: list[CurveCase], mode: ScoreMode, over: float) -> tuple[int, 
     found = false = 0
     for each in cases:
         counted, side = countable(each, each.sides[each.high_factor], SETTINGS)
-        values = [excess(p, replace(each.rules, score=mode)) for p in side.proposals]
+        values = [excess(p, each.rules.model_copy(update={"score": mode})) for p in side.proposals]
         kept = [v is None or v >= over for v in values]
         found += sum(
             0.5 <= each.truth[i].volume_ml < 2 and any(kept[p.found] for p in side.pairs if p.truth == i)
@@ -30,7 +28,9 @@ def by_hand(cases: list[CurveCase], mode: ScoreMode, over: float) -> tuple[int, 
 
 
 def thresholds(cases: list[CurveCase], mode: ScoreMode) -> list[float]:
-    values = [excess(p, replace(c.rules, score=mode)) for c in cases for p in c.sides[c.high_factor].proposals]
+    values = [
+        excess(p, c.rules.model_copy(update={"score": mode})) for c in cases for p in c.sides[c.high_factor].proposals
+    ]
     return [np.inf, *(v for v in values if v is not None)]
 
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from livercascade import reclassify, seg2det
 from livercascade.data.labels import LesionType, Organ
+from livercascade.reclassify.candidate import CandidateStatus
 from livercascade.reclassify.patches import PatchVolume, Scheme, patch_labels
 from livercascade.reclassify.reclassify import (
     ReclassifySettings,
     ScoreMode,
-    Verdict,
     elect,
     make_patches,
     score_of,
@@ -20,7 +20,7 @@ from livercascade.reclassify.reclassify import (
 SPACING = (5.0, 0.78, 0.78)
 VOXEL_ML = float(np.prod(SPACING)) / 1000
 LAWS = settings(max_examples=40)
-FAST = {"n_original": 2, "n_shuffled": 2}
+FAST = {"relabel": True, "stop_when_decided": False, "n_original": 2, "n_shuffled": 2}
 
 
 def patient(*boxes):
@@ -58,8 +58,8 @@ def run(volume, proposals, answer, seed=0, **choices):
 def test_a_network_that_sees_the_lesion_keeps_it_with_its_whole_volume_as_score():
     volume, proposals = patient(*TWO)
     result = run(volume, proposals, reader)
-    assert [o.verdict for o in result.outcomes] == [Verdict.KEPT, Verdict.KEPT]
-    for lesion, outcome in zip(proposals, result.outcomes, strict=True):
+    assert [o.status for o in result.candidates] == [CandidateStatus.KEPT, CandidateStatus.KEPT]
+    for lesion, outcome in zip(proposals, result.candidates, strict=True):
         assert outcome.score == pytest.approx(lesion.volume_ml)
         assert outcome.votes == {lesion.label: 1.0}
         assert (outcome.patches, outcome.shuffled_patches, outcome.no_room) == (4, 2, False)
@@ -70,17 +70,17 @@ def test_a_network_that_sees_liver_removes_all_and_says_why():
     volume, proposals = patient(*TWO)
     result = run(volume, proposals, lambda image: np.full(image.shape, 7))
     assert len(result.lesions) == 0
-    for lesion, outcome in zip(proposals, result.outcomes, strict=True):
-        assert outcome.verdict is Verdict.REMOVED and outcome.score == 0.0 and not outcome.votes
-        assert outcome.new_label is lesion.label and "below 0.50" in outcome.reason
+    for lesion, outcome in zip(proposals, result.candidates, strict=True):
+        assert outcome.status is CandidateStatus.REMOVED and outcome.score == 0.0 and not outcome.votes
+        assert outcome.label is lesion.label and "below 0.50" in outcome.reason
 
 
 def test_type_is_by_vote_and_the_score_ignores_it():
     volume, proposals = patient(*TWO)
     result = run(volume, proposals, lambda image: np.where(reader(image) < 7, 2, 7))
-    assert {o.verdict for o in result.outcomes} == {Verdict.RELABELLED}
+    assert {o.status for o in result.candidates} == {CandidateStatus.RELABELLED}
     assert [x.label for x in result.lesions] == [LesionType.ICC] * 2
-    for before, after, outcome in zip(proposals, result.lesions, result.outcomes, strict=True):
+    for before, after, outcome in zip(proposals, result.lesions, result.candidates, strict=True):
         assert outcome.score == pytest.approx(before.volume_ml)
         assert np.array_equal(before.mask, after.mask) and outcome.lesion is before
         assert "ICC instead of" in outcome.reason
@@ -92,29 +92,29 @@ def test_large_proposals_pass_by():
     volume, proposals = patient(*TWO)
     limit = (proposals[0].volume_ml + proposals[1].volume_ml) / 2
     result = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=limit)
-    assert [o.verdict for o in result.outcomes] == [Verdict.BYPASSED, Verdict.REMOVED]
-    assert result.outcomes[0].score is None and result.outcomes[0].patches == 0
+    assert [o.status for o in result.candidates] == [CandidateStatus.BYPASSED, CandidateStatus.REMOVED]
+    assert result.candidates[0].score is None and result.candidates[0].patches == 0
     at_limit = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=proposals[0].volume_ml)
-    assert at_limit.outcomes[0].verdict is Verdict.REMOVED
+    assert at_limit.candidates[0].status is CandidateStatus.REMOVED
 
 
 def test_small_proposals_cannot_reach_the_volume_threshold_but_the_other_modes():
     volume, proposals = patient((3, (5, 30, 30), (2, 6, 6)))
     assert proposals[0].volume_ml < 0.5
-    verdicts = {m: run(volume, proposals, reader, score=m).outcomes[0].verdict for m in ScoreMode}
-    assert verdicts[ScoreMode.VOLUME] is Verdict.REMOVED
-    assert verdicts[ScoreMode.RATIO] is verdicts[ScoreMode.ADAPTIVE] is Verdict.KEPT
+    verdicts = {m: run(volume, proposals, reader, score=m).candidates[0].status for m in ScoreMode}
+    assert verdicts[ScoreMode.VOLUME] is CandidateStatus.REMOVED
+    assert verdicts[ScoreMode.RATIO] is verdicts[ScoreMode.ADAPTIVE] is CandidateStatus.KEPT
 
 
 def test_without_lesion_shuffling_no_patch_is_moved():
     volume, proposals = patient(*TWO)
     result = run(volume, proposals, reader, shuffled=False)
-    assert all((o.patches, o.shuffled_patches, o.no_room) == (4, 0, False) for o in result.outcomes)
+    assert all((o.patches, o.shuffled_patches, o.no_room) == (4, 0, False) for o in result.candidates)
 
 
 def test_without_room_original_patches_take_the_place_and_it_is_flagged():
     volume, proposals = patient((1, (1, 5, 5), (12, 60, 100)))
-    outcome = run(volume, proposals, reader, bypass_ml=1000.0).outcomes[0]
+    outcome = run(volume, proposals, reader, bypass_ml=1000.0).candidates[0]
     assert outcome.no_room and outcome.patches == 4 and outcome.shuffled_patches == 0
 
 
@@ -122,9 +122,9 @@ def test_equal_generators_give_equal_verdicts_and_proposals_do_not_disturb_each_
     volume, proposals = patient(*TWO)
     noisy = lambda image: np.where(np.sin(image.cumsum(axis=2)) > 0, 4, 7)  # noqa: E731
     one, two = run(volume, proposals, noisy, seed=3), run(volume, proposals, noisy, seed=3)
-    assert [o.score for o in one.outcomes] == [o.score for o in two.outcomes]
+    assert [o.score for o in one.candidates] == [o.score for o in two.candidates]
     alone = run(volume, proposals.where([True, False]), noisy, seed=3)
-    assert alone.outcomes[0].score == one.outcomes[0].score
+    assert alone.candidates[0].score == one.candidates[0].score
 
 
 @pytest.mark.parametrize("batch", [3, 8, 100])
@@ -138,8 +138,8 @@ def test_the_length_of_batches_changes_nothing(batch):
 
     one = reclassify(proposals, volume, says(reader), chosen, np.random.default_rng(5))
     many = reclassify(proposals, volume, network, chosen, np.random.default_rng(5), batch=batch)
-    assert [(o.score, o.shuffled_patches) for o in one.outcomes] == [
-        (o.score, o.shuffled_patches) for o in many.outcomes
+    assert [(o.score, o.shuffled_patches) for o in one.candidates] == [
+        (o.score, o.shuffled_patches) for o in many.candidates
     ]
     assert lengths == {3: [3, 3, 2], 8: [8], 100: [8]}[batch]
 
@@ -168,10 +168,10 @@ def test_stopping_when_decided_changes_no_verdict(score, threshold_ml, ratio, se
         chosen = ReclassifySettings(
             score=score, threshold_ml=threshold_ml, ratio=ratio, relabel=False, stop_when_decided=stop
         )
-        return reclassify(proposals, volume, unsure, chosen, np.random.default_rng(seed), batch=batch).outcomes
+        return reclassify(proposals, volume, unsure, chosen, np.random.default_rng(seed), batch=batch).candidates
 
     every, few, batched = outcomes(False), outcomes(True), outcomes(True, batch)
-    assert [(o.verdict, o.new_label, o.no_room) for o in every] == [(o.verdict, o.new_label, o.no_room) for o in few]
+    assert [(o.status, o.label, o.no_room) for o in every] == [(o.status, o.label, o.no_room) for o in few]
     assert [(o.score, o.patches) for o in few] == [(o.score, o.patches) for o in batched]
     assert all(o.patches == 10 for o in every) and all(1 <= o.patches <= 10 for o in few)
 
@@ -180,8 +180,10 @@ def test_a_clear_verdict_needs_few_patches_and_votes_need_all():
     volume, proposals = patient(*TWO)
     clear = {"n_original": 5, "n_shuffled": 5, "threshold_ml": 0.01}
     few = run(volume, proposals, reader, relabel=False, stop_when_decided=True, **clear)
-    assert [o.patches for o in few.outcomes] == [1, 1]
-    assert [o.patches for o in run(volume, proposals, reader, stop_when_decided=True, **clear).outcomes] == [10, 10]
+    assert [o.patches for o in few.candidates] == [1, 1]
+    assert [
+        o.patches for o in run(volume, proposals, reader, relabel=True, stop_when_decided=True, **clear).candidates
+    ] == [10, 10]
 
 
 def test_ten_patches_half_of_them_shuffled_are_the_default():
@@ -204,11 +206,11 @@ def test_type_weights_turn_a_doubtful_vote_and_confirm_no_more_and_no_less():
     def judged(weights):
         return reclassify(
             proposals, volume, doubtful, ReclassifySettings(**FAST), np.random.default_rng(0), weights=weights
-        ).outcomes
+        ).candidates
 
     plain, moved = judged(None), judged(np.array([1, 0, 0, 0, 0, 0], dtype=np.float32))
-    assert [o.new_label for o in plain] == [LesionType.META, LesionType.CYST]
-    assert [o.new_label for o in moved] == [LesionType.HCC, LesionType.CYST]
+    assert [o.label for o in plain] == [LesionType.META, LesionType.CYST]
+    assert [o.label for o in moved] == [LesionType.HCC, LesionType.CYST]
     assert [o.score for o in plain] == [o.score for o in moved]
 
 
@@ -240,7 +242,7 @@ def test_election_takes_the_most_votes_then_the_current_label_then_priority(vote
 def test_wrong_settings_and_sets_are_refused():
     volume, proposals = patient(*TWO)
     for wrong in ({"n_original": 0, "n_shuffled": 0}, {"n_original": -1}, {"ratio": 1.5}, {"threshold_ml": -1.0}):
-        with pytest.raises(ValueError, match=r"patch|range"):
+        with pytest.raises(ValueError, match=r"patch|greater|less"):
             ReclassifySettings(**wrong)
     with pytest.raises(ValueError, match="1 lesions"):
         reclassify(

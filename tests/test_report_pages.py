@@ -15,9 +15,10 @@ from livercascade.report.measure import measure_lesions
 from livercascade.report.panel import GREY_STEP, extent_of, hide_frame, new_figure, picture_of, within
 from livercascade.report.pictures import MAX_KEY_IMAGES, PANEL_PX, build_pictures, key_images
 from livercascade.report.view import View
-from livercascade.results.result import ErrorRecord, Stage, Status, Verdict
+from livercascade.results.result import ErrorRecord, Stage, Status, VerdictRecord
 from livercascade.testing.example_results import (
     CASE_GRID,
+    EXAMPLE_FACTORS,
     example_candidate,
     example_case,
     example_result,
@@ -193,7 +194,7 @@ def test_page_of_a_real_patient_does_not_say_virtual():
 
 def test_disagreement_is_told_in_plain_words():
     scan, labels, candidates = example_case((Phase.VP,))
-    verdict = Verdict.of(PatientClass.CYST, PatientClass.HCC)
+    verdict = VerdictRecord.of(PatientClass.CYST, PatientClass.HCC, EXAMPLE_FACTORS)
     page = render_report(example_result(scan, labels, candidates, verdict=verdict))
     assert "Uncertain: the two settings disagree" in page and "f = 1 gives Cyst and f = 4 gives HCC" in page
 

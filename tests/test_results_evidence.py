@@ -17,7 +17,8 @@ from livercascade.data.lesion import LesionSet
 from livercascade.detect.liver import main_liver, without_strays
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode, Verdict
+from livercascade.reclassify.candidate import CandidateStatus
+from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, decode_evidence, read_evidence, write_evidence
 from livercascade.results.result import CaseResult, OutputKind, OutputRecord
@@ -78,20 +79,22 @@ def test_bytes_come_back_the_same(evidence: Evidence, tmp_path: Path) -> None:
     for name in ("best_lesion", "best_other", "margin"):
         np.testing.assert_array_equal(getattr(back.sensitivity, name), getattr(evidence.sensitivity, name))
     for factor in EVIDENCE_FACTORS:
-        for one, two in zip(back.reclassified(factor).outcomes, evidence.reclassified(factor).outcomes, strict=True):
-            assert (one.verdict, one.score, one.new_label, one.votes) == (
-                two.verdict, two.score, two.new_label, two.votes,
+        for one, two in zip(
+            back.reclassified(factor).candidates, evidence.reclassified(factor).candidates, strict=True
+        ):
+            assert (one.status, one.score, one.label, one.votes) == (
+                two.status, two.score, two.label, two.votes,
             )  # fmt: skip
 
 
 def test_other_rules_follow_from_the_tallies(evidence: Evidence) -> None:
     high = evidence.reclassified(4.0)
-    assert [o.verdict for o in high.outcomes] == [Verdict.KEPT, Verdict.REMOVED]
+    assert [o.status for o in high.candidates] == [CandidateStatus.KEPT, CandidateStatus.REMOVED]
     lenient = evidence.reclassified(4.0, ReclassifySettings(score=ScoreMode.RATIO, ratio=0.01))
-    assert [o.verdict for o in lenient.outcomes] == [Verdict.KEPT, Verdict.KEPT]
-    assert [round(o.score or 0, 2) for o in lenient.outcomes] == [0.9, 0.05]
+    assert [o.status for o in lenient.candidates] == [CandidateStatus.KEPT, CandidateStatus.KEPT]
+    assert [round(o.score or 0, 2) for o in lenient.candidates] == [0.9, 0.05]
     alone = evidence.reclassified(4.0, ReclassifySettings(shuffled=False))
-    assert [(o.patches, o.shuffled_patches) for o in alone.outcomes] == [(2, 0), (2, 0)]
+    assert [(o.patches, o.shuffled_patches) for o in alone.candidates] == [(2, 0), (2, 0)]
 
 
 def test_maps_hold_the_lesions(evidence: Evidence) -> None:

@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from livercascade.data.labels import PatientClass
-from livercascade.results.candidate import by_importance, numbered
-from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, Verdict, WarningRecord
+from livercascade.reclassify.candidate import by_importance, numbered
+from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, VerdictRecord, WarningRecord
 from livercascade.results.schema import schema_text, write_schema
-from livercascade.testing.example_results import EXAMPLE_HASH, example_case, example_result
+from livercascade.testing.example_results import EXAMPLE_FACTORS, EXAMPLE_HASH, example_case, example_result
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "result.schema.json"
 ERROR = ErrorRecord(code="TRUNCATED_FILE", message="vp.nii.gz ends early.", remedy="Copy it again.", stage=Stage.READ)
@@ -89,10 +89,10 @@ def test_status_must_fit_the_content(changes):
 def test_joint_class_is_the_common_one_or_uncertain():
     for base in PatientClass:
         for high in PatientClass:
-            joint = Verdict.of(base, high).joint
+            joint = VerdictRecord.of(base, high, EXAMPLE_FACTORS).joint
             assert joint.patient_class is (base if base is high else None)
     with pytest.raises(ValidationError):
-        Verdict(base=PatientClass.HCC, high=PatientClass.ICC, joint=JointClass.HCC, meaning="x")
+        VerdictRecord(base=PatientClass.HCC, high=PatientClass.ICC, joint=JointClass.HCC, meaning="x")
 
 
 def test_ids_follow_the_given_order_and_removed_ones_matter_least():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-_AS_NNUNET: dict[str, Any] = {"stop_when_decided": False, "type_shares": None, "types_from": "network"}
+_AS_NNUNET: dict[str, Any] = {"stop_when_decided": False, "class_priors": None, "types_from": "network"}
 """All patches, and types as an imported nnU-Net model says them."""
 
 

@@ -12,9 +12,8 @@ from livercascade.diagnose.calibration import SettingCalibration
 from livercascade.diagnose.confidence import Suspect, blend, suspicion, whole_probability
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
-from livercascade.reclassify.reclassify import Reclassification
-from livercascade.results.result import AbstentionRecord, LesionRecord
-from livercascade.results.result import Verdict as VerdictRecord
+from livercascade.reclassify.candidate import Candidate
+from livercascade.results.result import AbstentionRecord, LesionRecord, SensitivityFactors, VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def chances_of(findings: Findings, calibration: SettingCalibration | None) -> Ch
     if calibration is None:
         return None
     sensitivity = findings.proposals.sensitivity
-    suspects = [_suspect(outcome, sensitivity) for outcome in findings.high.outcomes]
+    suspects = [_suspect(candidate, sensitivity) for candidate in findings.high.candidates]
     score = suspicion(suspects)
     return Chances(
         tuple(calibration.lesion(s.confidence) for s in suspects),
@@ -62,9 +61,9 @@ def with_chances(records: tuple[LesionRecord, ...], chances: Chances | None) -> 
     )
 
 
-def verdict_record(verdict: JointVerdict, chances: Chances | None) -> VerdictRecord:
+def verdict_record(verdict: JointVerdict, factors: SensitivityFactors, chances: Chances | None) -> VerdictRecord:
     """The patient's verdict for the record."""
-    made = VerdictRecord.of(verdict.base, verdict.high)
+    made = VerdictRecord.of(verdict.base, verdict.high, factors)
     if chances is None:
         return made
     rule = chances.calibration.abstention
@@ -74,11 +73,11 @@ def verdict_record(verdict: JointVerdict, chances: Chances | None) -> VerdictRec
     return made.model_copy(update={"malignancy": chances.malignancy, "abstention": abstention})
 
 
-def _suspect(outcome: Reclassification, sensitivity: SensitivityMap) -> Suspect:
-    tally = outcome.tally
+def _suspect(candidate: Candidate, sensitivity: SensitivityMap) -> Suspect:
+    tally = candidate.tally
     votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
-    confidence = blend(_probability(outcome.lesion, sensitivity), None if tally is None else tally.share)
-    return Suspect(outcome.lesion.label, confidence, votes)
+    confidence = blend(_probability(candidate.lesion, sensitivity), None if tally is None else tally.share)
+    return Suspect(candidate.lesion.label, confidence, votes)
 
 
 def _probability(lesion: Lesion, sensitivity: SensitivityMap) -> float:

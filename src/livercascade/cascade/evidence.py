@@ -9,12 +9,12 @@ import numpy as np
 
 from livercascade.cascade.findings import Findings, Progress, Sensitivities, on_working_grid
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.class_priors import logit_adjustment
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
-from livercascade.data.type_shares import type_weights
 from livercascade.detect.seg2det import bounding_box, seg2det
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import Reclassified, reclassify
-from livercascade.reclassify.tally import Tally
 from livercascade.reclassify.working_grid import WorkingScan, resample_lesions
 from livercascade.results.evidence import Evidence, crop
 from livercascade.segment.model import Model
@@ -60,7 +60,6 @@ def collect_evidence(
         settings.high_factor,
         settings.min_volume_ml,
         settings.reclassify,
-        settings.seed,
         (models[0].card.sha256, models[1].card.sha256),
         _Sweep(scan, proposals, models[1], settings).run(findings, progress),
     )
@@ -74,9 +73,9 @@ class _Sweep:
     proposals: Sensitivities
     patch: Model
     settings: CascadeSettings
-    known: dict[_Key, Tally | None] = field(default_factory=dict["_Key", "Tally | None"])
+    known: dict[_Key, PatchTally | None] = field(default_factory=dict["_Key", "PatchTally | None"])
 
-    def run(self, findings: Findings, progress: Progress | None) -> dict[float, tuple[Tally | None, ...]]:
+    def run(self, findings: Findings, progress: Progress | None) -> dict[float, tuple[PatchTally | None, ...]]:
         low, high = self.settings.low_factor, self.settings.high_factor
         out = {low: self._note(findings.low), high: self._note(findings.high)}
         rest = [f for f in self.settings.sweep if f not in out]
@@ -109,11 +108,11 @@ class _Sweep:
             np.random.default_rng(seed),
             on_volume=resample_lesions(lesions, self.scan.grid, working.grid),
             batch=self.patch.engine.batch(math.prod(self.patch.card.patch_size)),
-            weights=type_weights(self.patch.card.type_shares, self.settings.type_shares),
+            weights=logit_adjustment(self.patch.card.class_priors, self.settings.class_priors),
         )
 
-    def _note(self, judged: Reclassified) -> tuple[Tally | None, ...]:
-        tallies = tuple(outcome.tally for outcome in judged.outcomes)
+    def _note(self, judged: Reclassified) -> tuple[PatchTally | None, ...]:
+        tallies = tuple(outcome.tally for outcome in judged.candidates)
         # What Base and High were told first stays: their verdicts are those of the case.
         for lesion, tally in zip(judged.proposals, tallies, strict=True):
             self.known.setdefault(_key(lesion), tally)

@@ -11,17 +11,17 @@ from jaxtyping import UInt8
 
 from livercascade.cascade.proposals import Sensitivities, propose, typed
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.data.class_priors import logit_adjustment
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import LesionSet
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
-from livercascade.data.type_shares import type_weights
 from livercascade.detect.body import body_section
 from livercascade.detect.liver import liver_with_content
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
-from livercascade.reclassify.reclassify import Reclassified, Verdict, reclassify
+from livercascade.reclassify.reclassify import Reclassified, reclassify
 from livercascade.reclassify.working_grid import WorkingScan, resample_lesions, to_working_grid
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
@@ -52,9 +52,9 @@ class Findings:
         out = self.proposals.high.copy()
         lesion = liver_with_content(out) & (out <= 6)
         out[lesion] = self.proposals.sensitivity.best_other[lesion]
-        for outcome in self.high.outcomes:
-            if outcome.verdict is not Verdict.REMOVED:
-                out[outcome.lesion.bbox][outcome.lesion.mask] = outcome.new_label
+        for candidate in self.high.candidates:
+            if candidate.present:
+                out[candidate.lesion.bbox][candidate.lesion.mask] = candidate.label
         return out
 
 
@@ -64,7 +64,7 @@ def find(
     patch: Model,
     settings: CascadeSettings,
     *,
-    characteriser: Characteriser | None = None,
+    classifier: LesionClassifier | None = None,
     progress: Progress | None = None,
 ) -> Findings:
     """Run the whole cascade on a scan.
@@ -74,7 +74,7 @@ def find(
         whole: UNet^whole.
         patch: UNet^patch.
         settings: Sensitivities, scores, seed.
-        characteriser: Says of which type a proposal is; None leaves the types of UNet^whole.
+        classifier: Says of which type a proposal is; None leaves the types of UNet^whole.
         progress: Called with (step in words, done, in all).
 
     Raises:
@@ -91,13 +91,13 @@ def find(
         pooled=settings.pooled,
         search=settings.search,
         factor=max(settings.low_factor, settings.high_factor),
-        type_shares=settings.type_shares,
+        class_priors=settings.class_priors,
         progress=lambda done, total: tell("segmenting", done, total),
     )
     whole.rest()
     proposals = propose(sensitivity, scan, settings)
-    if characteriser is not None:
-        proposals = typed(proposals, scan, characteriser, settings.type_shares)
+    if classifier is not None:
+        proposals = typed(proposals, scan, classifier, settings.class_priors)
     return judge_proposals(scan, proposals, patch, settings, progress=progress)
 
 
@@ -207,7 +207,7 @@ def _reclassify(
             if det is proposals.det_high
             else resample_lesions(det, scan.grid, working.grid),
             batch=patch.engine.batch(math.prod(patch.card.patch_size)),
-            weights=type_weights(patch.card.type_shares, settings.type_shares),
+            weights=logit_adjustment(patch.card.class_priors, settings.class_priors),
         )
         for det, seed in zip(sets, seeds, strict=False)
     ]

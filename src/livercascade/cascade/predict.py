@@ -24,7 +24,7 @@ from livercascade.cascade.findings import Findings, Progress, find, judge_propos
 from livercascade.cascade.one_grid import OneGrid, to_one_grid
 from livercascade.cascade.proposals import Character
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.data.lesion import LesionSet
@@ -34,13 +34,11 @@ from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.calibration import Calibration, SettingCalibration
 from livercascade.io.nifti import write_nifti, write_slabs
 from livercascade.io.source import Study, read_study
-from livercascade.reclassify.reclassify import Reclassification
-from livercascade.reclassify.reclassify import Verdict as Judgement
+from livercascade.reclassify.candidate import Candidate, FoundAt
 from livercascade.report.alignment import alignment_pictures, measure_alignment
 from livercascade.report.html import render_report
 from livercascade.report.measure import measure_lesions, measure_liver
 from livercascade.report.pictures import build_pictures
-from livercascade.results.candidate import Candidate, CandidateStatus, FoundAt
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
 from livercascade.results.result import (
@@ -51,6 +49,7 @@ from livercascade.results.result import (
     OutputRecord,
     PhaseSource,
     Provenance,
+    SensitivityFactors,
     Status,
     SweepRow,
     TypeCount,
@@ -76,19 +75,19 @@ class Cascade:
         patch: UNet^patch.
         settings: How to analyse.
         calibration: Probabilities and abstention for these networks; None gives none.
-        characteriser: Says of which type a proposal is; None leaves the types of UNet^whole.
+        classifier: Says of which type a proposal is; None leaves the types of UNet^whole.
     """
 
     whole: Model
     patch: Model
     settings: CascadeSettings
     calibration: Calibration | None = None
-    characteriser: Characteriser | None = None
+    classifier: LesionClassifier | None = None
 
     @property
     def models(self) -> tuple[ModelRecord, ...]:
         """What was used, for the record."""
-        cards = (self.whole.card, self.patch.card, *(() if self.characteriser is None else (self.characteriser.card,)))
+        cards = (self.whole.card, self.patch.card, *(() if self.classifier is None else (self.classifier.card,)))
         return tuple(ModelRecord(name=c.name, version=c.version, sha256=c.sha256) for c in cards)
 
     def find(self, scan: Scan, *, progress: Progress | None = None) -> Findings:
@@ -97,7 +96,7 @@ class Cascade:
         Raises:
             InputError: As `livercascade.cascade.findings.find`.
         """
-        return find(scan, self.whole, self.patch, self.settings, characteriser=self.characteriser, progress=progress)
+        return find(scan, self.whole, self.patch, self.settings, classifier=self.classifier, progress=progress)
 
     def calibrated(self, scan: Scan) -> SettingCalibration | None:
         """Probabilities for the phases of a scan; None without a calibration that fits, or without all patches."""
@@ -215,7 +214,7 @@ _BEHIND_WHOLE = {
 
 def _ahead(cascade: Cascade) -> tuple[str, str, str]:
     """What the proposals depend on."""
-    types = "" if cascade.characteriser is None else cascade.characteriser.card.sha256
+    types = "" if cascade.classifier is None else cascade.classifier.card.sha256
     return cascade.whole.card.sha256, types, cascade.settings.model_dump_json(exclude=_BEHIND_WHOLE)
 
 
@@ -262,36 +261,36 @@ def finished_result(out: Path, study: Study, cascade: Cascade) -> CaseResult | N
     return result if same_input and same_way else None
 
 
-def candidates_of(findings: Findings) -> tuple[Candidate, ...]:
-    """Every proposal at f = 4 with its fate, largest first; proposals at f = 1 lie inside them."""
+def candidates_of(findings: Findings, settings: CascadeSettings) -> tuple[Candidate, ...]:
+    """Every proposal of High with its fate, largest first; proposals of Base lie inside them."""
     low = findings.proposals.det_low
-    characters = findings.proposals.characters or (None,) * len(findings.high.outcomes)
+    characters = findings.proposals.characters or (None,) * len(findings.high.candidates)
     return tuple(
-        _candidate(outcome, character, findings, low.instances(outcome.lesion.bbox))
-        for outcome, character in zip(findings.high.outcomes, characters, strict=True)
+        _located(candidate, character, findings, low.instances(candidate.lesion.bbox), settings.low_factor)
+        for candidate, character in zip(findings.high.candidates, characters, strict=True)
     )
 
 
-def _candidate(
-    outcome: Reclassification, character: Character | None, findings: Findings, low_box: Int32[np.ndarray, "z y x"]
+def _located(
+    candidate: Candidate,
+    character: Character | None,
+    findings: Findings,
+    low_box: Int32[np.ndarray, "z y x"],
+    base: float,
 ) -> Candidate:
-    inside = low_box[outcome.lesion.mask]
+    """The candidate with where it was found, what its type rests on, and a reason that says so."""
+    inside = low_box[candidate.lesion.mask]
     numbers = np.unique(inside[inside > 0])
-    kept_low = [n for n in numbers if findings.low.outcomes[int(n) - 1].verdict is not Judgement.REMOVED]
-    reason = outcome.reason[0].upper() + outcome.reason[1:]
-    if outcome.verdict is Judgement.REMOVED and kept_low:
-        reason += "; its core at f = 1 was kept"
-    if outcome.verdict is not Judgement.REMOVED and len(numbers) and not kept_low:
-        reason += "; at f = 1 it was removed"
-    return Candidate(
-        lesion=outcome.result,
-        status=CandidateStatus(outcome.verdict.value),
-        original_type=outcome.lesion.label,
-        score=outcome.score,
-        threshold=outcome.threshold,
-        votes=outcome.votes,
+    kept_low = [n for n in numbers if findings.low.candidates[int(n) - 1].present]
+    reason = candidate.reason[0].upper() + candidate.reason[1:]
+    if not candidate.present and kept_low:
+        reason += f"; its core at f = {base:g} was kept"
+    if candidate.present and len(numbers) and not kept_low:
+        reason += f"; at f = {base:g} it was removed"
+    return replace(
+        candidate,
         reason=f"{reason}.",
-        found_at=FoundAt.BOTH if len(numbers) else FoundAt.HIGH,
+        found_at=FoundAt.BASE_AND_HIGH if len(numbers) else FoundAt.HIGH_ONLY,
         core_ml=int(np.count_nonzero(inside)) * findings.proposals.det_low.voxel_ml,
         enhancement=None if character is None else character.chances,
         network_type=None if character is None else character.network_type,
@@ -336,8 +335,9 @@ def _write(
     report: bool,
 ) -> CaseResult:
     scan, labels = placed.scan, findings.labels
+    factors = SensitivityFactors(base=cascade.settings.low_factor, high=cascade.settings.high_factor)
     with clock.stage("report"):
-        candidates = candidates_of(findings)
+        candidates = candidates_of(findings, cascade.settings)
         chances = chances_of(findings, cascade.calibrated(scan))
         records = with_chances(measure_lesions(candidates, scan, labels), chances)
         sweep = sweep_rows(findings, scan, cascade.settings)
@@ -355,7 +355,8 @@ def _write(
             inputs=_inputs(study, placed),
             reference_phase=scan.reference,
             alignment=tuple(measure_alignment(phase, labels, scan.grid) for phase in placed.phases),
-            verdict=verdict_record(findings.verdict, chances),
+            factors=factors,
+            verdict=verdict_record(findings.verdict, factors, chances),
             liver=measure_liver(scan, labels),
             lesions=records,
             sensitivity=sweep,

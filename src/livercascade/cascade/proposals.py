@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.data.class_priors import ClassPriors
 from livercascade.data.errors import InputError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType, Phase
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
-from livercascade.data.type_shares import TypeShares
 from livercascade.detect.liver import main_liver, without_strays
 from livercascade.detect.seg2det import bounding_box, is_lesion, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
@@ -105,7 +105,7 @@ def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) 
 
 
 def typed(
-    proposals: Sensitivities, scan: Scan, characteriser: Characteriser, shares: TypeShares | None
+    proposals: Sensitivities, scan: Scan, classifier: LesionClassifier, shares: ClassPriors | None
 ) -> Sensitivities:
     """The same proposals with types by their enhancement; which voxels are lesion does not change.
 
@@ -116,13 +116,13 @@ def typed(
     Args:
         proposals: By UNet^whole.
         scan: What was segmented.
-        characteriser: Tells types.
+        classifier: Tells types.
         shares: How common they are among the patients.
     """
     if set(scan.phases) == {Phase.NC}:
         return proposals
     cores = [_core(lesion, proposals.low) for lesion in proposals.det_high]
-    chances = characteriser.types(scan, proposals.high, cores, shares)
+    chances = classifier.types(scan, proposals.high, cores, shares)
     best, low, high = (a.copy() for a in (proposals.sensitivity.best_lesion, proposals.low, proposals.high))
     characters: list[Character] = []
     for lesion, by_type in zip(proposals.det_high, chances, strict=True):

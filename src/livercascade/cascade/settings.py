@@ -7,12 +7,13 @@ import tomllib
 from enum import Enum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from livercascade.alignment.gated import GateSettings
 from livercascade.alignment.settings import AlignSettings
+from livercascade.data.class_priors import PAPER, ClassPriors
 from livercascade.data.errors import UsageError
-from livercascade.data.type_shares import PAPER, TypeShares
+from livercascade.data.record import Record
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
 from livercascade.segment.search import Search
 
@@ -23,17 +24,17 @@ class TypesFrom(Enum):
     NETWORK = "network"
     """UNet^whole, by the volume vote over the proposal (the paper)."""
     ENHANCEMENT = "enhancement"
-    """How the proposal takes up contrast medium (`livercascade.characterise`)."""
+    """How the proposal takes up contrast medium (`livercascade.classify`)."""
 
 
-class CascadeSettings(BaseModel):
+class CascadeSettings(Record):
     """How a study is analysed; the defaults are the paper's but for ``types_from`` and ``relabel``.
 
     Attributes:
         low_factor, high_factor: Sensitivity factors f of Base and High (paper, eq. 3).
         pooled: Let the lesion types compete with the other labels together rather than each alone, so that a lesion
             of doubtful type is not lost (an extension of eq. 2 and 3: the paper compares each type alone).
-        type_shares: Share of HCC, ICC, Meta, Hem, Other and Cyst among the lesions of one's patients; by default that
+        class_priors: Share of HCC, ICC, Meta, Hem, Other and Cyst among the lesions of one's patients; by default that
             of the paper's test set. The type of a lesion goes by it where a network's card says which shares it was
             trained on, as those of the bundled ones do; what is found does not. None, or for the bundled ones six
             equal shares, leaves types as the network has them.
@@ -57,12 +58,10 @@ class CascadeSettings(BaseModel):
         gate: When an alignment is too poor to be used, and what happens then.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     low_factor: float = Field(default=1.0, gt=0)
     high_factor: float = Field(default=4.0, gt=0)
     pooled: bool = False
-    type_shares: TypeShares | None = PAPER
+    class_priors: ClassPriors | None = PAPER
     types_from: TypesFrom = TypesFrom.ENHANCEMENT
     min_volume_ml: float = Field(default=0.5, ge=0)
     score: ScoreMode = ScoreMode.VOLUME

@@ -19,7 +19,7 @@ from livercascade.cli.predict import PatchOption, WholeOption, load_cascade
 from livercascade.cli.progress import steps
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
-from livercascade.diagnose.joint import Level
+from livercascade.diagnose.joint import AgreementLevel
 from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.evaluation.evaluation import Evaluation, Progress, evaluate
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras, Instances, SmallLesions
@@ -57,7 +57,9 @@ def evaluate_command(
     extras: Annotated[
         Extras, typer.Option(help="Second finding in one true lesion, in the mode one2one.")
     ] = _PAPER.extras,
-    agree: Annotated[Level, typer.Option(help="How fine both sides of a joint model must agree.")] = _PAPER.level,
+    agree: Annotated[
+        AgreementLevel, typer.Option(help="How fine both sides of a joint model must agree.")
+    ] = _PAPER.level,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = _PAPER.bootstrap,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = _PAPER.seed,
     figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from livercascade.characterise.network import is_types, load_types
+from livercascade.classify.type_network import is_types, load_types
 from livercascade.cli.errors import told
 from livercascade.cli.predict import PatchOption
 from livercascade.cli.progress import steps

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from livercascade.cascade.predict import REPORT, Cascade, predict
 from livercascade.cascade.settings import CascadeSettings, TypesFrom, read_settings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
 from livercascade.data.labels import Phase
@@ -126,11 +126,11 @@ def load_cascade(
         Model.load(patch, ModelKind.PATCH, chosen),
         settings,
         calibration,
-        load_characteriser(settings, types),
+        load_classifier(settings, types),
     )
 
 
-def load_characteriser(settings: CascadeSettings, folder: Path | None = None) -> Characteriser | None:
+def load_classifier(settings: CascadeSettings, folder: Path | None = None) -> LesionClassifier | None:
     """What types follow from, bundled unless a folder is given; None where they are those of UNet^whole.
 
     Raises:
@@ -138,7 +138,7 @@ def load_characteriser(settings: CascadeSettings, folder: Path | None = None) ->
     """
     if settings.types_from is TypesFrom.NETWORK:
         return None
-    return Characteriser.load(folder or bundled("types"))
+    return LesionClassifier.load(folder or bundled("types"))
 
 
 def run(

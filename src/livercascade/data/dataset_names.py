@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
+from livercascade.data.record import Record
 
 _PHASE_WORDS: dict[Phase, str] = {
     Phase.NC: "nc noncontrast nativ native unenhanced plain precontrast",
@@ -38,15 +39,13 @@ _LABEL_WORDS: dict[str, int] = {
 }
 
 
-class DatasetNames(BaseModel):
+class DatasetNames(Record):
     """What a user says about an nnU-Net data set or model.
 
     Attributes:
         channels: Phase of channel numbers or names.
         labels: Our label 0-13 of label names.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     channels: dict[str, Phase] = Field(default_factory=dict)
     labels: dict[str, int] = Field(default_factory=dict)

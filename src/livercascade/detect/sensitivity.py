@@ -47,7 +47,7 @@ class SensitivityMap:
                 compared in float32 and never held together.
             pooled: Let the sum of all lesion probabilities compete, so that a lesion of doubtful type is not
                 lost; the type is still the most probable one. The paper compares each type alone.
-            weights: Added to the lesion logits where a type is chosen (`livercascade.data.type_shares`); what is
+            weights: Added to the lesion logits where a type is chosen (`livercascade.data.class_priors`); what is
                 lesion and what is not does not depend on them.
 
         Raises:

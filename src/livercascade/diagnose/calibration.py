@@ -10,23 +10,19 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveFloat, ValidationError
 
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, LesionType, Phase
+from livercascade.data.record import Record, Sha256
 from livercascade.diagnose.conformal import Abstention
 
 CALIBRATION = "calibration.json"
 _LEAST, _MOST = 0.001, 0.999
 _SMOOTH = 0.02
-Sha256 = str
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Logistic(_Record):
+class Logistic(Record):
     """Platt's scaling of a score between 0 and 1: p = 1 / (1 + exp(-(slope logit(score) + intercept))).
 
     Slope 1 and intercept 0 leave the score as it is.
@@ -40,7 +36,7 @@ class Logistic(_Record):
         return 1 / (1 + math.exp(-(self.slope * float(logit(np.array([score]))[0]) + self.intercept)))
 
 
-class TypeScaling(_Record):
+class TypeScaling(Record):
     """Probabilities of the six types from the votes of UNet^patch and the type by UNet^whole.
 
     q = (1 - weight) votes + weight [the type by UNet^whole], smoothed; p is q to the power 1 / temperature, to sum 1.
@@ -65,7 +61,7 @@ class TypeScaling(_Record):
         return scaled_types(label, votes, self.temperature, self.weight)
 
 
-class SettingCalibration(_Record):
+class SettingCalibration(Record):
     """What was fitted for one set of phases.
 
     Attributes:
@@ -88,7 +84,7 @@ class SettingCalibration(_Record):
     true_candidates: NonNegativeInt
 
 
-class Calibration(_Record):
+class Calibration(Record):
     """``calibration.json``.
 
     Attributes:

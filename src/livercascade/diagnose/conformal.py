@@ -17,8 +17,10 @@ from enum import Enum
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 from scipy.special import betaincinv
+
+from livercascade.data.record import Record
 
 _CONFIDENT = 0.95
 
@@ -31,7 +33,7 @@ class Decision(Enum):
     UNCERTAIN = "UNCERTAIN"
 
 
-class Abstention(BaseModel):
+class Abstention(Record):
     """Thresholds for one set of phases.
 
     Attributes:
@@ -41,8 +43,6 @@ class Abstention(BaseModel):
         other: Largest score at which a patient without malignant lesion is still possible; None likewise.
         n_malignant, n_other: Patients the thresholds rest on.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(gt=0, lt=1)
     malignant: float | None

@@ -8,7 +8,7 @@ from enum import Enum
 from livercascade.data.labels import PatientClass
 
 
-class Level(Enum):
+class AgreementLevel(Enum):
     """How fine the two classes must agree."""
 
     CLASS = "class"
@@ -42,14 +42,14 @@ class JointVerdict:
     """Classes of one patient by Base+ReCls and High+ReCls, and what follows from both.
 
     Attributes:
-        base: Class at low sensitivity (f = 1), reclassified.
-        high: Class at high sensitivity (f = 4), reclassified; the joint model takes its lesions.
+        base: Class by Base+ReCls (low sensitivity).
+        high: Class by High+ReCls (high sensitivity); the joint model takes its lesions.
         level: How fine they must agree.
     """
 
     base: PatientClass
     high: PatientClass
-    level: Level = Level.CLASS
+    level: AgreementLevel = AgreementLevel.CLASS
 
     @property
     def value(self) -> JointClass:
@@ -57,14 +57,14 @@ class JointVerdict:
 
         >>> JointVerdict(PatientClass.META, PatientClass.HCC).value.value
         'UNCERTAIN'
-        >>> JointVerdict(PatientClass.META, PatientClass.HCC, Level.MALIGNANCY).value.value
+        >>> JointVerdict(PatientClass.META, PatientClass.HCC, AgreementLevel.MALIGNANCY).value.value
         'HCC'
         """
         agree = _seen(self.base, self.level) == _seen(self.high, self.level)
         return JointClass[self.high.name] if agree else JointClass.UNCERTAIN
 
 
-def _seen(patient_class: PatientClass, level: Level) -> str | bool:
-    if level is Level.CLASS:
+def _seen(patient_class: PatientClass, level: AgreementLevel) -> str | bool:
+    if level is AgreementLevel.CLASS:
         return patient_class.name
-    return patient_class.group if level is Level.GROUP else patient_class.malignant
+    return patient_class.group if level is AgreementLevel.GROUP else patient_class.malignant

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from livercascade.detect.match import Overlap
-from livercascade.diagnose.joint import Level
+from livercascade.diagnose.joint import AgreementLevel
 
 _SLACK = 1e-9
 
@@ -61,7 +61,7 @@ class EvaluationSettings(BaseModel):
     min_overlap: float = Field(default=0.0, ge=0, le=1)
     overlap: Overlap = Overlap.IOU
     extras: Extras = Extras.FP
-    level: Level = Level.CLASS
+    level: AgreementLevel = AgreementLevel.CLASS
     bootstrap: int = Field(default=2000, ge=0)
     seed: int = Field(default=0, ge=0)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
+from pydantic import Field, model_validator
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion, LesionSet
+from livercascade.data.record import Record
+from livercascade.reclassify.candidate import Candidate, CandidateStatus
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.patches import Patch, PatchVolume, Scheme
 from livercascade.reclassify.shuffle import ShuffleSettings, shuffle
-from livercascade.reclassify.tally import Tally
 
 PatchNetwork = Callable[[Float32[np.ndarray, "n c 16 128 128"]], Float[np.ndarray, "n 8 16 128 128"]]
 """UNet^patch: patches to logits of the patch classes 0-7."""
@@ -31,54 +34,42 @@ class ScoreMode(Enum):
     """Overlap in ml against the smaller of ``threshold_ml`` and ``ratio`` times the proposal's volume."""
 
 
-class Verdict(Enum):
-    """What became of a proposal."""
-
-    KEPT = "kept"
-    RELABELLED = "relabelled"
-    REMOVED = "removed"
-    BYPASSED = "bypassed"
-
-
-@dataclass(frozen=True, slots=True)
-class ReclassifySettings:
-    """How proposals are judged.
+class ReclassifySettings(Record):
+    """How proposals are judged; the defaults are the paper's but for ``relabel`` and ``stop_when_decided``.
 
     Attributes:
-        n_original: Patches cut round the lesion where it lies.
-        n_shuffled: Patches with the lesion moved within the liver; the paper's N is the sum of both.
+        n_original: Number of patches cut round the lesion where it lies.
+        n_shuffled: Number of patches with the lesion moved within the liver; the paper's N is the sum of both.
         shuffled: False takes original patches for all of them (the paper's "w/o LS").
+        shuffling: How lesions are moved.
+        bypass_ml: Larger proposals are kept as they are.
         score: Meaning of score and threshold.
         threshold_ml: Least mean overlap in ml.
-        ratio: Least share of the proposal, 0 to 1, for the modes that use it.
-        bypass_ml: Larger proposals are kept as they are.
-        relabel: False leaves every label unchanged.
-        stop_when_decided: Make no more patches of a proposal once they cannot change whether it stays; the verdict is
-            that of all patches, the score the mean over those made. Without effect if ``relabel``.
-        shuffling: How lesions are moved.
-
-    Raises:
-        ValueError: A number is out of its range.
+        ratio: Least fraction of the proposal, 0 to 1, for the modes that use it.
+        relabel: True lets the vote of UNet^patch change a lesion's type, as in the paper (eq. 8). Off by default: the
+            vote of the bundled network makes types worse (docs/claims.md).
+        stop_when_decided: True makes no more patches of a proposal once they cannot change whether it stays. The
+            verdict is that of all patches; the score is the mean over those made. Without effect with ``relabel``.
+        seed: Seed of the patches.
     """
 
-    n_original: int = 5
-    n_shuffled: int = 5
+    n_original: int = Field(default=5, ge=0)
+    n_shuffled: int = Field(default=5, ge=0)
     shuffled: bool = True
+    shuffling: ShuffleSettings = ShuffleSettings()
+    bypass_ml: float = Field(default=64.0, ge=0)
     score: ScoreMode = ScoreMode.VOLUME
-    threshold_ml: float = 0.5
-    ratio: float = 0.5
-    bypass_ml: float = 64.0
-    relabel: bool = True
-    stop_when_decided: bool = False
-    shuffling: ShuffleSettings = field(default_factory=ShuffleSettings)
+    threshold_ml: float = Field(default=0.5, ge=0)
+    ratio: float = Field(default=0.5, ge=0, le=1)
+    relabel: bool = False
+    stop_when_decided: bool = True
+    seed: int = Field(default=0, ge=0)
 
-    def __post_init__(self) -> None:
-        if min(self.n_original, self.n_shuffled) < 0 or self.n_original + self.n_shuffled == 0:
-            raise ValueError(f"at least one patch is needed, got {self.n_original} and {self.n_shuffled}")
-        if self.threshold_ml < 0 or not 0 <= self.ratio <= 1 or self.bypass_ml < 0:
-            raise ValueError(
-                f"threshold {self.threshold_ml}, ratio {self.ratio} or bypass {self.bypass_ml} out of range"
-            )
+    @model_validator(mode="after")
+    def _some_patch(self) -> ReclassifySettings:
+        if self.patches == 0:
+            raise ValueError("at least one patch is needed: n_original and n_shuffled are both 0")
+        return self
 
     @property
     def patches(self) -> int:
@@ -87,59 +78,21 @@ class ReclassifySettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reclassification:
-    """Verdict on one proposal.
-
-    Attributes:
-        lesion: The proposal, unchanged.
-        verdict: What became of it.
-        score: Mean overlap over the patches, ml or share (`ScoreMode`); None if bypassed.
-        threshold: What the score had to reach; None if bypassed.
-        votes: Share of each type among the voxels the network called lesion inside the proposal, over all
-            patches; empty if there were none or the proposal was bypassed.
-        new_label: Label after the vote; that of the proposal unless relabelled.
-        reason: One sentence for people.
-        patches: Patches judged.
-        shuffled_patches: How many of them had the lesion moved.
-        no_room: True if a lesion could not be moved for lack of free liver, and original patches took the place.
-        tally: What the network found in each patch, from which `judge` comes to a verdict by other rules; None if
-            bypassed.
-    """
-
-    lesion: Lesion
-    verdict: Verdict
-    score: float | None
-    threshold: float | None
-    votes: Mapping[LesionType, float]
-    new_label: LesionType
-    reason: str
-    patches: int
-    shuffled_patches: int
-    no_room: bool
-    tally: Tally | None = None
-
-    @property
-    def result(self) -> Lesion:
-        """The lesion with its new label."""
-        return replace(self.lesion, label=self.new_label)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Reclassified:
     """Verdicts on all proposals, in their order.
 
     Attributes:
-        proposals: What was judged (``Det_pred``).
-        outcomes: One verdict each.
+        proposals: Lesions that were judged (``Det_pred``).
+        candidates: The same, each with its verdict.
     """
 
     proposals: LesionSet
-    outcomes: tuple[Reclassification, ...]
+    candidates: tuple[Candidate, ...]
 
     @property
     def lesions(self) -> LesionSet:
         """Proposals that were not removed, with their new labels (``Det_ReCls``)."""
-        kept = tuple(o.result for o in self.outcomes if o.verdict is not Verdict.REMOVED)
+        kept = tuple(candidate.result for candidate in self.candidates if candidate.present)
         return LesionSet(kept, self.proposals.shape, self.proposals.spacing)
 
 
@@ -168,7 +121,7 @@ def reclassify(
         rng: Source of the patches; one independent stream is spawned for each proposal.
         on_volume: The same proposals, in the same order, on the grid of ``volume``; by default they lie there already.
         batch: Patches in one call of ``network``, of one proposal or of several.
-        weights: Added to the lesion logits where a voxel votes for a type (`livercascade.data.type_shares`).
+        weights: Added to the lesion logits where a voxel votes for a type (`livercascade.data.class_priors`).
 
     Raises:
         ValueError: ``on_volume`` has another number of lesions, or does not lie on the grid of ``volume``.
@@ -183,11 +136,11 @@ def reclassify(
         for lesion, here, stream in zip(proposals, placed, rng.spawn(len(proposals)), strict=True)
     ]
     _run_jobs(jobs, volume, network, settings, batch, weights)
-    outcomes = (
+    candidates = (
         judge(lesion, None if job.bypassed else job.tally(volume.voxel_ml, settings), settings)
         for lesion, job in zip(proposals, jobs, strict=True)
     )
-    return Reclassified(proposals, tuple(outcomes))
+    return Reclassified(proposals, tuple(candidates))
 
 
 @dataclass(slots=True)
@@ -222,11 +175,11 @@ class _Job:
         largest = int(np.count_nonzero(self.lesion.mask))
         return _decided(overlap, self.sizes[:made], largest, voxel_ml, settings)
 
-    def tally(self, voxel_ml: float, settings: ReclassifySettings) -> Tally:
+    def tally(self, voxel_ml: float, settings: ReclassifySettings) -> PatchTally:
         # A batch may have run on after the verdict: what is told must not depend on its length.
         needed = (n for n in range(1, len(self.votes)) if self.decided(n, voxel_ml, settings))
         n = next(needed, len(self.votes))
-        return Tally(np.stack(self.votes[:n]), np.array(self.sizes[:n]), np.array(self.moved[:n]), voxel_ml)
+        return PatchTally(np.stack(self.votes[:n]), np.array(self.sizes[:n]), np.array(self.moved[:n]), voxel_ml)
 
 
 def _run_jobs(
@@ -269,7 +222,7 @@ def _decided(overlap: list[int], sizes: list[int], largest: int, voxel_ml: float
     return verdicts[0] == verdicts[1]
 
 
-def judge(lesion: Lesion, tally: Tally | None, settings: ReclassifySettings) -> Reclassification:
+def judge(lesion: Lesion, tally: PatchTally | None, settings: ReclassifySettings) -> Candidate:
     """Verdict on a proposal from what the network found in its patches (paper, eq. 8 and 11).
 
     Args:
@@ -279,23 +232,21 @@ def judge(lesion: Lesion, tally: Tally | None, settings: ReclassifySettings) -> 
     """
     if tally is None:
         reason = f"{lesion.volume_ml:.1f} ml is above {settings.bypass_ml:g} ml: not reclassified"
-        return Reclassification(lesion, Verdict.BYPASSED, None, None, {}, lesion.label, reason, 0, 0, False)
+        return Candidate(lesion, CandidateStatus.BYPASSED, lesion.label, reason=reason)
     score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, settings)
     moved, total = int(tally.moved.sum()), tally.votes.sum(axis=0)
-    new_label = elect(total, lesion.label) if settings.relabel else lesion.label
-    verdict = _verdict(score >= threshold, new_label is lesion.label)
-    return Reclassification(
+    voted = elect(total, lesion.label) if settings.relabel else lesion.label
+    status = _status(score >= threshold, voted is lesion.label)
+    return Candidate(
         lesion,
-        verdict,
+        status,
+        lesion.label if status is CandidateStatus.REMOVED else voted,
         score,
         threshold,
-        {t: float(n / total.sum()) for t, n in zip(LESION_TYPES, total, strict=True) if n},
-        lesion.label if verdict is Verdict.REMOVED else new_label,
-        _reason(verdict, lesion.label, new_label, score, threshold),
-        len(tally.sizes),
-        moved,
-        settings.shuffled and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
-        tally,
+        votes={t: float(n / total.sum()) for t, n in zip(LESION_TYPES, total, strict=True) if n},
+        reason=_reason(status, lesion.label, voted, score, threshold),
+        no_room=settings.shuffled and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
+        tally=tally,
     )
 
 
@@ -361,14 +312,16 @@ def elect(votes: Int[np.ndarray, " 6"], current: LesionType) -> LesionType:
     return LESION_TYPES[int(votes.argmax())]
 
 
-def _verdict(confirmed: bool, same_label: bool) -> Verdict:
+def _status(confirmed: bool, same_label: bool) -> CandidateStatus:
     if not confirmed:
-        return Verdict.REMOVED
-    return Verdict.KEPT if same_label else Verdict.RELABELLED
+        return CandidateStatus.REMOVED
+    return CandidateStatus.KEPT if same_label else CandidateStatus.RELABELLED
 
 
-def _reason(verdict: Verdict, old: LesionType, new: LesionType, score: float, threshold: float) -> str:
-    if verdict is Verdict.REMOVED:
+def _reason(status: CandidateStatus, old: LesionType, new: LesionType, score: float, threshold: float) -> str:
+    if status is CandidateStatus.REMOVED:
         return f"score {score:.2f} is below {threshold:.2f}"
     kept = f"score {score:.2f} reaches {threshold:.2f}"
-    return f"{kept}; most votes for {new.title} instead of {old.title}" if verdict is Verdict.RELABELLED else kept
+    return (
+        f"{kept}; most votes for {new.title} instead of {old.title}" if status is CandidateStatus.RELABELLED else kept
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
+from pydantic import Field
 
 from livercascade.data.grid import Shape, Triple
 from livercascade.data.lesion import Lesion
+from livercascade.data.record import Record
 from livercascade.detect.components import components
 from livercascade.reclassify.patches import (
     PATCH_LIVER,
@@ -32,21 +33,20 @@ QUIET_TRIES = 8
 """Patches round one place that are tried to find one without another lesion."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShuffleSettings:
+class ShuffleSettings(Record):
     """How lesions are moved.
 
     Attributes:
-        jitter: How far a patch may be off centre, as a share of its size, 0 to 0.5; a lesion that fits stays inside.
-        min_inside: Share of the moved lesion that must lie in the liver, above 0 to 1.
-        match_background: Shift every channel by the difference of the surroundings' medians.
+        jitter: Distance that a patch may be off centre, as a fraction of its size; a lesion that fits stays inside.
+        min_inside: Fraction of the moved lesion that must lie in the liver.
+        match_background: True shifts every channel by the difference of the surroundings' medians.
         ring_mm: Width in mm of those surroundings.
     """
 
-    jitter: float = 0.25
-    min_inside: float = 0.99
+    jitter: float = Field(default=0.25, ge=0, le=0.5)
+    min_inside: float = Field(default=0.99, gt=0, le=1)
     match_background: bool = True
-    ring_mm: float = 5.0
+    ring_mm: float = Field(default=5.0, gt=0)
 
 
 def shuffle(

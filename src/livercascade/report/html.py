@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from livercascade.alignment.gated import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.reclassify.candidate import FoundAt
 from livercascade.report.alignment import in_words
 from livercascade.report.panel import WINDOWS
 from livercascade.report.pictures import PRINT_COLOURS, ReportPictures
@@ -17,10 +18,10 @@ from livercascade.results.wording import (
     DISCLAIMER,
     INTENDED_USE,
     NOT_LIRADS,
-    UNCERTAIN_MEANING,
     class_meaning,
     headline,
     impression,
+    uncertain_meaning,
 )
 
 MINUS = "\u2212"
@@ -43,7 +44,7 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, signed=signed, share=share)
-    lesions = result.lesions or ()
+    lesions, factors = result.lesions or (), result.factors
     return environment.get_template("report.html.j2").render(
         result=result,
         pictures=pictures or ReportPictures(),
@@ -66,7 +67,10 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         disclaimer=DISCLAIMER,
         intended_use=INTENDED_USE,
         not_lirads=NOT_LIRADS,
-        uncertain_meaning=UNCERTAIN_MEANING,
+        uncertain_meaning=uncertain_meaning(None if factors is None else (factors.base, factors.high)),
+        base_f="Base" if factors is None else f"f = {factors.base:g}",
+        high_f="High" if factors is None else f"f = {factors.high:g}",
+        found_at=_found_at(result),
     )
 
 
@@ -141,3 +145,11 @@ def _tone(result: CaseResult) -> str:
         return "stopped"
     joint = result.verdict.joint.patient_class
     return "uncertain" if joint is None else joint.group
+
+
+def _found_at(result: CaseResult) -> dict[FoundAt, str]:
+    """Where a candidate was found, in words with the factors of this result."""
+    if result.factors is None:
+        return {place: place.value for place in FoundAt}
+    base, high = result.factors.base, result.factors.high
+    return {FoundAt.BASE_AND_HIGH: f"f = {base:g} and f = {high:g}", FoundAt.HIGH_ONLY: f"f = {high:g} only"}

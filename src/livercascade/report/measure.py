@@ -14,7 +14,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.lesion import Box, Lesion, with_margin
 from livercascade.data.scan import Scan
 from livercascade.detect.diameter import boundary, farthest
-from livercascade.results.candidate import Candidate, lesion_id
+from livercascade.reclassify.candidate import Candidate, lesion_id
 from livercascade.results.result import HuRecord, LesionRecord, LiverRecord
 
 RING_INNER_MM = 5.0
@@ -147,8 +147,8 @@ def _record(
     lesion, size = candidate.lesion, axes(candidate.lesion, scan.grid.spacing)
     return LesionRecord(
         id=lesion_id(number),
-        type=lesion.label,
-        original_type=candidate.original_type,
+        type=candidate.label,
+        original_type=lesion.label,
         votes=dict(candidate.votes),
         status=candidate.status,
         found_at=candidate.found_at,

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from livercascade.data.labels import LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
 from livercascade.data.scan import Scan
+from livercascade.reclassify.candidate import Candidate, by_importance, numbered
 from livercascade.report.panel import (
     DPI,
     INK,
@@ -33,7 +34,6 @@ from livercascade.report.panel import (
     within,
 )
 from livercascade.report.view import View
-from livercascade.results.candidate import Candidate, by_importance, numbered
 from livercascade.results.result import LesionRecord, SweepRow
 
 MAX_KEY_IMAGES = 12
@@ -146,11 +146,11 @@ def key_images(scan: Scan, candidate: Candidate, name: str, view: View) -> Pictu
     for column, phase in enumerate(scan.phases):
         plot = figure.add_axes(_panel(column, len(scan.phases)))
         show_ct(plot, view.axial(scan.hu[phase])[index], phase, pixel, field_mm)
-        draw_contour(plot, mask, pixel, TYPE_COLOURS[candidate.lesion.label], dashed=not candidate.present)
+        draw_contour(plot, mask, pixel, TYPE_COLOURS[candidate.label], dashed=not candidate.present)
         draw_title(plot, f"{phase.value}  {phase.title}")
     draw_sides(figure.axes[0])
     draw_scale_bar(figure.axes[0])
-    state = "removed candidate" if not candidate.present else candidate.lesion.label.title
+    state = "removed candidate" if not candidate.present else candidate.label.title
     phases = ", ".join(phase.title for phase in scan.phases)
     return picture_of(figure, f"{name}, {state}: axial slice of the largest cross-section in {phases} phase, outlined.")
 

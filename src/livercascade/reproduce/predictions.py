@@ -11,7 +11,7 @@ from pathlib import Path
 from livercascade import __version__
 from livercascade.cascade.predict import Cascade, predict_variants
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.characterise.characteriser import Characteriser
+from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.errors import InputError, UsageError
 from livercascade.diagnose.calibration import Calibration
 from livercascade.reproduce.experiment import PaperModel, PaperSetting
@@ -69,7 +69,7 @@ class NetworkFolders:
             for role, folder in folders.items()
             if folder is not None
         }
-        return found if self.types is None else found | {"types": Characteriser.load(self.types).card.sha256}
+        return found if self.types is None else found | {"types": LesionClassifier.load(self.types).card.sha256}
 
 
 def given_networks(
@@ -190,8 +190,8 @@ def _cascades(
 
 
 @lru_cache(maxsize=1)
-def _loaded(networks: NetworkFolders) -> tuple[Model, Mapping[PaperModel, Model], Characteriser | None]:
+def _loaded(networks: NetworkFolders) -> tuple[Model, Mapping[PaperModel, Model], LesionClassifier | None]:
     engine = Engine.choose("auto")
     whole = Model.load(networks.whole, ModelKind.WHOLE, engine)
     patches = {model: Model.load(folder, ModelKind.PATCH, engine) for model, folder in networks.patches.items()}
-    return whole, patches, None if networks.types is None else Characteriser.load(networks.types)
+    return whole, patches, None if networks.types is None else LesionClassifier.load(networks.types)

@@ -18,10 +18,10 @@ from livercascade.data.lesion import Box, Lesion, LesionSet
 from livercascade.detect.liver import without_strays
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import Reclassified, ReclassifySettings, judge
-from livercascade.reclassify.tally import Tally
 
-Tallies = Mapping[float, tuple[Tally | None, ...]]
+Tallies = Mapping[float, tuple[PatchTally | None, ...]]
 """Per sensitivity factor, the tally of each proposal in the order of `Evidence.proposals`; None if bypassed."""
 
 
@@ -40,7 +40,6 @@ class Evidence:
         low_factor, high_factor: Sensitivities of Base and High.
         min_volume_ml: Smaller proposals were left out.
         settings: How the cascade judged.
-        seed: Seed of the shuffled patches.
         models: SHA-256 of UNet^whole and UNet^patch.
         tallies: What UNet^patch found, for every factor of the sweep.
     """
@@ -54,7 +53,6 @@ class Evidence:
     high_factor: float
     min_volume_ml: float
     settings: ReclassifySettings
-    seed: int
     models: tuple[str, str]
     tallies: Tallies
     _known: dict[float, LesionSet] = field(default_factory=dict[float, LesionSet], repr=False)

@@ -10,15 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
 from livercascade.data.lesion import Box
+from livercascade.data.record import Record
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
-from livercascade.reclassify.tally import Tally
+from livercascade.reclassify.patch_tally import PatchTally
+from livercascade.reclassify.reclassify import ReclassifySettings
 from livercascade.results.evidence import Evidence
 from livercascade.results.result import CaseResult, OutputKind
 
@@ -31,12 +32,10 @@ _NAMES = frozenset(
 _PREDICT_AGAIN = "Run 'livercascade predict --evidence --again' on the case."
 
 
-class _Header(BaseModel):
+class _Header(Record):
     """What the arrays mean."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal["1.0"] = "1.0"
+    schema_version: Literal["1.1"] = "1.1"
     case_id: str
     shape: tuple[int, int, int]
     spacing_mm: Triple
@@ -46,18 +45,20 @@ class _Header(BaseModel):
     low_factor: float = Field(gt=0)
     high_factor: float = Field(gt=0)
     min_volume_ml: float = Field(ge=0)
-    n_original: int
-    n_shuffled: int
-    shuffled: bool
-    score: ScoreMode
-    threshold_ml: float
-    ratio: float
-    bypass_ml: float
-    relabel: bool
-    seed: int
+    reclassify: ReclassifySettings
     models: tuple[str, str]
     factors: tuple[float, ...]
     patch_voxel_ml: float = Field(gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_1_0(cls, raw: Any) -> Any:
+        """Headers of schema 1.0 held the settings of reclassification one by one."""
+        if not isinstance(raw, dict) or raw.get("schema_version") != "1.0":
+            return raw
+        old: dict[str, Any] = dict(raw)
+        knobs = {name: old.pop(name) for name in tuple(old) if name in ReclassifySettings.model_fields}
+        return old | {"schema_version": "1.1", "reclassify": knobs | {"stop_when_decided": False}}
 
 
 def write_evidence(path: Path, evidence: Evidence) -> None:
@@ -170,8 +171,7 @@ def _decode(header: _Header, arrays: dict[str, Any]) -> Evidence:
         header.low_factor,
         header.high_factor,
         header.min_volume_ml,
-        _settings(header),
-        header.seed,
+        header.reclassify,
         header.models,
         _tallies(header, arrays),
     )
@@ -229,7 +229,7 @@ def _from_planes(planes: UInt8[np.ndarray, "4 n"]) -> Float32[np.ndarray, " n"]:
 
 
 def _header(evidence: Evidence) -> _Header:
-    made, grid = evidence.settings, evidence.grid
+    grid = evidence.grid
     tallies = [t for row in evidence.tallies.values() for t in row if t is not None]
     return _Header(
         case_id=evidence.case_id,
@@ -241,15 +241,7 @@ def _header(evidence: Evidence) -> _Header:
         low_factor=evidence.low_factor,
         high_factor=evidence.high_factor,
         min_volume_ml=evidence.min_volume_ml,
-        n_original=made.n_original,
-        n_shuffled=made.n_shuffled,
-        shuffled=made.shuffled,
-        score=made.score,
-        threshold_ml=made.threshold_ml,
-        ratio=made.ratio,
-        bypass_ml=made.bypass_ml,
-        relabel=made.relabel,
-        seed=evidence.seed,
+        reclassify=evidence.settings,
         models=evidence.models,
         factors=evidence.factors,
         patch_voxel_ml=tallies[0].voxel_ml if tallies else 1.0,
@@ -258,19 +250,6 @@ def _header(evidence: Evidence) -> _Header:
 
 def _ends(part: slice) -> tuple[int, int]:
     return int(part.start), int(part.stop)
-
-
-def _settings(header: _Header) -> ReclassifySettings:
-    return ReclassifySettings(
-        n_original=header.n_original,
-        n_shuffled=header.n_shuffled,
-        shuffled=header.shuffled,
-        score=header.score,
-        threshold_ml=header.threshold_ml,
-        ratio=header.ratio,
-        bypass_ml=header.bypass_ml,
-        relabel=header.relabel,
-    )
 
 
 def _tally_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -288,7 +267,7 @@ def _tally_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def _tallies(header: _Header, arrays: dict[str, Any]) -> dict[float, tuple[Tally | None, ...]]:
+def _tallies(header: _Header, arrays: dict[str, Any]) -> dict[float, tuple[PatchTally | None, ...]]:
     counts = _checked(arrays, "counts", np.int32, (len(header.factors),))
     patches = _checked(arrays, "patches", np.int32, (arrays["patches"].size,))
     rows = int(patches.sum())
@@ -302,7 +281,7 @@ def _tallies(header: _Header, arrays: dict[str, Any]) -> dict[float, tuple[Tally
         raise ValueError("a proposal names a tally that is not there")
     ends = np.cumsum(patches)
     tallies = [
-        Tally(votes[b - n : b], sizes[b - n : b], moved[b - n : b], header.patch_voxel_ml)
+        PatchTally(votes[b - n : b], sizes[b - n : b], moved[b - n : b], header.patch_voxel_ml)
         for b, n in zip(ends.tolist(), patches.tolist(), strict=True)
     ]
     each = iter(numbers.tolist())

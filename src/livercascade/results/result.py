@@ -7,53 +7,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     NonNegativeFloat,
     NonNegativeInt,
-    PlainSerializer,
     PositiveFloat,
     PositiveInt,
-    WithJsonSchema,
     model_validator,
 )
 
 from livercascade.alignment.gated import PhaseUse
-from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
+from livercascade.data.labels import PatientClass, Phase
+from livercascade.data.record import Fraction, Record, Sha256, TypeName
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, JointVerdict
-from livercascade.results.candidate import CandidateStatus, FoundAt
+from livercascade.reclassify.candidate import CandidateStatus, FoundAt
 from livercascade.results.wording import verdict_meaning
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+_OLD_SCHEMA = "1.0"
+_OLD_FOUND_AT = {"f=1 and f=4": "base and high", "only f=4": "high only"}
 
-_TYPE_BY_TITLE = {lesion_type.title: lesion_type for lesion_type in LESION_TYPES}
-
-
-def _lesion_type(value: object) -> LesionType:
-    if isinstance(value, LesionType):
-        return value
-    if isinstance(value, str) and value in _TYPE_BY_TITLE:
-        return _TYPE_BY_TITLE[value]
-    raise ValueError(f"{value!r} is not one of {', '.join(_TYPE_BY_TITLE)}")
-
-
-def _title(lesion_type: LesionType) -> str:
-    return lesion_type.title
-
-
-TypeName = Annotated[
-    LesionType,
-    BeforeValidator(_lesion_type),
-    PlainSerializer(_title, return_type=str),
-    WithJsonSchema({"type": "string", "enum": list(_TYPE_BY_TITLE)}),
-]
-"""A lesion type, written by its short name in JSON."""
-Share = Annotated[float, Field(ge=0, le=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
 Position = tuple[float, float, float]
 
@@ -85,7 +60,7 @@ class Stage(Enum):
 
 
 class PhaseSource(Enum):
-    """How a phase was told."""
+    """How a phase was identified."""
 
     USER = "user"
     TAGS = "tags"
@@ -106,12 +81,6 @@ class OutputKind(Enum):
     CSV = "csv"
     PNG = "png"
     EVIDENCE = "evidence"
-
-
-class Record(BaseModel):
-    """Base of every part of the result: unchangeable, closed to unknown fields and to NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class ErrorRecord(Record):
@@ -136,7 +105,7 @@ class InputRecord(Record):
 
     phase: Phase
     source: PhaseSource
-    confidence: Share
+    confidence: Fraction
     sha256: Sha256 = Field(description="Hash of the input files, in reading order.")
     shape: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="Voxels along z, y, x, as read.")
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(description="Along z, y, x, as read.")
@@ -158,7 +127,7 @@ class AlignmentRecord(Record):
     use: PhaseUse = Field(description="dropped: the phase was left out; unaligned: used as the headers place it.")
     similarity: BeforeAfterRecord = Field(description="Mutual information in nats with the reference over its body.")
     body_overlap: BeforeAfterRecord = Field(description="Dice of all tissue but gas, 0 to 1.")
-    folded: Share = Field(description="Share of voxels where the field folds.")
+    folded: Fraction = Field(description="Fraction of voxels where the field folds.")
     mean_mm: NonNegativeFloat = Field(description="Displacement over the body.")
     p95_mm: NonNegativeFloat
     max_mm: NonNegativeFloat
@@ -169,11 +138,18 @@ class AlignmentRecord(Record):
     reasons: tuple[str, ...] = Field(default=(), description="Limits of the gate that were missed; none if it is good.")
 
 
+class SensitivityFactors(Record):
+    """Sensitivity factors f of both settings (paper, eq. 3): lesion probabilities are multiplied by f."""
+
+    base: PositiveFloat = Field(description="f of Base; 1 in the paper.")
+    high: PositiveFloat = Field(description="f of High; 4 in the paper.")
+
+
 class AbstentionRecord(Record):
     """Malignant or not, decided only where split conformal prediction holds exactly one of both possible."""
 
     decision: Decision = Field(description="UNCERTAIN where both or neither are possible.")
-    alpha: Share = Field(
+    alpha: Fraction = Field(
         description="Of malignant patients like those it was set on, at most this share is expected to be called not "
         "malignant; and the same with the classes exchanged."
     )
@@ -181,17 +157,17 @@ class AbstentionRecord(Record):
     n_other: NonNegativeInt = Field(description="Other patients the threshold rests on.")
 
 
-class Verdict(Record):
+class VerdictRecord(Record):
     """Patient class at both settings and jointly (paper, eq. 12 and Sec. IV-B.2)."""
 
-    base: PatientClass = Field(description="Class from the lesions at f=1 after reclassification.")
-    high: PatientClass = Field(description="Class from the lesions at f=4 after reclassification.")
+    base: PatientClass = Field(description="Class from Base's lesions after reclassification.")
+    high: PatientClass = Field(description="Class from High's lesions after reclassification.")
     joint: JointClass = Field(description="The class if both agree, else UNCERTAIN.")
     meaning: str = Field(min_length=1, description="The joint class in plain words.")
-    probabilities: dict[PatientClass, Share] | None = Field(
+    probabilities: dict[PatientClass, Fraction] | None = Field(
         default=None, description="Calibrated probabilities; absent when the model is not calibrated."
     )
-    malignancy: Share | None = Field(
+    malignancy: Fraction | None = Field(
         default=None,
         description="Calibrated probability of a malignant lesion; absent when the model is not calibrated.",
     )
@@ -200,13 +176,13 @@ class Verdict(Record):
     )
 
     @classmethod
-    def of(cls, base: PatientClass, high: PatientClass) -> Verdict:
-        """Verdict from the classes at f=1 and f=4, without probabilities."""
+    def of(cls, base: PatientClass, high: PatientClass, factors: SensitivityFactors) -> VerdictRecord:
+        """Verdict from the classes of Base and High, without probabilities."""
         joint = JointVerdict(base, high).value
-        return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high))
+        return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high, (factors.base, factors.high)))
 
     @model_validator(mode="after")
-    def _joint_follows(self) -> Verdict:
+    def _joint_follows(self) -> VerdictRecord:
         expected = JointVerdict(self.base, self.high).value
         if self.joint is not expected:
             raise ValueError(
@@ -240,19 +216,19 @@ class LesionRecord(Record):
     id: str = Field(pattern=r"^L[1-9][0-9]*$", description="The number is the lesion's value in lesions.nii.gz.")
     type: TypeName
     original_type: TypeName = Field(description="Type before reclassification.")
-    votes: dict[TypeName, Share] = Field(description="Share of each type in the vote.")
+    votes: dict[TypeName, Fraction] = Field(description="Fraction of each type in the vote.")
     status: CandidateStatus
-    found_at: FoundAt
+    found_at: FoundAt = Field(description="Settings that found it; their factors are in `factors`.")
     score: float | None = Field(default=None, description="Reclassification score; absent when not scored.")
     threshold: float | None = Field(default=None, description="Score needed to stay, in the same unit.")
-    probability: Share | None = Field(
+    probability: Fraction | None = Field(
         default=None,
         description="Calibrated probability of a true lesion here; absent when the model is not calibrated.",
     )
-    type_probabilities: dict[TypeName, Share] | None = Field(
+    type_probabilities: dict[TypeName, Fraction] | None = Field(
         default=None, description="Calibrated probabilities of the types, given that it is a lesion; absent likewise."
     )
-    enhancement: dict[TypeName, Share] | None = Field(
+    enhancement: dict[TypeName, Fraction] | None = Field(
         default=None,
         description="Probability of each type by its enhancement, from which original_type follows; absent where types "
         "are those of UNet^whole.",
@@ -264,7 +240,8 @@ class LesionRecord(Record):
     volume_ml: PositiveFloat
     core_ml: NonNegativeFloat | None = Field(
         default=None,
-        description="Part of it that is a lesion at f = 1 too; far below the volume, the outline is unsure. "
+        description="Part of it that is a lesion at Base's sensitivity too; far below the volume, the outline is "
+        "unsure. "
         "Absent in results of older versions.",
     )
     centroid_lps_mm: Position
@@ -335,8 +312,8 @@ def _status_rule(schema: dict[str, Any]) -> None:
     schema["$id"] = f"urn:livercascade:case-result:{SCHEMA_VERSION}"
     ended_early = {"properties": {"status": {"enum": ["rejected", "failed"]}}}
     needs_error = {"required": ["error"], "properties": {"error": {"type": "object"}}}
-    no_error = {"properties": {"error": {"type": "null"}, "lesions": {"type": "array"}, "outputs": {"type": "array"}}}
-    needs_lesions = {"required": ["lesions", "outputs"], **no_error}
+    there = {"lesions": {"type": "array"}, "outputs": {"type": "array"}, "factors": {"type": "object"}}
+    needs_lesions = {"required": list(there), "properties": {"error": {"type": "null"}, **there}}
     schema["required"] = ["schema_version", *schema["required"]]
     schema["allOf"] = [{"if": ended_early, "then": needs_error, "else": needs_lesions}]
 
@@ -346,7 +323,7 @@ class CaseResult(Record):
 
     model_config = ConfigDict(json_schema_extra=_status_rule)
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
     case_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")
     status: Status
     virtual: bool = Field(default=False, description="True if the input is a virtual patient.")
@@ -357,13 +334,30 @@ class CaseResult(Record):
     alignment: tuple[AlignmentRecord, ...] = Field(
         default=(), description="Every phase but the reference; empty if phases were not aligned."
     )
-    verdict: Verdict | None = None
+    factors: SensitivityFactors | None = Field(default=None, description="Sensitivities of Base and High.")
+    verdict: VerdictRecord | None = None
     liver: LiverRecord | None = None
     lesions: tuple[LesionRecord, ...] | None = Field(default=None, description="All candidates, removed ones too.")
     sensitivity: tuple[SweepRow, ...] = ()
     not_analysed: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] | None = None
     provenance: Provenance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_1_0(cls, raw: Any) -> Any:
+        """Results of schema 1.0 said f = 1 and f = 4 whatever the settings were."""
+        if not isinstance(raw, dict) or raw.get("schema_version") != _OLD_SCHEMA:
+            return raw
+        old: dict[str, Any] = dict(raw)
+        settings: dict[str, Any] = (old.get("provenance") or {}).get("settings") or {}
+        if old.get("lesions") is not None:
+            old["factors"] = {"base": settings.get("low_factor", 1.0), "high": settings.get("high_factor", 4.0)}
+            old["lesions"] = [
+                lesion | {"found_at": _OLD_FOUND_AT.get(lesion.get("found_at"), lesion.get("found_at"))}
+                for lesion in old["lesions"]
+            ]
+        return old | {"schema_version": SCHEMA_VERSION}
 
     @model_validator(mode="after")
     def _fits_status(self) -> CaseResult:
@@ -374,8 +368,8 @@ class CaseResult(Record):
             return self
         if self.error is not None:
             raise ValueError(f"status {status} allows no error")
-        if self.lesions is None or self.outputs is None:
-            raise ValueError(f"status {status} needs lesions and outputs")
+        if self.lesions is None or self.outputs is None or self.factors is None:
+            raise ValueError(f"status {status} needs lesions, factors and outputs")
         if bool(self.warnings) is (self.status is Status.OK):
             raise ValueError(f"status {status} does not fit {len(self.warnings)} warnings")
         return self

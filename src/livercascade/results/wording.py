@@ -11,11 +11,6 @@ INTENDED_USE = (
     "Every finding needs to be confirmed by a person."
 )
 NOT_LIRADS = "Sizes, HU and types are computed features; this is not a LI-RADS reading."
-UNCERTAIN_MEANING = (
-    "The plain setting (f = 1) and the sensitive one (f = 4) point to different classes. "
-    "The system then names none: a radiologist has to decide from the images."
-)
-
 _IMPRESSION = {
     LesionType.HCC: "suspicious for hepatocellular carcinoma",
     LesionType.ICC: "suspicious for intrahepatic cholangiocarcinoma",
@@ -69,8 +64,31 @@ def headline(joint: PatientClass | None) -> str:
     return words[0].upper() + words[1:]
 
 
-def verdict_meaning(base: PatientClass, high: PatientClass) -> str:
-    """Plain words for the joint verdict of both settings (paper, Sec. IV-B.2)."""
+def uncertain_meaning(factors: tuple[float, float] | None = None) -> str:
+    """What UNCERTAIN says.
+
+    Args:
+        factors: Sensitivity factors f of both settings; they are not named if absent.
+
+    >>> uncertain_meaning((1.0, 4.0))[:73]
+    'The plain setting (f = 1) and the sensitive one (f = 4) point to differen'
+    """
+    plain, sensitive = ("", "") if factors is None else (f" (f = {f:g})" for f in factors)
+    return (
+        f"The plain setting{plain} and the sensitive one{sensitive} point to different classes. "
+        "The system then names none: a radiologist has to decide from the images."
+    )
+
+
+def verdict_meaning(base: PatientClass, high: PatientClass, factors: tuple[float, float]) -> str:
+    """Plain words for the joint verdict of both settings (paper, Sec. IV-B.2).
+
+    Args:
+        base: Class of Base.
+        high: Class of High.
+        factors: Their sensitivity factors f.
+    """
     if base is high:
         return f"Both settings agree. {class_meaning(base)}"
-    return f"{UNCERTAIN_MEANING} Here f = 1 gives {base.value} and f = 4 gives {high.value}."
+    low_f, high_f = factors
+    return f"{uncertain_meaning(factors)} Here f = {low_f:g} gives {base.value} and f = {high_f:g} gives {high.value}."

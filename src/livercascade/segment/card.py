@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from livercascade.data.class_priors import ClassPriors
 from livercascade.data.labels import LESION_TYPES, Phase
-from livercascade.data.type_shares import TypeShares
 
 Size = tuple[PositiveInt, PositiveInt, PositiveInt]
 Spacing = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
@@ -142,7 +142,7 @@ class ModelCard(_Record):
         normalisation: One entry per phase, in the order of ``phases``.
         resampling: How phases get to that grid.
         needs: Phases without which the network cannot work; none for one trained on every subset.
-        type_shares: How common the network takes each lesion type for; None if its training did not settle that.
+        class_priors: How common the network takes each lesion type for; None if its training did not settle that.
         sha256: Hash of ``weights.safetensors``, of an ensemble that of all its members' hashes; empty until saved.
     """
 
@@ -158,7 +158,8 @@ class ModelCard(_Record):
     presence_flags: bool = True
     resampling: Resampling = Resampling.LINEAR
     needs: tuple[Phase, ...] = ()
-    type_shares: TypeShares | None = None
+    # Cards of before 0.2 say type_shares.
+    class_priors: ClassPriors | None = Field(default=None, validation_alias=AliasChoices("class_priors", "type_shares"))
     training: Provenance = Provenance()
     sha256: str = ""
 
@@ -224,9 +225,9 @@ def _rows(card: ModelCard) -> str:
 
 
 def _shares(card: ModelCard) -> str:
-    if card.type_shares is None:
+    if card.class_priors is None:
         return "as they come in the training cases"
-    return ", ".join(f"{t.title} {share:.0%}" for t, share in zip(LESION_TYPES, card.type_shares, strict=True))
+    return ", ".join(f"{t.title} {share:.0%}" for t, share in zip(LESION_TYPES, card.class_priors, strict=True))
 
 
 def _input(card: ModelCard) -> str:

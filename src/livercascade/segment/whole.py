@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 from torch.nn import functional
 
+from livercascade.data.class_priors import logit_adjustment
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ
 from livercascade.data.scan import Scan
-from livercascade.data.type_shares import type_weights
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.phase_input import phase_input
@@ -46,7 +46,7 @@ def segment(
     pooled: bool = False,
     search: Search = Search.WHOLE,
     factor: float = 4.0,
-    type_shares: Sequence[float] | None = None,
+    class_priors: Sequence[float] | None = None,
 ) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
 
@@ -58,13 +58,13 @@ def segment(
         pooled: As in `SensitivityMap.from_logits`.
         search: Which windows are computed.
         factor: Highest sensitivity f at which the liver with its lesions must be as in a search of the whole.
-        type_shares: Expected shares of the lesion types; None leaves types as the network has them.
+        class_priors: Expected shares of the lesion types; None leaves types as the network has them.
     """
     # The image is not named: it goes before the logits are brought to the grid of the scan.
     logits = sliding_window(
         network_image(scan, model), model, progress=progress, overlap=overlap, search=search, factor=factor
     )
-    weights = type_weights(model.card.type_shares, type_shares)
+    weights = logit_adjustment(model.card.class_priors, class_priors)
     return to_scan_grid(logits, scan.grid.shape, pooled=pooled, weights=weights)
 
 

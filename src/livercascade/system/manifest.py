@@ -6,19 +6,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from livercascade.data.errors import OutputError
+from livercascade.data.record import Record
 from livercascade.system.files import files_in, flush, new_folder, sha256_of
 
 MANIFEST = "manifest.json"
 """Name of the list of files; it is written last."""
 
 
-class Manifest(BaseModel):
+class Manifest(Record):
     """SHA-256 of every file of a result folder by its path inside the folder, with ``/``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = 1
     files: dict[str, str]

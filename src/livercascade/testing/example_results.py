@@ -17,10 +17,10 @@ from livercascade.detect.liver import main_liver
 from livercascade.detect.seg2det import bounding_box
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.io.nifti import write_nifti
+from livercascade.reclassify.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import ReclassifySettings
-from livercascade.reclassify.tally import Tally
 from livercascade.report.measure import measure_lesions, measure_liver
-from livercascade.results.candidate import Candidate, CandidateStatus, FoundAt
 from livercascade.results.evidence import Evidence, crop
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
 from livercascade.results.result import (
@@ -31,15 +31,17 @@ from livercascade.results.result import (
     OutputRecord,
     PhaseSource,
     Provenance,
+    SensitivityFactors,
     Status,
     SweepRow,
     TypeCount,
-    Verdict,
+    VerdictRecord,
 )
 from livercascade.system.files import sha256_of
 from livercascade.testing.phantoms import FAT_HU, cone, ellipsoid, lesion_of, sensitivity_phantom
 
 EXAMPLE_HASH = "0123456789abcdef" * 4
+EXAMPLE_FACTORS = SensitivityFactors(base=1.0, high=4.0)
 CASE_GRID = Grid.axial((24, 96, 96), (5.0, 2.0, 2.0), (-96.0, -96.0, 0.0))
 """Grid of `example_case`."""
 CASE_LIVER_HU = {Phase.NC: 55, Phase.AP: 70, Phase.VP: 110, Phase.DP: 90}
@@ -65,7 +67,7 @@ def example_candidate(
     lesion = lesion_of(mask, label, CASE_GRID)
     return Candidate(
         lesion, status, label, 0.8, 0.5, {label: 0.9, LesionType.OTHER: 0.1},
-        "Found <again> & again.", FoundAt.BOTH, 0.5 * lesion.volume_ml,
+        "Found <again> & again.", found_at=FoundAt.BASE_AND_HIGH, core_ml=0.5 * lesion.volume_ml,
     )  # fmt: skip
 
 
@@ -113,7 +115,8 @@ def example_result(
             for p in scan.phases
         ],
         "reference_phase": scan.reference,
-        "verdict": Verdict.of(PatientClass.HCC, PatientClass.HCC),
+        "factors": EXAMPLE_FACTORS,
+        "verdict": VerdictRecord.of(PatientClass.HCC, PatientClass.HCC, EXAMPLE_FACTORS),
         "liver": measure_liver(scan, labels),
         "lesions": measure_lesions(candidates, scan, labels),
         "sensitivity": example_sweep(),
@@ -141,15 +144,15 @@ def two_lesion_map() -> SensitivityMap:
     return sensitivity_phantom(two_lesions(), EVIDENCE_GRID)
 
 
-def example_tally(share: float, size: int, types: dict[int, float], patches: int = 4) -> Tally:
-    """Tally in which every patch confirms ``share`` of ``size`` voxels, divided among types.
+def example_tally(share: float, size: int, types: dict[int, float], patches: int = 4) -> PatchTally:
+    """PatchTally in which every patch confirms ``share`` of ``size`` voxels, divided among types.
 
     The later half of the patches are those in which the lesion was moved.
     """
     votes = np.zeros((patches, 6), dtype=np.int64)
     for label, part in types.items():
         votes[:, label - 1] = int(share * size * part)
-    return Tally(votes, np.full(patches, size), np.arange(patches) >= patches // 2, _PATCH_VOXEL_ML)
+    return PatchTally(votes, np.full(patches, size), np.arange(patches) >= patches // 2, _PATCH_VOXEL_ML)
 
 
 def example_evidence(
@@ -171,9 +174,9 @@ def example_evidence(
         raise ValueError("the map holds no liver")
     inner, inside = crop(sensitivity, liver, box)
     settings = ReclassifySettings(n_original=2, n_shuffled=2, relabel=True)
-    bare = Evidence(case_id, grid, box, inside, inner, 1.0, 4.0, 0.5, settings, 0, EVIDENCE_MODELS, {})
+    bare = Evidence(case_id, grid, box, inside, inner, 1.0, 4.0, 0.5, settings, EVIDENCE_MODELS, {})
 
-    def tallies(lesions: LesionSet) -> tuple[Tally | None, ...]:
+    def tallies(lesions: LesionSet) -> tuple[PatchTally | None, ...]:
         return tuple(
             None
             if lesion.volume_ml > settings.bypass_ml
@@ -184,7 +187,7 @@ def example_evidence(
         )
 
     made = {f: tallies(bare.proposals(f)) for f in factors}
-    return Evidence(case_id, grid, box, inside, inner, 1.0, 4.0, 0.5, settings, 0, EVIDENCE_MODELS, made)
+    return Evidence(case_id, grid, box, inside, inner, 1.0, 4.0, 0.5, settings, EVIDENCE_MODELS, made)
 
 
 def write_example_folders(

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
-from livercascade.data.type_shares import EVEN, TypeShares
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.card import NetworkClass, Resampling, Size, Spacing
 
@@ -179,7 +179,7 @@ class TrainSettings(_Record):
         return self
 
     @property
-    def type_shares(self) -> TypeShares | None:
+    def class_priors(self) -> ClassPriors | None:
         """How common the network will take each lesion type for: `type_entropy` weighs the types of a batch alike."""
         return EVEN if self.loss is LossKind.GROUPED and self.type_weight > 0 else None
 

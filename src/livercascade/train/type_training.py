@@ -17,8 +17,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import nn
 
-from livercascade.characterise.enhancement import FORM, LEVELS, Background, Enhancement, measure
-from livercascade.characterise.network import TypeMember, TypeNetwork, TypesCard, save_types
+from livercascade.classify.enhancement import FORM, LEVELS, Background, Enhancement, measure
+from livercascade.classify.type_network import TypeMember, TypeNetwork, TypesCard, save_types
 from livercascade.data.errors import InputError
 from livercascade.data.labels import FIRST_LESION, LESION_TYPES, PHASES, LesionType, Phase
 from livercascade.detect.seg2det import seg2det
@@ -98,7 +98,7 @@ def train_types(
 ) -> TypesCard:
     """Fits one member for each fold of the patients, tests it on that fold, and writes the model folder.
 
-    Types weigh alike, so that the network takes each for equally common (`TypesCard.type_shares`).
+    Types weigh alike, so that the network takes each for equally common (`TypesCard.class_priors`).
 
     Args:
         measured: Lesions to learn from.

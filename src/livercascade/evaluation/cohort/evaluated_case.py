@@ -12,7 +12,7 @@ from livercascade.data.lesion import Lesion
 from livercascade.detect.match import Pair
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointVerdict
-from livercascade.results.candidate import CandidateStatus
+from livercascade.reclassify.candidate import CandidateStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class FoundLesion:
         covered: False if no voxel lies where the truth was read; such a lesion is neither right nor wrong.
         original: Type before reclassification.
         status: What reclassification did; None without it.
-        score: Reclassification score in the unit of ``threshold``; None when not scored.
+        score: Candidate score in the unit of ``threshold``; None when not scored.
         threshold: Score needed to stay.
         votes: Share of each type in the vote of UNet^patch, 0 to 1.
         confidence: How sure the model is of a lesion at this place, 0 to 1; 1 for a label map, which cannot tell.

@@ -15,8 +15,8 @@ from livercascade.diagnose.confidence import whole_probability
 from livercascade.evaluation.cohort.evaluated_case import TrueLesion
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import ReclassifySettings
-from livercascade.reclassify.tally import Tally
 from livercascade.results.evidence import Evidence
 
 _LARGEST_MARGIN = 50.0
@@ -42,7 +42,7 @@ class Proposal:
     voxels: int
     probability: float
     onset: float
-    tally: Tally | None
+    tally: PatchTally | None
     covered: bool
     calibrated: float | None = None
 
@@ -155,7 +155,7 @@ def _side(truth: Truth, evidence: Evidence, factor: float) -> Side:
     return Side(proposals, overlaps(truth.lesions, lesions))
 
 
-def _proposal(lesion: Lesion, tally: Tally | None, evidence: Evidence, truth: Truth) -> Proposal:
+def _proposal(lesion: Lesion, tally: PatchTally | None, evidence: Evidence, truth: Truth) -> Proposal:
     margin = evidence.lesion_margin(lesion).astype(np.float64)
     return Proposal(
         lesion.label,

@@ -20,9 +20,8 @@ from livercascade.evaluation.cohort.evidence_case import CurveCase, curve_case
 from livercascade.evaluation.cohort.model_keys import Variant
 from livercascade.evaluation.matching.reference_lesions import Truth
 from livercascade.io.nifti import read_instances
-from livercascade.reclassify.reclassify import Reclassification, Reclassified, ScoreMode
-from livercascade.reclassify.reclassify import Verdict as Judgement
-from livercascade.results.candidate import CandidateStatus
+from livercascade.reclassify.candidate import Candidate, CandidateStatus
+from livercascade.reclassify.reclassify import Reclassified, ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import read_evidence
 from livercascade.results.result import CaseResult, LesionRecord
@@ -87,7 +86,7 @@ def _from_evidence(evidence: Evidence, truth: Truth) -> dict[Variant, Reading]:
 
 def _before(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
     """Every proposal with its own type and the confidence of UNet^whole."""
-    chosen = [o for o in judged.outcomes if truth.settings.keeps(o.lesion.volume_ml)]
+    chosen = [o for o in judged.candidates if truth.settings.keeps(o.lesion.volume_ml)]
     found = [_judged(o, o.lesion, _whole_confidence(evidence, o.lesion)) for o in chosen]
     return truth.reading(_set_of([o.lesion for o in chosen], truth), found)
 
@@ -95,7 +94,9 @@ def _before(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
 def _after(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
     """The proposals that stay, with the type after the vote and the share that UNet^patch confirms."""
     chosen = [
-        o for o in judged.outcomes if o.verdict is not Judgement.REMOVED and truth.settings.keeps(o.lesion.volume_ml)
+        o
+        for o in judged.candidates
+        if o.status is not CandidateStatus.REMOVED and truth.settings.keeps(o.lesion.volume_ml)
     ]
     mode = evidence.settings.score
     found = [
@@ -105,14 +106,14 @@ def _after(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
     return truth.reading(_set_of([o.result for o in chosen], truth), found)
 
 
-def _judged(outcome: Reclassification, lesion: Lesion, confidence: float) -> FoundLesion:
+def _judged(outcome: Candidate, lesion: Lesion, confidence: float) -> FoundLesion:
     return FoundLesion(
         lesion.label,
         lesion.volume_ml,
         int(np.count_nonzero(lesion.mask)),
         lesion.centroid,
         original=outcome.lesion.label,
-        status=CandidateStatus(outcome.verdict.value),
+        status=CandidateStatus(outcome.status.value),
         score=outcome.score,
         threshold=outcome.threshold,
         votes=outcome.votes,

@@ -69,7 +69,7 @@ def volume_strata(cases: Sequence[CurveCase], settings: EvaluationSettings, draw
 
 def _excesses(case: CurveCase, mode: ScoreMode) -> list[float]:
     """Score over threshold of each proposal of High; infinite if it was too large to be judged."""
-    rules = replace(case.rules, score=mode)
+    rules = case.rules.model_copy(update={"score": mode})
     values = [excess(p, rules) for p in case.sides[case.high_factor].proposals]
     return [np.inf if v is None else v for v in values]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -54,7 +54,7 @@ def score_roc(cases: Sequence[CurveCase], mode: ScoreMode, settings: EvaluationS
     owner: list[int] = []
     bypassed = 0
     for number, case in enumerate(cases):
-        rules = replace(case.rules, score=mode)
+        rules = case.rules.model_copy(update={"score": mode})
         _, side = countable(case, case.sides[case.high_factor], settings)
         touching = {p.found for p in side.pairs}
         for j, proposal in enumerate(side.proposals):

@@ -119,7 +119,7 @@ def arm_of(case: CurveCase, factor: float, arm: Arm) -> Side:
     side = case.sides[factor]
     if arm is Arm.WHOLE:
         return side
-    rules: ReclassifySettings = replace(case.rules, shuffled=arm is Arm.RECLASSIFIED)
+    rules: ReclassifySettings = case.rules.model_copy(update={"shuffled": arm is Arm.RECLASSIFIED})
     kept = side.where(lambda p: keeps(p, rules))
     if not rules.relabel:
         return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -122,7 +122,7 @@ def small_lesion_recall(cases: Sequence[CurveCase], mode: ScoreMode, settings: E
     owner: list[int] = []
     lesions = np.zeros(len(cases))
     for number, case in enumerate(cases):
-        rules = replace(case.rules, score=mode)
+        rules = case.rules.model_copy(update={"score": mode})
         counted_true, side = countable(case, case.sides[case.high_factor], settings)
         values = [excess(p, rules) for p in side.proposals]
         over = [np.inf if v is None else v for v in values]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from livercascade.data.labels import LesionType
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading
-from livercascade.results.candidate import CandidateStatus
+from livercascade.reclassify.candidate import CandidateStatus
 
 LARGEST_ML = 16.0
 """Volume in ml up to which a proposal may be shown in a patch: room is left round it."""

@@ -224,7 +224,7 @@ class _Scenes:
         shown = [(loaded, self._number(loaded, p.lesion)) for p in picks if (loaded := self._load(p.case, names))]
         if len(shown) == len(picks):
             outcomes = [
-                (loaded, loaded.evidence.reclassified(loaded.evidence.high_factor).outcomes[n]) for loaded, n in shown
+                (loaded, loaded.evidence.reclassified(loaded.evidence.high_factor).candidates[n]) for loaded, n in shown
             ]
             self.draft.drawn.append(removed_figure(outcomes, virtual=self.draft.virtual))
 

@@ -21,8 +21,9 @@ from livercascade.evaluation.cohort.cohort_files import read_result
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion
 from livercascade.io.nifti import read_labels
 from livercascade.io.source import read_study
+from livercascade.reclassify.candidate import Candidate
 from livercascade.reclassify.patches import Patch
-from livercascade.reclassify.reclassify import Reclassification, make_patches
+from livercascade.reclassify.reclassify import make_patches
 from livercascade.reclassify.working_grid import WorkingScan, to_working_grid
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import read_evidence
@@ -100,7 +101,7 @@ class ProposalPatches:
     """
 
     loaded: LoadedCase
-    outcome: Reclassification
+    outcome: Candidate
     here: Lesion
     working: WorkingScan
     patches: tuple[Patch, ...]
@@ -156,7 +157,7 @@ def patches_of(loaded: LoadedCase, number: int, networks: Networks | None) -> Pr
     if networks is not None:
         seen = _working(loaded, mask, judged.proposals, networks.patch)
         inputs = _patches(evidence, seen, number, len(judged.proposals))
-    return ProposalPatches(loaded, judged.outcomes[number], shown.proposals[number], shown, made, inputs)
+    return ProposalPatches(loaded, judged.candidates[number], shown.proposals[number], shown, made, inputs)
 
 
 def whole_mask(loaded: LoadedCase, factor: float) -> UInt8[np.ndarray, "z y x"]:
@@ -194,7 +195,7 @@ def _working(
 
 def _patches(evidence: Evidence, working: WorkingScan, number: int, count: int) -> tuple[Patch, ...]:
     # High's patches come from the second stream of the seed, each proposal's from a stream of its own.
-    seed = np.random.SeedSequence(evidence.seed).spawn(2)[1]
+    seed = np.random.SeedSequence(evidence.settings.seed).spawn(2)[1]
     stream = np.random.default_rng(seed).spawn(count)[number]
     return make_patches(working.proposals[number], working.volume, evidence.settings, stream)
 

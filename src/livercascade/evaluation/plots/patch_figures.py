@@ -23,8 +23,9 @@ from livercascade.evaluation.plots.axial_view import (
 from livercascade.evaluation.plots.loaded_case import ProposalPatches
 from livercascade.evaluation.plots.picture import Picture
 from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, VERMILION, Words, picture, plain, sheet
+from livercascade.reclassify.candidate import CandidateStatus
 from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme
-from livercascade.reclassify.reclassify import ScoreMode, Verdict
+from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reclassify.shuffle import shuffle
 from livercascade.reclassify.working_grid import resample_nearest
 
@@ -108,7 +109,7 @@ def process_figure(
         "figure_05_reclassification",
         f"Fig. 5: reclassification of one proposal, {made.loaded.case_id}",
         f"White: the proposal ({made.outcome.lesion.label.title}, {made.outcome.lesion.volume_ml:.1f} ml). {seen}"
-        f"The mean of the confirmed volumes is held against the threshold: {made.outcome.verdict.value}.",
+        f"The mean of the confirmed volumes is held against the threshold: {made.outcome.status.value}.",
         f"{len(made.patches)} patches; {made.outcome.reason}.",
     )
     return picture(figure, words, virtual=virtual)
@@ -221,7 +222,7 @@ def _scores(axes: Axes, made: ProposalPatches) -> None:
                  label=f"threshold {outcome.threshold:.2f}")  # fmt: skip
     axes.set_yticks(places)
     axes.invert_yaxis()
-    word = "removed" if outcome.verdict is Verdict.REMOVED else "stays"
+    word = "removed" if outcome.status is CandidateStatus.REMOVED else "stays"
     plain(axes, xlabel="confirmed share" if ratio else "confirmed volume (ml)", grid="x", title=word)
     axes.set_ylabel("patch (grey original, blue shuffled)", fontsize=6.5, color=INK, labelpad=1)
     axes.legend(fontsize=6.5, frameon=False, loc="lower left", bbox_to_anchor=(0.3, 1.0), borderaxespad=0.0,

@@ -27,15 +27,15 @@ from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
 from livercascade.evaluation.plots.picture import Picture
 from livercascade.evaluation.plots.plot_style import INK, Words, picture, sheet
 from livercascade.evaluation.plots.sensitivity_figures import lesions_of
+from livercascade.reclassify.candidate import Candidate
 from livercascade.reclassify.patches import PATCH_LIVER
-from livercascade.reclassify.reclassify import Reclassification
 from livercascade.report.pictures import TYPE_COLOURS
 
 _FIELD_MM = 100.0
 _MARGIN_MM = 35.0
 
 
-def removed_figure(shown: Sequence[tuple[LoadedCase, Reclassification]], *, virtual: bool) -> Picture:
+def removed_figure(shown: Sequence[tuple[LoadedCase, Candidate]], *, virtual: bool) -> Picture:
     """Every phase of one or two false positives of UNet^whole that were removed (paper, Fig. 13)."""
     columns = max(len(loaded.scan.phases) for loaded, _ in shown)
     down, above, below, between = 1.75 * len(shown), 0.5, 0.34, 0.26
@@ -63,7 +63,7 @@ def removed_figure(shown: Sequence[tuple[LoadedCase, Reclassification]], *, virt
 
 
 def relabelled_phases_figure(
-    loaded: LoadedCase, outcome: Reclassification, true_type: LesionType, *, virtual: bool
+    loaded: LoadedCase, outcome: Candidate, true_type: LesionType, *, virtual: bool
 ) -> Picture:
     """The lesion whose type was corrected, in every phase (paper, Fig. 14)."""
     figure = sheet(2.25)
@@ -159,7 +159,7 @@ def _types(probabilities: Float[np.ndarray, "8 16 128 128"]) -> UInt8[np.ndarray
     return np.where(labels == PATCH_LIVER, 0, labels).astype(np.uint8)
 
 
-def _short(outcome: Reclassification) -> str:
+def _short(outcome: Candidate) -> str:
     if outcome.score is None or outcome.threshold is None:
-        return outcome.verdict.value
+        return outcome.status.value
     return f"{outcome.lesion.volume_ml:.1f} ml, score {outcome.score:.2f} < {outcome.threshold:.2f}"

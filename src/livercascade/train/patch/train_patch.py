@@ -114,7 +114,7 @@ def _card(folder: RunFolder, cases: Sequence[PatchCase], settings: PatchSettings
         patch_size=settings.patch_size,
         normalisation=_intensities(cases, settings),
         architecture=plan_architecture(settings),
-        type_shares=settings.type_shares,
+        class_priors=settings.class_priors,
     )
     if len(card.classes) != NUM_PATCH_CLASSES:
         raise ValueError("patch classes and their names differ")

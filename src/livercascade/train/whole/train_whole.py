@@ -52,5 +52,5 @@ def _card(settings: WholeSettings, plan: Plan) -> ModelCard:
         normalisation=plan.normalisation,
         architecture=plan.architecture,
         resampling=plan.resampling,
-        type_shares=settings.type_shares,
+        class_priors=settings.class_priors,
     )

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from livercascade.characterise.enhancement import Background, measure
-from livercascade.characterise.network import TypeNetwork, TypesCard, load_types
+from livercascade.classify.enhancement import Background, measure
+from livercascade.classify.type_network import TypeNetwork, TypesCard, load_types
+from livercascade.data.class_priors import ClassPriors, logit_adjustment
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion
 from livercascade.data.scan import Scan
-from livercascade.data.type_shares import TypeShares, type_weights
 
 
 @dataclass(frozen=True, slots=True)
-class Characteriser:
+class LesionClassifier:
     """A trained network of types.
 
     Attributes:
@@ -31,7 +31,7 @@ class Characteriser:
     network: TypeNetwork
 
     @classmethod
-    def load(cls, folder: Path) -> Characteriser:
+    def load(cls, folder: Path) -> LesionClassifier:
         """That of a folder written by ``livercascade train types``.
 
         Raises:
@@ -44,7 +44,7 @@ class Characteriser:
         scan: Scan,
         labels: UInt8[np.ndarray, "z y x"],
         lesions: Sequence[Lesion],
-        shares: TypeShares | None = None,
+        shares: ClassPriors | None = None,
     ) -> tuple[dict[LesionType, float], ...]:
         """Probability of each type for every lesion, which add up to 1.
 
@@ -52,14 +52,14 @@ class Characteriser:
             scan: One to four phases on one grid.
             labels: Label map 0-13 on it: where liver, hepatic vessels and spleen are read.
             lesions: What to type; their own labels do not matter.
-            shares: How common the types are among the lesions of one's patients (`livercascade.data.type_shares`);
+            shares: How common the types are among the lesions of one's patients (`livercascade.data.class_priors`);
                 None leaves them as the network takes them.
         """
         if not lesions:
             return ()
         background = Background.measure(scan, labels)
         rows = np.stack([measure(scan, labels, lesion, background).features() for lesion in lesions])
-        chances = weighted(self.probabilities(rows), self.card.type_shares, shares)
+        chances = weighted(self.probabilities(rows), self.card.class_priors, shares)
         return tuple({t: float(p) for t, p in zip(LESION_TYPES, row, strict=True)} for row in chances)
 
     def probabilities(self, features: Float32[np.ndarray, "n feature"]) -> Float32[np.ndarray, "n 6"]:
@@ -69,10 +69,10 @@ class Characteriser:
 
 
 def weighted(
-    chances: Float32[np.ndarray, "n 6"], learnt: TypeShares | None, expected: TypeShares | None
+    chances: Float32[np.ndarray, "n 6"], learnt: ClassPriors | None, expected: ClassPriors | None
 ) -> Float32[np.ndarray, "n 6"]:
     """Probabilities where the types are of other frequencies than in training (Bayes' rule)."""
-    weights = type_weights(learnt, expected)
+    weights = logit_adjustment(learnt, expected)
     if weights is None:
         return chances
     moved = chances * np.exp(weights)

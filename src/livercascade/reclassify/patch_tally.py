@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
+class PatchTally:
     """Counts of one proposal, one row for each of its N patches (paper, eq. 10).
 
     Score, threshold and vote of every rule follow from these numbers, so that another rule needs no network.
@@ -42,7 +42,7 @@ class Tally:
         return float(np.mean(self.overlap / np.maximum(self.sizes, 1)))
 
     @property
-    def original(self) -> Tally:
+    def original(self) -> PatchTally:
         """The patches in which the proposal lies where it was found: a verdict without lesion shuffling."""
         kept = ~self.moved
-        return Tally(self.votes[kept], self.sizes[kept], self.moved[kept], self.voxel_ml)
+        return PatchTally(self.votes[kept], self.sizes[kept], self.moved[kept], self.voxel_ml)

@@ -26,14 +26,16 @@ def _checked(shares: tuple[float, ...]) -> tuple[float, ...]:
     return shares
 
 
-TypeShares = Annotated[tuple[float, ...], AfterValidator(_checked)]
+ClassPriors = Annotated[tuple[float, ...], AfterValidator(_checked)]
 """Share of HCC, ICC, Meta, Hem, Other and Cyst among lesions; each above 0, together 1."""
 EVEN: tuple[float, ...] = (1 / 6,) * 6
 PAPER: tuple[float, ...] = tuple(round(count / 606, 4) for count in (259, 13, 192, 12, 61, 69))
 """Of the paper's 606 test lesions (Table I)."""
 
 
-def type_weights(learnt: Sequence[float] | None, expected: Sequence[float] | None) -> Float32[np.ndarray, " 6"] | None:
+def logit_adjustment(
+    learnt: Sequence[float] | None, expected: Sequence[float] | None
+) -> Float32[np.ndarray, " 6"] | None:
     """What is added to the lesion logits where a type is chosen.
 
     Args:

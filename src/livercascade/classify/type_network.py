@@ -8,38 +8,37 @@ from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float32
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from livercascade.characterise.enhancement import FIRST_LEVEL, FORM, LEVELS, NUM_FEATURES
+from livercascade.classify.enhancement import FIRST_LEVEL, FORM, LEVELS, NUM_FEATURES
+from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES
-from livercascade.data.type_shares import EVEN, TypeShares
+from livercascade.data.record import Record
 from livercascade.models.model_folder import CARD_FILE, WEIGHTS_FILE, check_weights, write_folder
 
 _CLIP = 4.0
 """Standard deviations beyond which a measure says no more: real scans leave the range of virtual ones."""
 
 
-class TypesCard(BaseModel):
-    """``model.json`` of a network that characterises.
+class TypesCard(Record):
+    """``model.json`` of a network of lesion types.
 
     Attributes:
-        levels, form: What it is told (`livercascade.characterise.enhancement`).
+        levels, form: What it is told (`livercascade.classify.enhancement`).
         members: Networks whose probabilities are averaged, one for each fold of the training.
         hidden: Width of both hidden layers.
         temperature: What logits are divided by, fitted on the lesions each member did not see.
-        type_shares: How common it takes each type for.
+        class_priors: How common it takes each type for.
         trained_on: The lesions, in words.
         lesions, cases: How many.
         scores: On lesions of the fold that a member did not see, by phases.
         command, settings: How it came about.
         sha256: Of the weights; empty until saved.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "types"
     kind: Literal["types"] = "types"
@@ -49,7 +48,8 @@ class TypesCard(BaseModel):
     members: PositiveInt
     hidden: PositiveInt
     temperature: PositiveFloat = 1.0
-    type_shares: TypeShares = EVEN
+    # Cards of before 0.2 say type_shares.
+    class_priors: ClassPriors = Field(default=EVEN, validation_alias=AliasChoices("class_priors", "type_shares"))
     trained_on: str = ""
     cases: Annotated[int, Field(ge=0)] = 0
     lesions: Annotated[int, Field(ge=0)] = 0
@@ -60,7 +60,7 @@ class TypesCard(BaseModel):
 
     def markdown(self) -> str:
         """The card as a page for people."""
-        shares = ", ".join(f"{t.title} {share:.0%}" for t, share in zip(LESION_TYPES, self.type_shares, strict=True))
+        shares = ", ".join(f"{t.title} {share:.0%}" for t, share in zip(LESION_TYPES, self.class_priors, strict=True))
         rows = {
             "Kind": f"types from enhancement, version {self.version}",
             "Input": f"in each phase {', '.join(self.levels)}; {', '.join(self.form)}; any subset of phases",

@@ -1,1 +1,0 @@
-"""characterise: the type of a found lesion from how it takes up contrast medium, beyond the paper."""
