@@ -51,7 +51,7 @@ def label(
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with told():
-        from livercascade.labeler.http.server import ServeSettings, is_loopback, serve
+        from livercascade.labeler.http.server import is_loopback, serve
         from livercascade.labeler.project.identifiers import checked_user
         from livercascade.labeler.project.project_folder import Project
         from livercascade.labeler.project.workspace import Workspace
@@ -59,19 +59,20 @@ def label(
         reader = checked_user(user if user is not None else _account())
         opened = Project.open(place, project=project, predictions=predictions)
         workspace = Workspace(opened, reader, int(cache_gb * (1 << 30)))
-        workspace.tidy()
+        workspace.prune()
         count = len(opened.case_ids())
         console.print(f"{opened.title}: {count} case{'s' if count != 1 else ''}; versions are kept in {opened.folder}")
         if not is_loopback(host):
             console.print(_OPEN_TO_OTHERS)
         console.print("Ctrl+C stops the server; nothing that was confirmed is lost.")
         try:
-            serve(workspace, ServeSettings(host, port, token_file, _teller(console, browser=browser)))
+            show = _link_printer(console, browser=browser)
+            serve(workspace, host=host, port=port, token_file=token_file, show_link=show)
         finally:
             opened.close()
 
 
-def _teller(console: Console, *, browser: bool) -> Callable[[str], None]:
+def _link_printer(console: Console, *, browser: bool) -> Callable[[str], None]:
     """Prints each one-time link as it is made; the first is opened in the browser, if wanted."""
     numbers = itertools.count()
 

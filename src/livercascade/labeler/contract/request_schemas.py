@@ -1,13 +1,15 @@
-"""What requests may hold; unknown fields are refused."""
+"""What requests may hold; unknown fields are refused. Points are ``[z, y, x]`` in display order."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from livercascade.data.record import Record
 
 Coordinate = Annotated[int, Field(ge=0, le=1 << 20)]
-VoxelIndex = tuple[Coordinate, Coordinate, Coordinate]
+VoxelPoint = tuple[Coordinate, Coordinate, Coordinate]
 FractionalIndex = tuple[float, float, float]
 AxisRange = tuple[Coordinate, Coordinate]
 MaskRef = Annotated[str, Field(max_length=80)]
@@ -15,21 +17,16 @@ NoteText = Annotated[str, Field(max_length=2000)]
 PhaseName = Literal["NC", "AP", "VP", "DP"]
 EvidenceKind = Literal["pathology", "report", "imaging", "none"]
 StateName = Literal["new", "in_progress", "done"]
+VerdictKind = Literal["accept", "keep", "relabel", "second_reader", "edited", "clear"]
 
 
-class RequestBody(BaseModel):
-    """Base: closed, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CaseStateRequest(RequestBody):
+class CaseStateRequest(Record):
     """State in the work list."""
 
     state: StateName
 
 
-class OpenDraftRequest(RequestBody):
+class OpenDraftRequest(Record):
     """Which draft to open, and what to do with unsaved steps."""
 
     task: Literal["edit", "review"] = "edit"
@@ -39,13 +36,13 @@ class OpenDraftRequest(RequestBody):
     new: MaskRef | None = None
 
 
-class GotoRequest(RequestBody):
+class GotoRequest(Record):
     """How many steps to apply."""
 
     position: Annotated[int, Field(ge=0)]
 
 
-class SaveRequest(RequestBody):
+class SaveRequest(Record):
     """What goes with a saved draft."""
 
     note: NoteText = ""
@@ -53,42 +50,42 @@ class SaveRequest(RequestBody):
     state: StateName | None = None
 
 
-class RestoreRequest(RequestBody):
+class RestoreRequest(Record):
     """Which version to bring back."""
 
     ref: MaskRef
     note: NoteText = ""
 
 
-class RelabelRequest(RequestBody):
+class RelabelRequest(Record):
     """Lesions under the points get the label."""
 
-    at: Annotated[list[VoxelIndex], Field(min_length=1, max_length=500)]
+    at: Annotated[list[VoxelPoint], Field(min_length=1, max_length=500)]
     label: int
 
 
-class DeleteRequest(RequestBody):
+class DeleteRequest(Record):
     """Lesions under the points go away."""
 
-    at: Annotated[list[VoxelIndex], Field(min_length=1, max_length=500)]
+    at: Annotated[list[VoxelPoint], Field(min_length=1, max_length=500)]
 
 
-class CopyRequest(RequestBody):
+class CopyRequest(Record):
     """A lesion of another mask."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
 
     source: Annotated[MaskRef, Field(alias="from")]
-    at: VoxelIndex
+    at: VoxelPoint
     label: int | None = None
     slice: Coordinate | None = None
     to_slice: Coordinate | None = None
 
 
-class GrowRequest(RequestBody):
+class GrowRequest(Record):
     """Region growing."""
 
-    at: VoxelIndex
+    at: VoxelPoint
     label: int
     phase: PhaseName
     low: float
@@ -98,29 +95,29 @@ class GrowRequest(RequestBody):
     inside: list[int] | None = None
 
 
-class InterpolateRequest(RequestBody):
+class InterpolateRequest(Record):
     """Filling of slices between drawn ones."""
 
-    at: VoxelIndex
+    at: VoxelPoint
     label: int
     max_gap: Annotated[int, Field(ge=1, le=100)] = 12
 
 
-class FillHolesRequest(RequestBody):
+class FillHolesRequest(Record):
     """Holes of the component under the point."""
 
-    at: VoxelIndex
+    at: VoxelPoint
 
 
-class SplitRequest(RequestBody):
+class SplitRequest(Record):
     """Cut along a line."""
 
-    at: VoxelIndex
+    at: VoxelPoint
     line: tuple[tuple[float, float], tuple[float, float]]
     label: int
 
 
-class SeedBoxRequest(RequestBody):
+class SeedBoxRequest(Record):
     """A box becomes a lesion."""
 
     box: tuple[AxisRange, AxisRange, AxisRange]
@@ -131,24 +128,24 @@ class SeedBoxRequest(RequestBody):
     id: Annotated[str, Field(max_length=40)] | None = None
 
 
-class VerdictRequest(RequestBody):
+class VerdictRequest(Record):
     """A judgement on a difference."""
 
     difference: Annotated[str, Field(pattern=r"^(d[0-9]{1,10}|organs)$")]
-    verdict: Literal["accept", "keep", "relabel", "second_reader", "edited", "clear"]
+    verdict: VerdictKind
     label: int | None = None
     shape: Literal["old", "new"] | None = None
 
 
-class EvidenceRequest(RequestBody):
+class EvidenceRequest(Record):
     """What a lesion's type rests on."""
 
-    at: VoxelIndex
+    at: VoxelPoint
     evidence: EvidenceKind
     note: NoteText = ""
 
 
-class DrawBoxRequest(RequestBody):
+class DrawBoxRequest(Record):
     """A box of mask 00."""
 
     box: tuple[AxisRange, AxisRange, AxisRange]
@@ -157,13 +154,13 @@ class DrawBoxRequest(RequestBody):
     note: NoteText = ""
 
 
-class RemoveNoteRequest(RequestBody):
+class RemoveNoteRequest(Record):
     """A box or a measurement that goes."""
 
     id: Annotated[str, Field(max_length=40)]
 
 
-class MeasureRequest(RequestBody):
+class MeasureRequest(Record):
     """A ruler or an HU circle."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

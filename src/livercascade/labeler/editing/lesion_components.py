@@ -1,95 +1,110 @@
-"""Lesions as the reader means them: 26-connected components of one label, found inside the box that holds them all."""
+"""Lesions of a mask as `livercascade.detect.seg2det` finds them: those of the report and of the evaluation.
+
+A lesion is a connected part of all lesion voxels together, whatever their types: pixels of a slice that touch by edge
+or corner, and pixels straight above each other. Its type is the one of most voxels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import cc3d
 import numpy as np
-from jaxtyping import Bool, Int, UInt8, UInt16, UInt32
+from jaxtyping import Bool, Int, Int32, UInt8, UInt32
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, ORGANS
-from livercascade.data.lesion import Box
+from livercascade.data.lesion import Box, Lesion, LesionSet
+from livercascade.detect.components import components
 from livercascade.detect.diameter import boundary, farthest
+from livercascade.detect.seg2det import seg2det
+from livercascade.labeler.imaging.mask_delta import VoxelIndex
 from livercascade.labeler.label_error import LabelError, not_found
 
-CONNECTIVITY = 26
-VoxelIndex = tuple[int, int, int]
+NEIGHBOURS = 10
+"""Voxels that a voxel is connected to: eight in its slice, one above, one below."""
+_ANY_SPACING = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Components:
-    """Numbered components inside a box of a mask.
+class ReportNumbers:
+    """Numbers that a report gives its lesions, as far as its ``lesions.nii.gz`` holds any.
 
     Attributes:
-        box: Where ``numbers`` lies in the whole array.
-        numbers: 0 outside, else 1 to ``count``.
-        labels: Label of component i at place i; place 0 is background.
-        voxels: Voxels of component i.
-        boxes: Box of component i in the whole array; place 0 is not used.
+        box: Place of ``numbers`` in the whole array.
+        numbers: 0 outside, else the number of the lesion: 3 for L3.
     """
 
     box: Box
-    numbers: UInt16[np.ndarray, "a b c"] | UInt32[np.ndarray, "a b c"]
-    labels: UInt8[np.ndarray, " m"]
-    voxels: Int[np.ndarray, " m"]
-    boxes: Sequence[Box]
+    numbers: Int32[np.ndarray, "a b c"]
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.labels) - 1
+    @classmethod
+    def of_map(cls, numbers: Int32[np.ndarray, "z y x"]) -> ReportNumbers | None:
+        """The part of a map that holds lesions; None if there are none."""
+        box = tight_box(numbers != 0)
+        return None if box is None else cls(box, numbers[box].copy())
 
-    def part(self, number: int) -> Bool[np.ndarray, "a b c"]:
-        """Voxels of a component inside its own box."""
-        inner = tuple(
-            slice(s.start - b.start, s.stop - b.start) for s, b in zip(self.boxes[number], self.box, strict=True)
+    def of_lesions(self, lesions: LesionSet) -> list[int]:
+        """Number of each lesion of a mask, all different.
+
+        Lesions and numbers find each other by the voxels they share, most first. What the report does not know is
+        numbered on from its last number, largest first; a lesion keeps its number through edits and retyping.
+        """
+        shares = sorted(
+            (-voxels, place, number)
+            for place, lesion in enumerate(lesions)
+            for number, voxels in self._shared(lesion).items()
         )
-        return self.numbers[inner] == number
+        given: dict[int, int] = {}
+        for _, place, number in shares:
+            if place not in given and number not in given.values():
+                given[place] = number
+        following = int(self.numbers.max()) + 1
+        for place in range(len(lesions)):
+            if place not in given:
+                given[place] = following
+                following += 1
+        return [given[place] for place in range(len(lesions))]
+
+    def _shared(self, lesion: Lesion) -> dict[int, int]:
+        both = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(self.box, lesion.bbox, strict=True)]
+        if any(low >= high for low, high in both):
+            return {}
+        here, there = (
+            tuple(slice(low - s.start, high - s.start) for (low, high), s in zip(both, sides, strict=True))
+            for sides in (self.box, lesion.bbox)
+        )
+        numbers, voxels = np.unique(self.numbers[here][lesion.mask[there]], return_counts=True)
+        return {int(n): int(v) for n, v in zip(numbers, voxels, strict=True) if n}
 
 
-def lesion_voxels(mask: UInt8[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
-    """Where the label is a lesion, 1-6; background wraps round to 255."""
-    return (mask - np.uint8(FIRST_LESION)) <= np.uint8(LAST_LESION - FIRST_LESION)
+def lesions_of(mask: UInt8[np.ndarray, "z y x"], grid: Grid | None = None) -> LesionSet:
+    """Every lesion of a mask, however small, largest first; without a grid their places and volumes mean nothing."""
+    return seg2det(mask, grid or _ANY_SPACING, min_volume_ml=0.0)
 
 
-def lesion_box(mask: UInt8[np.ndarray, "z y x"]) -> Box | None:
-    """Smallest box that holds every lesion voxel; None if there is none."""
-    lesion = lesion_voxels(mask)
-    z = np.flatnonzero(lesion.reshape(len(mask), -1).any(axis=1))
-    if not z.size:
-        return None
-    part = lesion[z[0] : z[-1] + 1]
-    plane: Bool[np.ndarray, "y x"] = np.asarray(part.any(axis=0))
-    y, x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    return _range(z), _range(y), _range(x)
+def lesions_at(mask: UInt8[np.ndarray, "z y x"], points: Sequence[VoxelIndex]) -> list[Lesion]:
+    """The lesion under each point, once each, in the order of the points.
+
+    Raises:
+        LabelError: ``NO_COMPONENT`` where there is none; 404 outside the mask.
+    """
+    for point in points:
+        check_inside(point, mask.shape)
+    lesions = lesions_of(mask)
+    places = dict.fromkeys(index_of(lesions, point) for point in points)
+    if None in places:
+        raise LabelError("NO_COMPONENT", "There is no lesion under the point.", "Click a lesion.")
+    return [lesions[place] for place in places if place is not None]
 
 
-def union(one: Box | None, other: Box | None) -> Box | None:
-    """Smallest box round both."""
-    if one is None or other is None:
-        return one or other
-    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return z, y, x
+def index_of(lesions: Sequence[Lesion], point: Sequence[int]) -> int | None:
+    """Place of the lesion that holds a voxel, None if none does."""
+    return next((place for place, lesion in enumerate(lesions) if _holds(lesion.bbox, lesion.mask, point)), None)
 
 
-def components_in(mask: UInt8[np.ndarray, "z y x"], box: Box) -> Components:
-    """Lesions of the part of a mask inside ``box``."""
-    part = mask[box]
-    return _numbered(np.where(lesion_voxels(part), part, np.uint8(0)), box)
-
-
-def lesions_of(mask: UInt8[np.ndarray, "z y x"]) -> Components | None:
-    """All lesions of a mask; None if there are none."""
-    box = lesion_box(mask)
-    return None if box is None else components_in(mask, box)
-
-
-def component_at(mask: UInt8[np.ndarray, "z y x"], point: VoxelIndex) -> tuple[Box, Bool[np.ndarray, "a b c"]]:
-    """Box and voxels of the whole 3D component under a point, of whatever label.
+def component_at(mask: UInt8[np.ndarray, "z y x"], point: VoxelIndex) -> tuple[int, Box, Bool[np.ndarray, "a b c"]]:
+    """Label, box and voxels of what is connected to a point: the lesion with its type, else the part of an organ.
 
     Raises:
         LabelError: ``NO_COMPONENT`` on background; 404 outside the mask.
@@ -98,10 +113,34 @@ def component_at(mask: UInt8[np.ndarray, "z y x"], point: VoxelIndex) -> tuple[B
     label = int(mask[point])
     if label == BACKGROUND:
         raise LabelError("NO_COMPONENT", "There is only background under the point.", "Click a labelled voxel.")
-    box = label_box(mask, label)
-    found = _numbered((mask[box] == label).astype(np.uint8), box)
-    number = int(found.numbers[tuple(p - s.start for p, s in zip(point, box, strict=True))])
-    return found.boxes[number], found.part(number)
+    if FIRST_LESION <= label <= LAST_LESION:
+        (lesion,) = lesions_at(mask, [point])
+        return int(lesion.label), lesion.bbox, lesion.mask
+    box, part = next(one for one in _parts(mask == label) if _holds(*one, point))
+    return label, box, part
+
+
+def lesion_voxels(mask: UInt8[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
+    """Voxels whose label is a lesion, 1-6."""
+    # Background wraps round to 255: one comparison instead of two.
+    return (mask - np.uint8(FIRST_LESION)) <= np.uint8(LAST_LESION - FIRST_LESION)
+
+
+def tight_box(region: Bool[np.ndarray, "z y x"]) -> Box | None:
+    """Smallest box that holds every true voxel; None if there is none."""
+    z = np.flatnonzero(region.reshape(len(region), -1).any(axis=1))
+    if not z.size:
+        return None
+    plane: Bool[np.ndarray, "y x"] = np.asarray(region[z[0] : z[-1] + 1].any(axis=0))
+    return _range(z), _range(np.flatnonzero(plane.any(axis=1))), _range(np.flatnonzero(plane.any(axis=0)))
+
+
+def union(one: Box | None, other: Box | None) -> Box | None:
+    """Smallest box round both."""
+    if one is None or other is None:
+        return one or other
+    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return z, y, x
 
 
 def check_inside(point: Sequence[int], shape: Sequence[int]) -> None:
@@ -121,27 +160,18 @@ def flat_indices(part: Bool[np.ndarray, "a b c"], box: Box, shape: tuple[int, ..
     return flat.astype(np.uint32)
 
 
-def describe(part: Bool[np.ndarray, "a b c"], box: Box, grid: Grid) -> dict[str, Any]:
-    """Size and place of one component, as the interface tells them."""
-    areas = part.sum(axis=(1, 2))
-    best = int(areas.argmax())
-    middle = np.argwhere(part).mean(axis=0) + [s.start for s in box]
+def first_index(part: Bool[np.ndarray, "a b c"], box: Box, shape: tuple[int, ...]) -> int:
+    """Smallest flat index of a part in the whole array."""
+    z, y, x = (int(f) + s.start for f, s in zip(np.unravel_index(int(part.argmax()), part.shape), box, strict=True))
+    return (z * shape[1] + y) * shape[2] + x
+
+
+def place_to_look(part: Bool[np.ndarray, "a b c"], box: Box) -> VoxelIndex:
+    """Voxel of a part in its largest cross-section, nearest to the middle there."""
+    best = int(part.sum(axis=(1, 2)).argmax())
     inside = np.argwhere(part[best])
-    at = inside[np.square(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
-    first = np.unravel_index(int(part.argmax()), part.shape)
-    corner = [s.start for s in box]
-    z, y, x = (int(f) + c for f, c in zip(first, corner, strict=True))
-    voxels = int(areas.sum())
-    return {
-        "voxels": voxels,
-        "volume_ml": round(voxels * grid.voxel_ml, 4),
-        "slices": [box[0].start, box[0].stop - 1],
-        "slice": corner[0] + best,
-        "at": [corner[0] + best, corner[1] + int(at[0]), corner[2] + int(at[1])],
-        "centroid": [round(float(v), 2) for v in grid.world(middle)],
-        "box": [[s.start, s.stop] for s in box],
-        "first": (z * grid.shape[1] + y) * grid.shape[2] + x,
-    }
+    y, x = inside[np.square(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
+    return box[0].start + best, box[1].start + int(y), box[2].start + int(x)
 
 
 def diameter_mm(part: Bool[np.ndarray, "a b c"], grid: Grid) -> float:
@@ -158,29 +188,19 @@ def organ_volumes(mask: UInt8[np.ndarray, "z y x"], grid: Grid) -> dict[str, flo
     return {str(int(organ)): round(int(counts[organ]) * grid.voxel_ml, 2) for organ in ORGANS if counts[organ]}
 
 
-def _numbered(part: UInt8[np.ndarray, "a b c"], box: Box) -> Components:
-    numbers = cc3d.connected_components(np.ascontiguousarray(part), connectivity=CONNECTIVITY)
-    stats = cc3d.statistics(numbers, no_slice_conversion=False)
-    voxels = np.asarray(stats["voxel_counts"]).astype(np.int64)
-    boxes: list[Box] = []
-    labels = np.zeros(len(voxels), dtype=np.uint8)
-    for number, inner in enumerate(stats["bounding_boxes"]):
-        if number == 0:
-            boxes.append((slice(0, 0), slice(0, 0), slice(0, 0)))
-            continue
-        z, y, x = (slice(int(s.start) + b.start, int(s.stop) + b.start) for s, b in zip(inner, box, strict=True))
-        boxes.append((z, y, x))
-        row = numbers[inner][0]
-        labels[number] = part[inner][0][row == number][0]
-    return Components(box, numbers, labels, voxels, boxes)
+def _holds(box: Box, part: Bool[np.ndarray, "a b c"], point: Sequence[int]) -> bool:
+    inner = tuple(p - s.start for p, s in zip(point, box, strict=True))
+    return all(0 <= p < n for p, n in zip(inner, part.shape, strict=True)) and bool(part[inner])
 
 
-def label_box(mask: UInt8[np.ndarray, "z y x"], label: int) -> Box:
-    """Smallest box that holds every voxel of a label, which must be present."""
-    same = mask == label
-    z = np.flatnonzero(same.reshape(len(mask), -1).any(axis=1))
-    plane = same[z[0] : z[-1] + 1].any(axis=0)
-    return _range(z), _range(np.flatnonzero(plane.any(axis=1))), _range(np.flatnonzero(plane.any(axis=0)))
+def _parts(region: Bool[np.ndarray, "z y x"]) -> Iterator[tuple[Box, Bool[np.ndarray, "a b c"]]]:
+    """Box and voxels of every connected part of a region."""
+    outer = tight_box(region)
+    if outer is None:
+        return
+    for inner, part in components(np.ascontiguousarray(region[outer])):
+        z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+        yield (z, y, x), part
 
 
 def _range(hit: Int[np.ndarray, " n"]) -> slice:

@@ -8,22 +8,28 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
-from livercascade.data.lesion import Box
-from livercascade.labeler.editing.lesion_components import VoxelIndex, component_at, flat_indices, lesion_voxels
-from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, empty_delta
-from livercascade.labeler.label_error import LabelError, bad_request
+from livercascade.data.lesion import Box, grown
+from livercascade.labeler.editing.lesion_components import (
+    component_at,
+    flat_indices,
+    lesion_voxels,
+    lesions_at,
+)
+from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, VoxelIndex, empty_delta
+from livercascade.labeler.label_error import bad_request
 
 _MARGIN = 3
+_IN_SLICE = np.ones((1, 3, 3), dtype=bool)
 
 
 def relabel(mask: LabelMask, points: Sequence[VoxelIndex], label: int) -> Delta:
-    """Give every whole lesion under a point another label."""
-    return joined([change(mask, *_lesion(mask, point), label) for point in points])
+    """Give every whole lesion under a point one label."""
+    return joined([change(mask, lesion.bbox, lesion.mask, label) for lesion in lesions_at(mask, points)])
 
 
 def delete(mask: LabelMask, points: Sequence[VoxelIndex]) -> Delta:
     """Take whole lesions away: each voxel gets the label of the nearest voxel, in index space, that is no lesion."""
-    return joined([_deleted(mask, *_lesion(mask, point)) for point in points])
+    return joined([_erased(mask, lesion.bbox, lesion.mask) for lesion in lesions_at(mask, points)])
 
 
 def copy(
@@ -32,69 +38,81 @@ def copy(
     """Write the lesion under a point of another mask here.
 
     Args:
-        mask: Where to.
-        other: Where from; same shape.
-        point: A voxel of the lesion in ``other``.
-        label: Its label here; None keeps it.
+        mask: Mask to write to.
+        other: Mask to copy from; same shape.
+        point: Voxel of the lesion in ``other``.
+        label: Label of the copy; None keeps the label of every voxel.
         planes: Slice of the lesion and slice to write it to; None copies all of it.
     """
-    box, part = _lesion(other, point)
-    value = int(other[point]) if label is None else label
+    (lesion,) = lesions_at(other, [point])
+    box, part = lesion.bbox, lesion.mask
+    values: UInt8[np.ndarray, "a b c"] = other[box] if label is None else np.full(part.shape, label, np.uint8)
     if planes is None:
-        return change(mask, box, part, value, spare_lesions=True)
+        return change(mask, box, part, values, spare_lesions=True)
     source, target = planes
     if not box[0].start <= source < box[0].stop or not 0 <= target < len(mask):
         raise bad_request("The lesion has no such slice, or there is no such slice to write to.")
-    plane = part[source - box[0].start : source - box[0].start + 1]
-    return change(mask, (slice(target, target + 1), box[1], box[2]), plane, value, spare_lesions=True)
+    plane = slice(source - box[0].start, source - box[0].start + 1)
+    return change(mask, (slice(target, target + 1), box[1], box[2]), part[plane], values[plane], spare_lesions=True)
 
 
 def split(mask: LabelMask, point: VoxelIndex, line: Sequence[Sequence[float]], label: int) -> Delta:
-    """Cut the lesion under a point along a line, through all slices; the point's side gets the label.
+    """Cut the lesion under a point along a line, through all slices, into lesions of their own.
+
+    The point's side gets the label. Parts that touch are one lesion whatever their types, so the voxels of the other
+    side that touch it are given back to what surrounds the lesion.
 
     Args:
         mask: Working mask.
-        point: A voxel of the lesion, off the line.
+        point: Voxel of the lesion, off the line.
         line: Two ends (y, x) of the line, which goes on beyond them.
         label: Label of the point's side.
     """
     (y0, x0), (y1, x1) = line
     if (y0, x0) == (y1, x1):
         raise bad_request("The two ends of the line are one point.")
-    box, part = _lesion(mask, point)
+    (lesion,) = lesions_at(mask, [point])
+    box, part = lesion.bbox, lesion.mask
     y, x = np.ogrid[box[1], box[2]]
     side = np.sign((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0))
     own = np.sign((x1 - x0) * (point[1] - y0) - (y1 - y0) * (point[2] - x0))
     if own == 0:
         raise bad_request("The point lies on the line.")
-    return change(mask, box, part & (side == own)[None], label)
+    mine = part & (side == own)[None]
+    gap = part & ~mine & np.asarray(ndimage.binary_dilation(mine, _IN_SLICE))
+    return joined([change(mask, box, mine, label), _erased(mask, box, gap)])
 
 
 def fill_holes(mask: LabelMask, point: VoxelIndex) -> Delta:
     """Fill what each slice of the component under a point encloses, but for other lesions."""
-    box, part = component_at(mask, point)
+    label, box, part = component_at(mask, point)
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in part])
-    return change(mask, box, filled, int(mask[point]), spare_lesions=True)
+    return change(mask, box, filled, label, spare_lesions=True)
 
 
 def change(
-    mask: LabelMask, box: Box, part: Bool[np.ndarray, "a b c"], label: int, *, spare_lesions: bool = False
+    mask: LabelMask,
+    box: Box,
+    part: Bool[np.ndarray, "a b c"],
+    label: int | UInt8[np.ndarray, "a b c"],
+    *,
+    spare_lesions: bool = False,
 ) -> Delta:
     """The change that writes a label into a part of a box.
 
     Args:
         mask: Working mask.
-        box: Where ``part`` lies.
+        box: Place of ``part``.
         part: Voxels to write.
-        label: What to write.
+        label: Label to write, or one for every voxel of the box.
         spare_lesions: True leaves voxels of lesions as they are.
     """
     inside = mask[box]
     hit = part & (inside != label)
     if spare_lesions:
         hit &= ~lesion_voxels(inside)
-    old = inside[hit]
-    return Delta(flat_indices(hit, box, mask.shape), old, np.full(len(old), label, np.uint8))
+    new = label[hit] if isinstance(label, np.ndarray) else np.full(np.count_nonzero(hit), label, np.uint8)
+    return Delta(flat_indices(hit, box, mask.shape), inside[hit], new)
 
 
 def joined(parts: Sequence[Delta]) -> Delta:
@@ -106,17 +124,10 @@ def joined(parts: Sequence[Delta]) -> Delta:
     return Delta(index, old, new)
 
 
-def _lesion(mask: LabelMask, point: VoxelIndex) -> tuple[Box, Bool[np.ndarray, "a b c"]]:
-    box, part = component_at(mask, point)
-    if not lesion_voxels(mask[point][None])[0]:
-        raise LabelError("NO_COMPONENT", "There is no lesion under the point.", "Click a lesion.")
-    return box, part
-
-
-def _deleted(mask: LabelMask, box: Box, part: Bool[np.ndarray, "a b c"]) -> Delta:
-    wide = tuple(
-        slice(max(0, s.start - _MARGIN), min(n, s.stop + _MARGIN)) for s, n in zip(box, mask.shape, strict=True)
-    )
+def _erased(mask: LabelMask, box: Box, part: Bool[np.ndarray, "a b c"]) -> Delta:
+    """The change that gives voxels of lesions the label of the nearest voxel that is no lesion."""
+    z, y, x = mask.shape
+    wide = grown(box, (_MARGIN, _MARGIN, _MARGIN), (z, y, x))
     around = mask[wide]
     lesion = lesion_voxels(around)
     if lesion.all():

@@ -8,13 +8,13 @@ from enum import Enum
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int32, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from livercascade.data.labels import LESION_TYPES
-from livercascade.data.lesion import Box
-from livercascade.labeler.editing.lesion_components import Components, components_in, lesion_box, lesion_voxels, union
+from livercascade.data.lesion import Box, LesionSet
+from livercascade.labeler.editing.lesion_components import first_index, lesion_voxels, lesions_of, tight_box, union
 
 ORGANS_ID = "organs"
 
@@ -38,8 +38,8 @@ class Difference:
     Attributes:
         id: ``d`` and the smallest flat index of its voxels; ``organs`` for the organs.
         kind: What became of them.
-        old: Label and voxels of each old lesion, largest first.
-        new: Label and voxels of each new lesion, largest first.
+        old: Type and voxels of each old lesion, largest first; for the organs each label and its voxels.
+        new: Type and voxels of each new lesion, likewise.
         box: Smallest box round its region.
         region: Voxels, inside the box, of all its lesions in old and new.
         changed: Voxels of the region whose labels differ.
@@ -64,8 +64,8 @@ class Difference:
 def compare(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "a b c"]) -> list[Difference]:
     """Every lesion of two masks in exactly one item, most important first.
 
-    Lesions are 26-connected components of one label. Those of old and new that share a voxel belong to one item,
-    whatever their labels, so regions of two items never share a voxel. One item more tells of the organs, if
+    Lesions are those of `livercascade.detect.seg2det`. Those of old and new that share a voxel belong to one item,
+    whatever their types, so regions of two items never share a voxel. One item more tells of the organs, if
     voxels outside all lesions differ.
 
     Raises:
@@ -73,8 +73,7 @@ def compare(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "a b c"]) ->
     """
     if old.shape != new.shape:
         raise ValueError(f"masks have shapes {old.shape} and {new.shape}")
-    box = union(lesion_box(old), lesion_box(new))
-    found = [] if box is None else list(_lesion_items(old, new, box))
+    found = list(_lesion_items(old, new))
     order = list(DifferenceKind)
     found.sort(key=lambda d: (order.index(d.kind), -(d.changed if d.kind is DifferenceKind.BOUNDARY else d.size), d.id))
     organs = organ_item(old, new)
@@ -92,66 +91,95 @@ def organ_item(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "z y x"])
     z = slice(int(planes[0]), int(planes[-1]) + 1)
     region = old[z] != new[z]
     region &= ~(lesion_voxels(old[z]) | lesion_voxels(new[z]))
-    changed = int(np.count_nonzero(region))
-    if not changed:
+    inner = tight_box(region)
+    if inner is None:
         return None
-    boundary = DifferenceKind.BOUNDARY
-    box = (z, slice(0, old.shape[1]), slice(0, old.shape[2]))
-    inner = _tight(region)
-    box = tuple(slice(b.start + i.start, b.start + i.stop) for b, i in zip(box, inner, strict=True))
-    before, after = old[box][region[inner]], new[box][region[inner]]
+    part = region[inner]
+    box = (slice(z.start + inner[0].start, z.start + inner[0].stop), inner[1], inner[2])
+    before, after = _counts(old[box][part]), _counts(new[box][part])
     return Difference(
-        ORGANS_ID, boundary, _counts(before), _counts(after), (box[0], box[1], box[2]), region[inner], changed, 0.0
+        ORGANS_ID, DifferenceKind.BOUNDARY, before, after, box, part, changed=int(np.count_nonzero(part)), dice=0.0
     )
 
 
-def _lesion_items(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "z y x"], box: Box) -> Iterator[Difference]:
-    before, after = components_in(old, box), components_in(new, box)
+@dataclass(frozen=True, slots=True, eq=False)
+class _NumberedLesions:
+    """Lesions of one side, and an array that tells which voxel belongs to which.
+
+    Attributes:
+        mask: Labels of the side.
+        lesions: Its lesions.
+        box: Place of ``numbers`` in the whole array.
+        numbers: 0 outside, else the place of the lesion in ``lesions``, from 1.
+    """
+
+    mask: UInt8[np.ndarray, "z y x"]
+    lesions: LesionSet
+    box: Box
+    numbers: Int32[np.ndarray, "a b c"]
+
+    def voxels(self, places: Sequence[int], box: Box) -> Bool[np.ndarray, "a b c"]:
+        """Voxels of some lesions inside a box that holds them."""
+        z, y, x = (slice(s.start - b.start, s.stop - b.start) for s, b in zip(box, self.box, strict=True))
+        part = self.numbers[z, y, x]
+        return part == places[0] + 1 if len(places) == 1 else np.isin(part, [place + 1 for place in places])
+
+    def types(self, places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Type and number of voxels of some lesions, largest first."""
+        lesions = [self.lesions[place] for place in places]
+        pairs = [(int(lesion.label), int(np.count_nonzero(lesion.mask))) for lesion in lesions]
+        return tuple(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+
+def _lesion_items(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "z y x"]) -> Iterator[Difference]:
+    found = [(mask, lesions_of(mask)) for mask in (old, new)]
+    box: Box | None = None
+    for _, lesions in found:
+        for lesion in lesions:
+            box = union(box, lesion.bbox)
+    if box is None:
+        return
+    before, after = (_NumberedLesions(mask, lesions, box, lesions.instances(box)) for mask, lesions in found)
     for olds, news in _groups(before, after):
-        yield _item((old, new), (before, after), (olds, news))
+        yield _item(before, after, olds, news)
 
 
-def _groups(before: Components, after: Components) -> Iterator[tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]]:
-    """Numbers of the old and new lesions of each item: connected parts of the graph of overlaps."""
+def _groups(before: _NumberedLesions, after: _NumberedLesions) -> Iterator[tuple[list[int], list[int]]]:
+    """Places of the old and new lesions of each item: connected parts of the graph of overlaps."""
     both = (before.numbers > 0) & (after.numbers > 0)
-    columns = after.count + 1
+    olds, total = len(before.lesions), len(before.lesions) + len(after.lesions)
+    columns = len(after.lesions) + 1
     keys = np.unique(before.numbers[both].astype(np.int64) * columns + after.numbers[both])
     i, j = np.divmod(keys, columns)
-    total = before.count + after.count
-    graph = coo_array((np.ones(len(keys), np.int8), (i - 1, j - 1 + before.count)), shape=(total, total))
+    graph = coo_array((np.ones(len(keys), np.int8), (i - 1, j - 1 + olds)), shape=(total, total))
     count, group = connected_components(graph.tocsr(), directed=False)
     order = np.argsort(group, kind="stable")
     bounds = np.searchsorted(group[order], np.arange(count + 1))
     for start, end in pairwise(bounds):
-        members = order[start:end]
-        old = members[members < before.count] + 1
-        yield old, members[members >= before.count] - before.count + 1
+        members = order[start:end].tolist()
+        yield [n for n in members if n < olds], [n - olds for n in members if n >= olds]
 
 
-def _item(
-    masks: tuple[np.ndarray, np.ndarray],
-    sides: tuple[Components, Components],
-    members: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]],
-) -> Difference:
+def _item(before: _NumberedLesions, after: _NumberedLesions, olds: list[int], news: list[int]) -> Difference:
     box: Box | None = None
-    for side, numbers in zip(sides, members, strict=True):
-        for number in numbers:
-            box = union(box, side.boxes[int(number)])
+    for lesion in (*(before.lesions[n] for n in olds), *(after.lesions[n] for n in news)):
+        box = union(box, lesion.bbox)
     if box is None:
         raise ValueError("an item has no lesion")
-    one, other = (_voxels_of(side, numbers, box) for side, numbers in zip(sides, members, strict=True))
+    one = before.voxels(olds, box) if olds else np.zeros([s.stop - s.start for s in box], dtype=np.bool_)
+    other = after.voxels(news, box) if news else np.zeros_like(one)
     region = one | other
-    changed = int(np.count_nonzero((masks[0][box] != masks[1][box]) & region))
+    changed = int(np.count_nonzero((before.mask[box] != after.mask[box]) & region))
     shared = int(np.count_nonzero(one & other))
-    old, new = (_told(side, numbers) for side, numbers in zip(sides, members, strict=True))
-    first = np.unravel_index(int(region.argmax()), region.shape)
-    z, y, x = (int(f) + s.start for f, s in zip(first, box, strict=True))
-    _, ny, nx = masks[0].shape
     dice = 2 * shared / (int(np.count_nonzero(one)) + int(np.count_nonzero(other)))
-    return Difference(f"d{(z * ny + y) * nx + x}", _kind(old, new, changed), old, new, box, region, changed, dice)
+    old, new = before.types(olds), after.types(news)
+    kind = _kind(old, new, changed, same_outline=np.array_equal(one, other))
+    return Difference(f"d{first_index(region, box, before.mask.shape)}", kind, old, new, box, region, changed, dice)
 
 
-def _kind(old: Sequence[tuple[int, int]], new: Sequence[tuple[int, int]], changed: int) -> DifferenceKind:
+def _kind(
+    old: Sequence[tuple[int, int]], new: Sequence[tuple[int, int]], changed: int, *, same_outline: bool
+) -> DifferenceKind:
     if not old:
         return DifferenceKind.ADDED
     if not new:
@@ -161,30 +189,10 @@ def _kind(old: Sequence[tuple[int, int]], new: Sequence[tuple[int, int]], change
     if len(new) != len(old):
         return DifferenceKind.SPLIT if len(new) > len(old) else DifferenceKind.MERGED
     types = [sorted(label for label, _ in side) for side in (old, new)]
-    return DifferenceKind.BOUNDARY if types[0] == types[1] else DifferenceKind.RELABELLED
-
-
-def _voxels_of(side: Components, numbers: Int[np.ndarray, " n"], box: Box) -> Bool[np.ndarray, "a b c"]:
-    z, y, x = (slice(s.start - b.start, s.stop - b.start) for s, b in zip(box, side.box, strict=True))
-    part = side.numbers[z, y, x]
-    if len(numbers) == 1:
-        return part == numbers[0]
-    return np.isin(part, numbers)
-
-
-def _told(side: Components, numbers: Int[np.ndarray, " n"]) -> tuple[tuple[int, int], ...]:
-    pairs = [(int(side.labels[n]), int(side.voxels[n])) for n in numbers]
-    return tuple(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+    # With one outline only labels can differ, though the type of most voxels may be the same.
+    return DifferenceKind.BOUNDARY if types[0] == types[1] and not same_outline else DifferenceKind.RELABELLED
 
 
 def _counts(labels: UInt8[np.ndarray, " n"]) -> tuple[tuple[int, int], ...]:
     votes = np.bincount(labels, minlength=len(LESION_TYPES))
     return tuple((int(label), int(votes[label])) for label in np.argsort(-votes, kind="stable") if votes[label])
-
-
-def _tight(region: Bool[np.ndarray, "z y x"]) -> Box:
-    z = np.flatnonzero(region.any(axis=(1, 2)))
-    plane: Bool[np.ndarray, "y x"] = np.asarray(region.any(axis=0))
-    y, x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    z0, y0, x0 = (slice(int(hit[0]), int(hit[-1]) + 1) for hit in (z, y, x))
-    return z0, y0, x0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cc3d
 import numpy as np
@@ -11,39 +10,15 @@ from jaxtyping import Bool, Int16, UInt8
 
 from livercascade.data.grid import Triple
 from livercascade.data.lesion import Box
-from livercascade.labeler.editing.lesion_components import VoxelIndex, check_inside, lesion_voxels
+from livercascade.labeler.contract.request_schemas import GrowRequest
+from livercascade.labeler.editing.lesion_components import check_inside, lesion_voxels
 from livercascade.labeler.editing.lesion_tools import change
-from livercascade.labeler.imaging.mask_delta import Delta
+from livercascade.labeler.imaging.mask_delta import Delta, VoxelIndex
 from livercascade.labeler.label_error import LabelError
 
 
-@dataclass(frozen=True, slots=True)
-class GrowSettings:
-    """How to grow.
-
-    Attributes:
-        low: Smallest HU.
-        high: Largest HU.
-        radius_mm: How far from the point.
-        volume: False stays in the slice of the point.
-        inside: Labels that may be written over; None: all that are no lesion.
-    """
-
-    low: float
-    high: float
-    radius_mm: float = 30.0
-    volume: bool = True
-    inside: Sequence[int] | None = None
-
-
 def grow(
-    mask: UInt8[np.ndarray, "z y x"],
-    hu: Int16[np.ndarray, "z y x"],
-    spacing: Triple,
-    *,
-    point: VoxelIndex,
-    label: int,
-    settings: GrowSettings,
+    mask: UInt8[np.ndarray, "z y x"], hu: Int16[np.ndarray, "z y x"], spacing: Triple, request: GrowRequest
 ) -> Delta:
     """The change that labels the region round a point.
 
@@ -51,27 +26,26 @@ def grow(
         mask: Working mask.
         hu: Phase to grow in, on the same grid.
         spacing: mm along z, y, x.
-        point: Where to begin.
-        label: What to write.
-        settings: HU range and limits.
+        request: Point, label, range of HU and limits.
 
     Raises:
         LabelError: ``OUTSIDE_RANGE`` if the HU of the point itself is not in the range.
     """
+    point = request.at
     check_inside(point, mask.shape)
-    if not settings.low <= int(hu[point]) <= settings.high:
-        message = f"The point has {int(hu[point])} HU, the range is {settings.low:g} to {settings.high:g}."
+    if not request.low <= int(hu[point]) <= request.high:
+        message = f"The point has {int(hu[point])} HU, the range is {request.low:g} to {request.high:g}."
         raise LabelError("OUTSIDE_RANGE", message, "Widen the range, or click elsewhere.")
-    box = ball_box(point, settings.radius_mm, spacing, mask.shape)
-    if not settings.volume:
+    box = ball_box(point, request.radius_mm, spacing, mask.shape)
+    if not request.volume:
         box = (slice(point[0], point[0] + 1), box[1], box[2])
-    near = in_ball(box, point, settings.radius_mm, spacing)
-    free = _free(mask[box], label, settings.inside)
-    allowed = near & free & (hu[box] >= settings.low) & (hu[box] <= settings.high)
+    near = in_ball(box, point, request.radius_mm, spacing)
+    free = _free(mask[box], request.label, request.inside)
+    allowed = near & free & (hu[box] >= request.low) & (hu[box] <= request.high)
     start = (point[0] - box[0].start, point[1] - box[1].start, point[2] - box[2].start)
     allowed[start] = True
     numbers = cc3d.connected_components(np.ascontiguousarray(allowed).astype(np.uint8), connectivity=26)
-    return change(mask, box, (numbers == numbers[start]) & free, label)
+    return change(mask, box, (numbers == numbers[start]) & free, request.label)
 
 
 def ball_box(point: VoxelIndex, radius_mm: float, spacing: Triple, shape: Sequence[int]) -> Box:

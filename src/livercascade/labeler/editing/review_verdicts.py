@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, label_name
 from livercascade.labeler.contract.request_schemas import VerdictRequest
-from livercascade.labeler.editing.lesion_components import CONNECTIVITY, flat_indices, lesion_voxels
+from livercascade.labeler.contract.response_schemas import DifferenceVerdict
+from livercascade.labeler.editing.lesion_components import flat_indices, lesion_voxels
 from livercascade.labeler.editing.mask_comparison import ORGANS_ID, Difference, DifferenceKind
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, bad_label, empty_delta
 from livercascade.labeler.label_error import bad_request
@@ -48,7 +47,7 @@ def verdict_change(
     return Delta(index[differs], before[differs], target[differs])
 
 
-def shape_of(item: Difference, verdict: VerdictRequest) -> str:
+def shape_of(item: Difference, verdict: VerdictRequest) -> Literal["old", "new"]:
     """Whose outline a verdict takes: ``old`` or ``new``."""
     if verdict.verdict == "accept":
         return "new"
@@ -57,15 +56,15 @@ def shape_of(item: Difference, verdict: VerdictRequest) -> str:
     return verdict.shape or ("old" if item.kind is DifferenceKind.REMOVED else "new")
 
 
-def verdict_record(item: Difference, verdict: VerdictRequest) -> dict[str, Any]:
-    """The judgement as journal and version keep it."""
-    return {
-        "difference": verdict.difference,
-        "kind": item.kind.value,
-        "verdict": verdict.verdict,
-        "label": verdict.label if verdict.verdict == "relabel" else None,
-        "shape": None if verdict.verdict in _MARKS else shape_of(item, verdict),
-    }
+def verdict_record(item: Difference, verdict: VerdictRequest) -> DifferenceVerdict:
+    """The judgement as draft and version keep it."""
+    return DifferenceVerdict(
+        difference=verdict.difference,
+        kind=item.kind.value,
+        verdict=verdict.verdict,
+        label=verdict.label if verdict.verdict == "relabel" else None,
+        shape=None if verdict.verdict in _MARKS else shape_of(item, verdict),
+    )
 
 
 def verdict_name(item: Difference, verdict: VerdictRequest) -> str:
@@ -86,47 +85,3 @@ def types_of(item: Difference) -> str:
     """Types of both sides in words: ``Cyst -> HCC``."""
     old, new = (" + ".join(dict.fromkeys(label_name(label) for label, _ in side)) for side in (item.old, item.new))
     return f"{old} -> {new}" if old and new and old != new else old or new
-
-
-def told_differences(
-    items: Sequence[Difference], grid: Grid, verdicts: Mapping[str, Mapping[str, Any]], *, min_ml: float
-) -> dict[str, Any]:
-    """The list as the interface tells it."""
-    shown = [item for item in items if item.size * grid.voxel_ml >= min_ml]
-    counts = {kind.value: sum(item.kind is kind for item in shown) for kind in DifferenceKind}
-    judged = [item for item in shown if item.kind is not DifferenceKind.SAME]
-    return {
-        "connectivity": CONNECTIVITY,
-        "counts": counts,
-        "open": sum(item.id not in verdicts for item in judged),
-        "of": len(judged),
-        "differences": [_told(item, grid, verdicts.get(item.id)) for item in shown],
-    }
-
-
-def _told(item: Difference, grid: Grid, verdict: Mapping[str, Any] | None) -> dict[str, Any]:
-    areas = item.region.sum(axis=(1, 2))
-    best = int(areas.argmax())
-    inside = np.argwhere(item.region[best])
-    at = inside[np.square(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
-    corner = [s.start for s in item.box]
-    ml = grid.voxel_ml
-    return {
-        "id": item.id,
-        "kind": item.kind.value,
-        "types": types_of(item),
-        "old": [_side(label, voxels, ml) for label, voxels in item.old],
-        "new": [_side(label, voxels, ml) for label, voxels in item.new],
-        "old_ml": round(sum(n for _, n in item.old) * ml, 4),
-        "new_ml": round(sum(n for _, n in item.new) * ml, 4),
-        "changed_ml": round(item.changed * ml, 4),
-        "dice": round(item.dice, 4),
-        "box": [[s.start, s.stop] for s in item.box],
-        "slices": [item.box[0].start, item.box[0].stop - 1],
-        "at": [corner[0] + best, corner[1] + int(at[0]), corner[2] + int(at[1])],
-        "verdict": dict(verdict) if verdict else None,
-    }
-
-
-def _side(label: int, voxels: int, voxel_ml: float) -> dict[str, Any]:
-    return {"label": label, "voxels": voxels, "volume_ml": round(voxels * voxel_ml, 4)}

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
 from livercascade.data.grid import Triple
-from livercascade.labeler.editing.lesion_components import VoxelIndex, check_inside, label_box
+from livercascade.labeler.editing.lesion_components import check_inside, tight_box
 from livercascade.labeler.editing.lesion_tools import change
-from livercascade.labeler.imaging.mask_delta import Delta
+from livercascade.labeler.imaging.mask_delta import Delta, VoxelIndex
 from livercascade.labeler.label_error import LabelError
 
 _PAD = 1
@@ -40,7 +40,8 @@ def interpolate(
     check_inside(point, mask.shape)
     if int(mask[point]) != label:
         raise LabelError("NO_COMPONENT", "There is no such label under the point.", "Click a drawn slice.")
-    box = label_box(mask, label)
+    box = tight_box(mask == label)
+    assert box is not None
     drawn = mask[box] == label
     numbers = cc3d.connected_components(_apart(drawn), connectivity=26)[::2]
     z, y, x = (p - s.start for p, s in zip(point, box, strict=True))

@@ -28,6 +28,17 @@ _NO_PAGE = (
 )
 
 
+def interface() -> FastAPI:
+    """The routes alone, without a project: what the description of the interface is made from."""
+    # Telemetry would carry paths, and paths name cases: no environment variable may turn it on.
+    silent: Any = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+    off: Any = {"openapi_url": None, "docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    app = FastAPI(title="CT Labeler", version="1", telemetry=silent, **off)
+    for module in (case_routes, draft_routes, version_routes, note_routes):
+        app.include_router(module.router)
+    return app
+
+
 def make_app(workspace: Workspace, keys: LoginSecrets, *, web: Path = WEB) -> AuthMiddleware:
     """The ASGI application of a project.
 
@@ -36,12 +47,8 @@ def make_app(workspace: Workspace, keys: LoginSecrets, *, web: Path = WEB) -> Au
         keys: Secrets of this run.
         web: Folder of the built page.
     """
-    # Telemetry would carry paths, and paths name cases: no environment variable may turn it on.
-    silent: Any = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=silent)
+    app = interface()
     app.state.workspace = workspace
-    for module in (case_routes, draft_routes, version_routes, note_routes):
-        app.include_router(module.router)
     app.add_exception_handler(CascadeError, _coded)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(HTTPException, _plain)

@@ -1,16 +1,16 @@
-"""What routes take from a request, and the forms of their answers."""
+"""What routes take from a request, and the forms of answers that are no JSON."""
 
 from __future__ import annotations
 
 import gzip
-import json
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 import numpy as np
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 
+from livercascade.labeler.contract.response_schemas import ErrorAnswer, StepHeader
 from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, Delta
 from livercascade.labeler.label_error import LabelError, bad_request
 from livercascade.labeler.project.identifiers import checked_user
@@ -33,9 +33,9 @@ def case_of(case_id: str, request: Request) -> OpenCase:
     return workspace_of(request).case(case_id)
 
 
-def user_of(request: Request) -> str:
+def user_of(request: Request, x_livercascade_user: Annotated[str | None, Header()] = None) -> str:
     """Reader of the request: the header, else who started the server."""
-    given = request.headers.get("x-livercascade-user")
+    given = x_livercascade_user
     return workspace_of(request).user if given is None else checked_user(unquote(given))
 
 
@@ -44,22 +44,22 @@ async def body_of(request: Request) -> bytes:
     return await request.body()
 
 
-def match_of(request: Request) -> str:
+def match_of(if_match: Annotated[str, Header()] = "") -> str:
     """What ``If-Match`` names, without quotes.
 
     Raises:
         LabelError: ``NO_IF_MATCH`` (428).
     """
-    value = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
+    value = if_match.strip().removeprefix("W/").strip('"')
     if not value:
         message = "The header If-Match is missing: it says what the change was made on."
         raise LabelError("NO_IF_MATCH", message, "See docs/labeler-api.md.", http=428)
     return value
 
 
-def note_of(request: Request) -> str:
+def note_of(x_livercascade_note: Annotated[str, Header()] = "") -> str:
     """The note of a version, from its header."""
-    note = unquote(request.headers.get("x-livercascade-note", ""))
+    note = unquote(x_livercascade_note)
     if len(note) > 2000:
         raise bad_request("The note is longer than 2000 characters.")
     return note
@@ -73,19 +73,32 @@ MatchDep = Annotated[str, Depends(match_of)]
 NoteDep = Annotated[str, Depends(note_of)]
 
 
-def told(record: Any, status: int = 200, **headers: str) -> Response:
-    """JSON answer; underscores in header names stand for hyphens."""
-    body = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(body, status, named, "application/json")
+class DeltaResponse(Response):
+    """A change of the mask; in the description of the interface its schema is that of its header."""
+
+    media_type = MEDIA_TYPE
 
 
-def told_delta(delta: Delta, header: dict[str, Any]) -> Response:
+def delta_response(delta: Delta, header: StepHeader) -> DeltaResponse:
     """A change of the mask, with what the header says of it."""
-    return Response(delta.to_bytes(header), media_type=MEDIA_TYPE)
+    return DeltaResponse(delta.to_bytes(header.model_dump(mode="json", exclude_unset=True)))
 
 
-def told_slab(request: Request, slab: np.ndarray, first: int, tag: str, *, pack: bool) -> Response:
+def error_responses(*, binary: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """Answers of a route beside its own: errors, and with ``binary`` bytes of that media type."""
+    if binary is None:
+        return {"default": {"model": ErrorAnswer, "description": "Refused."}}
+    content = {binary: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"content": content, "description": "Bytes."}}
+
+
+def binary_body(media_type: str) -> dict[str, Any]:
+    """Description of a request whose body is bytes."""
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": {media_type: schema}}}
+
+
+def slab_response(request: Request, slab: np.ndarray, first: int, tag: str, *, pack: bool) -> Response:
     """Raw voxels ``[n, y, x]``, little-endian; compressed if that pays and the client takes it."""
     headers = {
         "X-Shape": ",".join(map(str, slab.shape)),

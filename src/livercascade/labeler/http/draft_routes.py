@@ -4,31 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from livercascade.data.record import Record
 from livercascade.labeler.contract.request_schemas import GotoRequest, OpenDraftRequest, SaveRequest
-from livercascade.labeler.http.dependencies import BodyDep, CaseDep, MatchDep, UserDep, told, told_delta
-from livercascade.labeler.http.responses import told_state
-from livercascade.labeler.imaging.mask_delta import from_bytes
+from livercascade.labeler.contract.response_schemas import DraftState, EditAnswer, SavedVersion, StepHeader
+from livercascade.labeler.http.dependencies import (
+    BodyDep,
+    CaseDep,
+    DeltaResponse,
+    MatchDep,
+    UserDep,
+    binary_body,
+    delta_response,
+    error_responses,
+)
+from livercascade.labeler.http.responses import draft_state, version_info
+from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, Delta, from_bytes
 from livercascade.labeler.label_error import LabelError, bad_request, not_found
 from livercascade.labeler.project.draft import Draft
 from livercascade.labeler.project.draft_store import EDIT, REVIEW
 from livercascade.labeler.project.identifiers import DRAFT_NAME
 from livercascade.labeler.project.notebooks import NoteChange
 from livercascade.labeler.project.open_case import OpenCase
-from livercascade.labeler.project.tool_steps import run_tool
+from livercascade.labeler.project.tool_steps import TOOLS, run_tool
 
-router = APIRouter(prefix="/api/cases/{case_id}/drafts")
+router = APIRouter(prefix="/api/cases/{case_id}/drafts", responses=error_responses())
 _MAX_NAME = 120
 _KEPT_STEPS = 200
 """A saved draft with more steps begins anew when it is opened, so that opening stays quick."""
+_DELTA: dict[str, Any] = {
+    "response_class": DeltaResponse,
+    "responses": {
+        200: {"model": StepHeader, "description": "Delta; the schema is that of its header."},
+        # Spelled out, since a model would be described as a delta too.
+        "default": {
+            "description": "Refused.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+        },
+    },
+}
 
 
-@router.post("")
-def open_draft(case: CaseDep, user: UserDep, body: OpenDraftRequest) -> Response:
+@router.post("", response_model_exclude_unset=True)
+def open_draft(case: CaseDep, user: UserDep, body: OpenDraftRequest) -> DraftState:
     """Open the reader's draft of a task, or begin it."""
     name, base = _named(case, body)
     with case.lock:
@@ -40,80 +62,97 @@ def open_draft(case: CaseDep, user: UserDep, body: OpenDraftRequest) -> Response
             draft = case.drafts.open(name, user)
             current = draft.parent == case.resolve(base) and len(draft.steps) <= _KEPT_STEPS
             if draft.dirty or current or name != EDIT:
-                offer = body.recover == "ask"
-                return told(told_state(case, draft, full=True, offer=offer))
-        return told(told_state(case, case.drafts.begin(name, user, case.resolve(base)), full=True))
+                return draft_state(case, draft, full=True, offer=body.recover == "ask")
+        return draft_state(case, case.drafts.begin(name, user, case.resolve(base)), full=True)
 
 
-@router.get("/{name}")
-def state(case: CaseDep, user: UserDep, name: str) -> Response:
+@router.get("/{name}", response_model_exclude_unset=True)
+def state(case: CaseDep, user: UserDep, name: str) -> DraftState:
     """State of a draft."""
     with case.lock:
-        return told(told_state(case, case.drafts.open(name, user), full=True))
+        return draft_state(case, case.drafts.open(name, user), full=True)
 
 
 @router.delete("/{name}")
-def discard(case: CaseDep, user: UserDep, match: MatchDep, name: str) -> Response:
+def discard(case: CaseDep, user: UserDep, match: MatchDep, name: str) -> dict[Literal["discarded"], bool]:
     """Set the journal of a draft aside."""
     with _matched(case, name, user, match):
         case.drafts.set_aside(name, user)
         case.note("discarded", user, f"{name} was set aside")
-        return told({"discarded": True})
+        return {"discarded": True}
 
 
-@router.post("/{name}/edits")
-def edit(case: CaseDep, user: UserDep, match: MatchDep, name: str, data: BodyDep, steps: bool = False) -> Response:
+@router.post("/{name}/edits", response_model_exclude_unset=True, openapi_extra=binary_body(MEDIA_TYPE))
+def edit(case: CaseDep, user: UserDep, match: MatchDep, name: str, data: BodyDep, steps: bool = False) -> EditAnswer:
     """Add a step that the client made."""
     header, delta = from_bytes(data)
     title, kind = _checked_header(header)
     with _matched(case, name, user, match) as draft:
         draft.step(delta, name=title, kind=kind)
-        return told({"state": told_state(case, draft, full=steps)})
+        return EditAnswer(state=draft_state(case, draft, full=steps))
 
 
-@router.post("/{name}/undo")
+@router.post("/{name}/undo", **_DELTA)
 def undo(case: CaseDep, user: UserDep, match: MatchDep, name: str, steps: bool = False) -> Response:
     """Take the last step back."""
     with _matched(case, name, user, match) as draft:
         return _gone(case, draft, draft.position - 1, "undo", steps)
 
 
-@router.post("/{name}/redo")
+@router.post("/{name}/redo", **_DELTA)
 def redo(case: CaseDep, user: UserDep, match: MatchDep, name: str, steps: bool = False) -> Response:
     """Do the step again that was last taken back."""
     with _matched(case, name, user, match) as draft:
         return _gone(case, draft, draft.position + 1, "redo", steps)
 
 
-@router.post("/{name}/goto")
+@router.post("/{name}/goto", **_DELTA)
 def goto(case: CaseDep, user: UserDep, match: MatchDep, name: str, body: GotoRequest, steps: bool = False) -> Response:
     """Undo or redo many steps at once."""
     with _matched(case, name, user, match) as draft:
         return _gone(case, draft, body.position, "goto", steps)
 
 
-@router.post("/{name}/tools/{tool}")
-def use_tool(
-    case: CaseDep, user: UserDep, match: MatchDep, name: str, tool: str, data: BodyDep, steps: bool = False
-) -> Response:
-    """Let the server make a step."""
-    with _matched(case, name, user, match) as draft:
-        act = run_tool(case, draft, tool, data)
-        if act.noted is not None:
-            case.write_note(act.noted, user, act.name)
-        draft.step(act.delta, name=act.name, kind=tool, verdict=act.verdict, noted=act.noted)
-        header = _header(act.name, tool, [act.noted] if act.noted else [])
-        return told_delta(act.delta, {**header, "state": told_state(case, draft, full=steps)})
+def _add_tool_route(tool: str, request: type[Record]) -> None:
+    """Route of one tool, so that the description of the interface names what its body holds."""
+
+    def use_tool(
+        case: CaseDep, user: UserDep, match: MatchDep, name: str, body: Record, steps: bool = False
+    ) -> Response:
+        with _matched(case, name, user, match) as draft:
+            done = run_tool(case, draft, tool, body)
+            if done.noted is not None:
+                case.write_note(done.noted, user, done.name)
+            draft.step(done.delta, name=done.name, kind=tool, verdict=done.verdict, noted=done.noted)
+            words = {"name": done.name, "kind": tool}
+            noted = [done.noted] if done.noted else []
+            return _answer(words, done.delta, noted, draft_state(case, draft, full=steps))
+
+    # FastAPI reads the body's model from here.
+    use_tool.__annotations__["body"] = request
+    summary = {"name": f"tool_{tool}", "summary": f"Let the server make a step with the tool {tool}."}
+    router.add_api_route(f"/{{name}}/tools/{tool}", use_tool, methods=["POST"], **summary, **_DELTA)
 
 
-@router.post("/{name}/save")
-def save(case: CaseDep, user: UserDep, match: MatchDep, name: str, body: SaveRequest) -> Response:
+for _tool, (_request, _) in TOOLS.items():
+    _add_tool_route(_tool, _request)
+
+
+@router.post("/{name}/tools/{tool}", include_in_schema=False)
+def unknown_tool(tool: str) -> None:
+    """Refuse a tool that there is not."""
+    del tool
+    raise not_found("tool")
+
+
+@router.post("/{name}/save", status_code=201, response_model_exclude_unset=True)
+def save(case: CaseDep, user: UserDep, match: MatchDep, name: str, body: SaveRequest) -> SavedVersion:
     """Save the working mask as a version."""
     with _matched(case, name, user, match) as draft:
         record = case.save_draft(draft, note=body.note, beside=body.beside)
         if body.state is not None:
             case.note("state", user, body.state)
-        return told({**record.told(), "draft": told_state(case, draft, full=True)}, 201)
+        return SavedVersion(**version_info(record).model_dump(), draft=draft_state(case, draft, full=True))
 
 
 def _named(case: OpenCase, body: OpenDraftRequest) -> tuple[str, str]:
@@ -140,9 +179,8 @@ def _matched(case: OpenCase, name: str, user: str, match: str) -> Generator[Draf
         draft = case.drafts.open(name, user)
         if match != str(draft.n):
             message = "The draft was changed elsewhere, as in another tab."
-            raise LabelError(
-                "DRAFT_MOVED", message, "Reload the draft.", http=409, state=told_state(case, draft, full=True)
-            )
+            now = draft_state(case, draft, full=True).model_dump(mode="json", exclude_unset=True)
+            raise LabelError("DRAFT_MOVED", message, "Reload the draft.", http=409, state=now)
         yield draft
 
 
@@ -161,9 +199,11 @@ def _gone(case: OpenCase, draft: Draft, position: int, op: str, steps: bool) -> 
     named = draft.steps[at].name if 0 <= at < len(draft.steps) else ""
     delta, acts = case.go(draft, position, op)
     title = {"undo": f"Undo {named}", "redo": f"Redo {named}"}.get(op, f"To step {position}")
-    return told_delta(delta, {**_header(title, op, acts), "state": told_state(case, draft, full=steps)})
+    return _answer({"name": title, "kind": op}, delta, acts, draft_state(case, draft, full=steps))
 
 
-def _header(name: str, kind: str, acts: Sequence[NoteChange]) -> dict[str, Any]:
-    """Header of the answer to a step: its name, and which notebooks it changed."""
-    return {"name": name, "kind": kind, "notes": sorted({act.book for act in acts})}
+def _answer(words: dict[str, str], delta: Delta, changes: Sequence[NoteChange], state: DraftState) -> DeltaResponse:
+    """Answer to a step: what changed on the mask, and which notebooks it changed."""
+    notes = sorted({change.book for change in changes})
+    header = StepHeader.model_validate({**words, "count": len(delta), "notes": notes, "state": state})
+    return delta_response(delta, header)

@@ -6,12 +6,20 @@ routes that write here are for scripts, which have no draft.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from fastapi.responses import Response
+from typing import Literal
+
+from fastapi import APIRouter, Response
 
 from livercascade.labeler.contract.request_schemas import DrawBoxRequest, EvidenceRequest, MeasureRequest
-from livercascade.labeler.http.dependencies import CaseDep, UserDep, told
-from livercascade.labeler.http.responses import told_boxes
+from livercascade.labeler.contract.response_schemas import (
+    BoxList,
+    BoxRecord,
+    EvidenceRecord,
+    MeasurementList,
+    MeasurementRecord,
+)
+from livercascade.labeler.http.dependencies import CaseDep, UserDep, error_responses
+from livercascade.labeler.http.responses import box_list
 from livercascade.labeler.project.note_steps import (
     draw_box,
     keep_measurement,
@@ -21,62 +29,64 @@ from livercascade.labeler.project.note_steps import (
     remove_measurement,
 )
 
-router = APIRouter(prefix="/api/cases/{case_id}")
+router = APIRouter(prefix="/api/cases/{case_id}", responses=error_responses())
+_Removed = dict[Literal["removed"], bool]
 
 
 @router.put("/evidence")
-def put_evidence(case: CaseDep, user: UserDep, body: EvidenceRequest) -> Response:
+def put_evidence(case: CaseDep, user: UserDep, body: EvidenceRequest) -> EvidenceRecord:
     """Say what the type of the lesion at a point rests on."""
     with case.lock:
-        act, text = note_evidence(case, case.mask("head"), body, user)
-        case.write_note(act, user, text)
-    return told(act.after)
+        change, text = note_evidence(case, case.mask("head"), body, user)
+        case.write_note(change, user, text)
+    return EvidenceRecord.model_validate(change.after)
 
 
 @router.get("/boxes")
-def get_boxes(case: CaseDep) -> Response:
+def get_boxes(case: CaseDep) -> BoxList:
     """Boxes of mask 00."""
-    return told(told_boxes(case))
+    return box_list(case)
 
 
-@router.post("/boxes")
-def post_box(case: CaseDep, user: UserDep, body: DrawBoxRequest) -> Response:
+@router.post("/boxes", status_code=201)
+def post_box(case: CaseDep, user: UserDep, body: DrawBoxRequest) -> BoxRecord:
     """Draw a box."""
     with case.lock:
-        act, text = draw_box(case, body, user)
-        case.write_note(act, user, text)
-    return told(act.after, 201)
+        change, text = draw_box(case, body, user)
+        case.write_note(change, user, text)
+    return BoxRecord.model_validate(change.after)
 
 
 @router.delete("/boxes/{box}")
-def delete_box(case: CaseDep, user: UserDep, box: str) -> Response:
+def delete_box(case: CaseDep, user: UserDep, box: str) -> _Removed:
     """Take a box away; one of the file is only hidden."""
     with case.lock:
-        act, text = remove_box(case, box, user)
-        case.write_note(act, user, text)
-    return told({"removed": True})
+        change, text = remove_box(case, box, user)
+        case.write_note(change, user, text)
+    return {"removed": True}
 
 
-@router.get("/measurements")
-def get_measurements(case: CaseDep) -> Response:
+@router.get("/measurements", response_model_exclude_unset=True)
+def get_measurements(case: CaseDep) -> MeasurementList:
     """Rulers and circles that are kept."""
-    return told({"measurements": case.measurements.all()})
+    return MeasurementList.model_validate({"measurements": case.measurements.all()})
 
 
-@router.post("/measurements")
-def post_measurement(case: CaseDep, user: UserDep, body: MeasureRequest) -> Response:
-    """Measure, and keep it if wanted."""
+@router.post("/measurements", status_code=201, response_model_exclude_unset=True)
+def post_measurement(case: CaseDep, user: UserDep, body: MeasureRequest, response: Response) -> MeasurementRecord:
+    """Measure, and keep it if wanted; 200 if it is not kept."""
     if not body.keep:
-        return told(measured(case, body))
-    act, text = keep_measurement(case, body, user)
-    case.write_note(act, user, text)
-    return told(act.after, 201)
+        response.status_code = 200
+        return MeasurementRecord.model_validate(measured(case, body))
+    change, text = keep_measurement(case, body, user)
+    case.write_note(change, user, text)
+    return MeasurementRecord.model_validate(change.after)
 
 
 @router.delete("/measurements/{key}")
-def delete_measurement(case: CaseDep, user: UserDep, key: str) -> Response:
+def delete_measurement(case: CaseDep, user: UserDep, key: str) -> _Removed:
     """Forget a measurement; the journal keeps it."""
     with case.lock:
-        act, text = remove_measurement(case, key)
-        case.write_note(act, user, text)
-    return told({"removed": True})
+        change, text = remove_measurement(case, key)
+        case.write_note(change, user, text)
+    return {"removed": True}

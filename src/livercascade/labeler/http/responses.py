@@ -1,25 +1,58 @@
-"""What the interface tells of cases, drafts and lesions, as plain data for JSON."""
+"""Answers made from cases, drafts and masks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
+from livercascade import __version__
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import BACKGROUND, LESION_TYPES, ORGANS, PHASES, Phase
-from livercascade.labeler.editing.lesion_components import Components, describe, diameter_mm, lesions_of, organ_volumes
+from livercascade.data.lesion import Box
+from livercascade.labeler.contract.response_schemas import (
+    BoxList,
+    BoxRecord,
+    CaseInfo,
+    ComponentInfo,
+    DifferenceList,
+    DifferenceRow,
+    DifferenceVerdict,
+    DraftState,
+    Fault,
+    GridInfo,
+    LesionRow,
+    LesionTable,
+    ReportTexts,
+    SessionInfo,
+    VersionInfo,
+)
+from livercascade.labeler.editing.lesion_components import (
+    NEIGHBOURS,
+    diameter_mm,
+    first_index,
+    lesions_of,
+    organ_volumes,
+    place_to_look,
+)
+from livercascade.labeler.editing.mask_comparison import Difference, DifferenceKind
+from livercascade.labeler.editing.review_verdicts import types_of
 from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.imaging.mask_delta import LabelMask
 from livercascade.labeler.imaging.phase_volume import PhaseVolume
-from livercascade.labeler.imaging.windowing import USUAL
-from livercascade.labeler.label_error import LabelError, told_error
-from livercascade.labeler.project.draft import Draft
+from livercascade.labeler.imaging.windowing import PRESETS, USUAL
+from livercascade.labeler.label_error import LabelError
+from livercascade.labeler.project.draft import Draft, Step
 from livercascade.labeler.project.notebooks import boxes_of, evidence_of, source_boxes
 from livercascade.labeler.project.open_case import OpenCase
 from livercascade.labeler.project.project_folder import dicom_folder
 from livercascade.labeler.project.report_text import report_files, report_text
-from livercascade.labeler.project.versions import mask_sha256
+from livercascade.labeler.project.tool_steps import TOOLS
+from livercascade.labeler.project.versions import VersionRecord, mask_sha256
+from livercascade.labeler.project.workspace import Workspace
 
 # Okabe and Ito's colours for the lesions, quieter ones for organs: told apart without colour vision too, by letter.
 _LOOKS: dict[int, tuple[str, str]] = {
@@ -39,185 +72,284 @@ _LOOKS: dict[int, tuple[str, str]] = {
 }
 
 
-def told_labels() -> list[dict[str, Any]]:
-    """The labels with letter and colour."""
-    first = {"value": BACKGROUND, "name": "background", "group": "background", "letter": "", "color": "#000000"}
-    lesions = [_label(int(one), one.title, "lesion") | {"malignant": one.malignant} for one in LESION_TYPES]
-    return [first, *lesions, *(_label(int(one), one.title, "organ") for one in ORGANS)]
+def session_info(workspace: Workspace) -> SessionInfo:
+    """What the page needs before it opens a case."""
+    return SessionInfo(
+        version=__version__,
+        project=workspace.project.title,
+        user=workspace.user,
+        users=workspace.users(),
+        predictions=workspace.project.predictions is not None,
+        labels=_labels(),
+        tools=list(TOOLS),
+        windows=PRESETS,
+    )
 
 
-def told_grid(frame: Frame) -> dict[str, Any]:
+def fault(error: CascadeError) -> Fault:
+    """An error that is part of an answer."""
+    return Fault(code=error.code, message=error.message, remedy=error.remedy)
+
+
+def grid_info(frame: Frame) -> GridInfo:
     """A grid in display order."""
     grid = frame.grid
-    return {
-        "shape": list(grid.shape),
-        "spacing": list(grid.spacing),
-        "origin": list(grid.origin),
-        "direction": [list(axis) for axis in grid.direction],
-        "affine": grid.affine.tolist(),
-        "stored": frame.stored_codes,
-        "oblique_deg": frame.oblique_deg,
-        "letters": {"left": "R", "right": "L", "top": "A", "bottom": "P", "up": "S", "down": "I"},
-    }
+    a, b, c, d = (tuple(map(float, row)) for row in grid.affine)
+    return GridInfo.model_validate(
+        {
+            "shape": grid.shape,
+            "spacing": grid.spacing,
+            "origin": grid.origin,
+            "direction": grid.direction,
+            "affine": (a, b, c, d),
+            "stored": frame.stored_codes,
+            "oblique_deg": frame.oblique_deg,
+            "letters": {"left": "R", "right": "L", "top": "A", "bottom": "P", "up": "S", "down": "I"},
+        }
+    )
 
 
-def told_case(case: OpenCase, state: str) -> dict[str, Any]:
+def case_info(case: OpenCase, workspace: Workspace) -> CaseInfo:
     """Everything of a case but its voxels."""
-    sources = case.sources
-    frame = sources.frame
-    reports = report_files(sources.folder)
-    return {
-        "id": case.id,
-        "state": state,
-        "head": case.head(),
-        "grid": told_grid(frame) if frame else None,
-        "reference": sources.reference.value if sources.reference else None,
-        "phases": {phase.value: _phase(case, phase) for phase in PHASES},
-        "masks": _masks(case),
-        "report": {"status": "ok" if reports else "missing", "files": [path.name for path in reports]},
-        "dicom": dicom_folder(sources.folder) is not None,
-        "erase_label": case.erase_label() if frame else 0,
-        "notices": _notices(case),
-        "boxes": len(told_boxes(case)["boxes"]) if frame else 0,
-        "measurements": len(case.measurements.all()),
-    }
+    files = case.files
+    frame = files.frame
+    reports = report_files(files.folder)
+    return CaseInfo(
+        id=case.id,
+        state=workspace.row(case.id).state,
+        head=case.head(),
+        grid=grid_info(frame) if frame else None,
+        reference=files.reference.value if files.reference else None,
+        phases={phase.value: _phase(case, phase) for phase in PHASES},
+        masks=_masks(case),
+        report=CaseInfo.ReportFiles(status="ok" if reports else "missing", files=[path.name for path in reports]),
+        dicom=dicom_folder(files.folder) is not None,
+        erase_label=case.erase_label() if frame else 0,
+        notices=_notices(case),
+        boxes=len(box_list(case).boxes) if frame else 0,
+        measurements=len(case.measurements.all()),
+    )
 
 
-def told_boxes(case: OpenCase) -> dict[str, Any]:
-    """Boxes of mask 00; a file of boxes that cannot be read is told as an error beside those of readers."""
-    error: dict[str, Any] | None = None
-    boxes: list[dict[str, Any]] = []
+def box_list(case: OpenCase) -> BoxList:
+    """Boxes of mask 00; a file of boxes that cannot be read is an error beside those of readers."""
+    error: Fault | None = None
+    boxes: list[BoxRecord] = []
     try:
-        boxes = source_boxes(case.sources.folder, case.grid)
+        boxes = source_boxes(case.files.folder, case.grid)
     except CascadeError as caught:
-        error = told_error(caught)
-    return {"boxes": boxes_of(boxes, case.boxes.all()), "error": error}
+        error = fault(caught)
+    return BoxList(boxes=boxes_of(boxes, case.boxes.all()), error=error)
 
 
-def told_report(case: OpenCase) -> dict[str, Any]:
+def report_texts(case: OpenCase) -> ReportTexts:
     """Text of the reports of a case."""
-    parts = [{"name": path.name, "text": report_text(path)} for path in report_files(case.sources.folder)]
+    parts = [ReportTexts.ReportPart(name=path.name, text=report_text(path)) for path in report_files(case.files.folder)]
     if parts:
-        return {"status": "ok", "parts": parts, "error": None}
+        return ReportTexts(status="ok", parts=parts, error=None)
     error = LabelError("REPORT_MISSING", "There is no report in this case.", "Put report.txt beside the images.")
-    return {"status": "missing", "parts": [], "error": told_error(error)}
+    return ReportTexts(status="missing", parts=[], error=fault(error))
 
 
-def told_state(case: OpenCase, draft: Draft, *, full: bool, offer: bool = False) -> dict[str, Any]:
+def version_info(record: VersionRecord) -> VersionInfo:
+    """A version without the decisions and the place in a draft that its record keeps."""
+    return VersionInfo.model_validate(record.model_dump())
+
+
+def draft_state(case: OpenCase, draft: Draft, *, full: bool, offer: bool = False) -> DraftState:
     """State of a draft; steps and hash only if ``full``, the offer of recovery only on opening."""
     done, undone = draft.applied, draft.steps[draft.position :]
-    return {
-        "draft": draft.head.name,
-        "case": case.id,
-        "user": draft.head.user,
-        "base": draft.head.base,
-        "parent": draft.parent,
-        "head": case.head(),
-        "n": draft.n,
-        "position": draft.position,
-        "steps_count": len(draft.steps),
-        "steps": [_step(i, step) for i, step in enumerate(draft.steps, start=1)] if full else None,
-        "saved_position": draft.saved_position,
-        "dirty": draft.dirty,
-        "recovery": {"steps": draft.unsaved, "time": draft.last_time} if offer and draft.dirty else None,
-        "undo": done[-1].name if done else None,
-        "redo": undone[0].name if undone else None,
-        "mask_sha256": mask_sha256(draft.mask) if full else None,
-    }
+    recovery = DraftState.RecoveryOffer(steps=draft.unsaved, time=draft.last_time)
+    return DraftState(
+        draft=draft.head.name,
+        case=case.id,
+        user=draft.head.user,
+        base=draft.head.base,
+        parent=draft.parent,
+        head=case.head(),
+        n=draft.n,
+        position=draft.position,
+        steps_count=len(draft.steps),
+        steps=[_step(i, step) for i, step in enumerate(draft.steps, start=1)] if full else None,
+        saved_position=draft.saved_position,
+        dirty=draft.dirty,
+        recovery=recovery if offer and draft.dirty else None,
+        undo=done[-1].name if done else None,
+        redo=undone[0].name if undone else None,
+        mask_sha256=mask_sha256(draft.mask) if full else None,
+    )
 
 
-def told_lesions(case: OpenCase, mask: LabelMask, ref: str) -> dict[str, Any]:
-    """Table of the lesions of a mask, largest first."""
-    found = lesions_of(mask)
-    evidence, _ = evidence_of(case.evidence.all(), found)
-    rows = _lesion_rows(found, case.grid, evidence) if found else []
-    rows.sort(key=lambda row: (-row["voxels"], row["first"]))
-    totals: dict[str, dict[str, float]] = {}
-    for number, row in enumerate(rows, start=1):
-        row["number"] = number
-        total = totals.setdefault(str(row["label"]), {"count": 0, "volume_ml": 0.0})
-        total["count"] += 1
-        total["volume_ml"] = round(total["volume_ml"] + row["volume_ml"], 4)
+def component_info(label: int, part: Bool[np.ndarray, "a b c"], box: Box, grid: Grid) -> ComponentInfo:
+    """Size and place of a lesion or of a part of an organ."""
+    middle = np.argwhere(part).mean(axis=0) + [s.start for s in box]
+    voxels = int(np.count_nonzero(part))
+    at = place_to_look(part, box)
+    x, y, z = (round(float(mm), 2) for mm in grid.world(middle))
+    return ComponentInfo(
+        label=label,
+        voxels=voxels,
+        volume_ml=round(voxels * grid.voxel_ml, 4),
+        slices=(box[0].start, box[0].stop - 1),
+        slice=at[0],
+        at=at,
+        centroid=(x, y, z),
+        box=_bounds(box),
+        first=first_index(part, box, grid.shape),
+    )
+
+
+def lesion_table(case: OpenCase, mask: LabelMask, ref: str, user: str) -> LesionTable:
+    """Lesions of a mask with the numbers of the report; without one numbered by size."""
+    lesions = lesions_of(mask, case.grid)
+    evidence, _ = evidence_of(case.evidence.all(), lesions)
+    report = case.report_numbers(ref, user)
+    numbers = report.of_lesions(lesions) if report else range(1, len(lesions) + 1)
+    rows: list[LesionRow] = []
+    for place, (number, lesion) in enumerate(zip(numbers, lesions, strict=True)):
+        info = component_info(int(lesion.label), lesion.mask, lesion.bbox, case.grid)
+        diameter = round(diameter_mm(lesion.mask, case.grid), 2)
+        given: dict[str, Any] = {"number": number, "diameter_mm": diameter, "evidence": evidence.get(place)}
+        rows.append(LesionRow(**info.model_dump(), **given))
     # Counting a whole volume takes longer than a stroke may: not for masks that change with every stroke.
     organs = {} if ref.startswith("draft.") else organ_volumes(mask, case.grid)
-    return {"ref": ref, "lesions": rows, "totals": totals, "organs": organs}
+    return LesionTable(ref=ref, lesions=sorted(rows, key=lambda row: row.number), totals=_totals(rows), organs=organs)
 
 
-def oblique_grid(grid: Grid, degrees: float) -> dict[str, str]:
-    """Notice of a grid that does not lie along the patient's axes."""
-    across = " x ".join(f"{mm:.3g}" for mm in grid.spacing)
-    message = f"gantry/oblique {degrees:.1f} degrees: shown and edited on its own grid of {across} mm (z, y, x)"
-    return {"code": "OBLIQUE", "message": message}
+def difference_list(
+    refs: tuple[str, str],
+    items: Sequence[Difference],
+    grid: Grid,
+    verdicts: Mapping[str, DifferenceVerdict],
+    *,
+    min_ml: float,
+) -> DifferenceList:
+    """Differences of two masks with a reader's verdicts; those smaller than ``min_ml`` on both sides are left out."""
+    shown = [item for item in items if item.size * grid.voxel_ml >= min_ml]
+    judged = [item for item in shown if item.kind is not DifferenceKind.SAME]
+    return DifferenceList(
+        old=refs[0],
+        new=refs[1],
+        connectivity=NEIGHBOURS,
+        counts={kind.value: sum(item.kind is kind for item in shown) for kind in DifferenceKind},
+        open=sum(item.id not in verdicts for item in judged),
+        of=len(judged),
+        differences=[_difference(item, grid, verdicts.get(item.id)) for item in shown],
+    )
 
 
-def _lesion_rows(found: Components, grid: Grid, evidence: Mapping[int, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for number in range(1, found.count + 1):
-        part, box = found.part(number), found.boxes[number]
-        row = {"label": int(found.labels[number]), **describe(part, box, grid)}
-        rows.append({**row, "diameter_mm": round(diameter_mm(part, grid), 2), "evidence": evidence.get(number)})
-    return rows
+def _totals(rows: Sequence[LesionRow]) -> dict[str, LesionTable.TypeTotal]:
+    totals: dict[str, LesionTable.TypeTotal] = {}
+    for label in dict.fromkeys(row.label for row in rows):
+        mine = [row for row in rows if row.label == label]
+        volume = round(sum(row.volume_ml for row in mine), 4)
+        totals[str(label)] = LesionTable.TypeTotal(count=len(mine), volume_ml=volume)
+    return totals
 
 
-def _label(value: int, name: str, group: str) -> dict[str, Any]:
-    letter, color = _LOOKS[value]
-    return {"value": value, "name": name, "group": group, "letter": letter, "color": color}
+def _difference(item: Difference, grid: Grid, verdict: DifferenceVerdict | None) -> DifferenceRow:
+    ml = grid.voxel_ml
+    return DifferenceRow(
+        id=item.id,
+        kind=item.kind.value,
+        types=types_of(item),
+        old=[_side(label, voxels, ml) for label, voxels in item.old],
+        new=[_side(label, voxels, ml) for label, voxels in item.new],
+        old_ml=round(sum(n for _, n in item.old) * ml, 4),
+        new_ml=round(sum(n for _, n in item.new) * ml, 4),
+        changed_ml=round(item.changed * ml, 4),
+        dice=round(item.dice, 4),
+        box=_bounds(item.box),
+        slices=(item.box[0].start, item.box[0].stop - 1),
+        at=place_to_look(item.region, item.box),
+        verdict=verdict,
+    )
 
 
-def _phase(case: OpenCase, phase: Phase) -> dict[str, Any]:
-    volume = case.sources.phases[phase]
-    if isinstance(volume, PhaseVolume):
-        error, own = volume.error, volume.frame
-        if error is None:
-            window = case.known_window(phase)
-            same = case.sources.grid is not None and own.grid.matches(case.sources.grid)
-            return {
-                "status": "ok",
-                "title": phase.title,
-                "grid": None if same else told_grid(own),
-                "window": list(window or USUAL[phase]),
-                "window_auto": window is not None,
-                "etag": volume.tag,
-            }
-    else:
-        error = volume
-    status = "missing" if error.code == "PHASE_MISSING" else "bad"
-    return {"status": status, "title": phase.title, "error": told_error(error)}
+def _side(label: int, voxels: int, voxel_ml: float) -> DifferenceRow.SideLesion:
+    return DifferenceRow.SideLesion(label=label, voxels=voxels, volume_ml=round(voxels * voxel_ml, 4))
 
 
-def _masks(case: OpenCase) -> list[dict[str, Any]]:
-    versions = [{**record.told(), "status": "ok"} for record in reversed(case.versions.all())]
-    sources: list[dict[str, Any]] = []
-    for ref, frame in case.sources.mask_frames.items():
-        bad = isinstance(frame, CascadeError)
-        sources.append(
-            {"ref": ref, "status": "bad", "error": told_error(frame)} if bad else {"ref": ref, "status": "ok"}
+def _bounds(box: Box) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    z, y, x = ((int(side.start), int(side.stop)) for side in box)
+    return z, y, x
+
+
+def _labels() -> list[SessionInfo.LabelInfo]:
+    info = SessionInfo.LabelInfo
+    first = info(value=BACKGROUND, name="background", group="background", letter="", color="#000000")
+    looks: dict[int, Any] = {value: {"letter": letter, "color": color} for value, (letter, color) in _LOOKS.items()}
+    lesions = [
+        info(value=int(one), name=one.title, group="lesion", malignant=one.malignant, **looks[int(one)])
+        for one in LESION_TYPES
+    ]
+    return [
+        first,
+        *lesions,
+        *(info(value=int(one), name=one.title, group="organ", **looks[int(one)]) for one in ORGANS),
+    ]
+
+
+def _phase(case: OpenCase, phase: Phase) -> CaseInfo.PhaseInfo:
+    volume = case.files.phases[phase]
+    error = volume.error if isinstance(volume, PhaseVolume) else volume
+    if isinstance(volume, PhaseVolume) and error is None:
+        window = case.known_window(phase)
+        same = case.files.grid is not None and volume.grid.matches(case.files.grid)
+        return CaseInfo.PhaseInfo(
+            status="ok",
+            title=phase.title,
+            grid=None if same else grid_info(volume.frame),
+            window=window or USUAL[phase],
+            window_auto=window is not None,
+            etag=volume.tag,
         )
-    return [*versions, *sources]
+    assert error is not None
+    status = "missing" if error.code == "PHASE_MISSING" else "bad"
+    return CaseInfo.PhaseInfo(status=status, title=phase.title, error=fault(error))
 
 
-def _notices(case: OpenCase) -> list[dict[str, str]]:
-    frame = case.sources.frame
-    found: list[dict[str, str]] = []
+def _masks(case: OpenCase) -> list[CaseInfo.VersionMask | CaseInfo.SourceMask]:
+    masks: list[CaseInfo.VersionMask | CaseInfo.SourceMask] = [
+        CaseInfo.VersionMask(**version_info(record).model_dump(), status="ok")
+        for record in reversed(case.versions.all())
+    ]
+    for ref, frame in case.files.mask_frames.items():
+        if isinstance(frame, CascadeError):
+            masks.append(CaseInfo.SourceMask(ref=ref, status="bad", error=fault(frame)))
+        else:
+            masks.append(CaseInfo.SourceMask(ref=ref, status="ok"))
+    return masks
+
+
+def _notices(case: OpenCase) -> list[CaseInfo.ImageNotice]:
+    notice = CaseInfo.ImageNotice
+    frame = case.files.frame
+    found: list[CaseInfo.ImageNotice] = []
     if frame is None:
-        return [{"code": "NO_IMAGE", "message": "no phase of this case can be used"}]
+        return [notice(code="NO_IMAGE", message="no phase of this case can be used")]
     if frame.oblique_deg:
-        found.append(oblique_grid(frame.grid, frame.oblique_deg))
-    if not case.versions.all() and not case.sources.usable_masks:
-        found.append({"code": "MASK_MISSING", "message": "no mask came with this case; drawing starts on an empty one"})
-    for phase, volume in case.sources.phases.items():
+        across = " x ".join(f"{mm:.3g}" for mm in frame.grid.spacing)
+        text = (
+            f"gantry/oblique {frame.oblique_deg:.1f} degrees: shown and edited on its own grid of {across} mm (z, y, x)"
+        )
+        found.append(notice(code="OBLIQUE", message=text))
+    if not case.versions.all() and not case.files.usable_masks:
+        text = "no mask came with this case; drawing starts on an empty one"
+        found.append(notice(code="MASK_MISSING", message=text))
+    for phase, volume in case.files.phases.items():
         if isinstance(volume, PhaseVolume) and not volume.grid.matches(frame.grid):
             text = f"the {phase.title} phase lies on another grid than the mask: shown by itself, linked by position"
-            found.append({"code": "PHASE_OTHER_GRID", "message": text})
+            found.append(notice(code="PHASE_OTHER_GRID", message=text))
     return found
 
 
-def _step(number: int, step: Any) -> dict[str, Any]:
-    return {
-        "number": number,
-        "name": step.name,
-        "kind": step.kind,
-        "voxels": len(step.delta),
-        "time": step.time,
-        "verdict": dict(step.verdict) if step.verdict else None,
-    }
+def _step(number: int, step: Step) -> DraftState.DraftStep:
+    return DraftState.DraftStep(
+        number=number,
+        name=step.name,
+        kind=step.kind,
+        voxels=len(step.delta),
+        time=step.time,
+        verdict=step.verdict,
+    )

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -22,23 +21,6 @@ _ANY = ("0.0.0.0", "::", "")
 _GRACE_SECONDS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ServeSettings:
-    """Where to listen and how links are told.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port, 0 for any that is free.
-        token_file: Where to write the Bearer secret for scripts, mode 0600.
-        tell: Called with each one-time link.
-    """
-
-    host: str
-    port: int
-    token_file: Path | None
-    tell: Callable[[str], None]
-
-
 def is_loopback(host: str) -> bool:
     """True for addresses that only this machine reaches."""
     if host == "localhost":
@@ -49,27 +31,34 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(workspace: Workspace, settings: ServeSettings) -> None:
+def serve(
+    workspace: Workspace, *, host: str, port: int, token_file: Path | None, show_link: Callable[[str], None]
+) -> None:
     """Serve until the process is told to stop.
+
+    Args:
+        workspace: The project.
+        host: Address to listen on.
+        port: Port, 0 for any that is free.
+        token_file: File for the Bearer secret of scripts, mode 0600.
+        show_link: Called with each one-time link.
 
     Raises:
         UsageError: ``CANNOT_LISTEN`` if the address or port cannot be had; ``WRONG_USE`` for an address that stands for
             all, since the Host header could not be checked.
     """
-    if settings.host in _ANY:
-        message = f"--host {settings.host} names no address by which the server could be told from another."
+    if host in _ANY:
+        message = f"--host {host} names no address by which the server could be told from another."
         raise UsageError("WRONG_USE", message, "Give the address or name that others will use.", stage="label")
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(host, port)
     port = int(listener.getsockname()[1])
-    name = f"[{settings.host}]" if ":" in settings.host else settings.host
-    hosts = (*_LOOPBACK_HOSTS, name.lower()) if not is_loopback(settings.host) else _LOOPBACK_HOSTS
-    shown = "127.0.0.1" if settings.host == "localhost" else name
-    keys = LoginSecrets(
-        port, hosts=hosts, on_login=lambda token: settings.tell(f"http://{shown}:{port}/?token={token}")
-    )
-    if settings.token_file is not None:
-        write_secret(settings.token_file, keys.secret)
-    settings.tell(f"http://{shown}:{port}/?token={keys.once}")
+    name = f"[{host}]" if ":" in host else host
+    hosts = (*_LOOPBACK_HOSTS, name.lower()) if not is_loopback(host) else _LOOPBACK_HOSTS
+    shown = "127.0.0.1" if host == "localhost" else name
+    keys = LoginSecrets(port, hosts=hosts, on_login=lambda token: show_link(f"http://{shown}:{port}/?token={token}"))
+    if token_file is not None:
+        write_secret(token_file, keys.secret)
+    show_link(f"http://{shown}:{port}/?token={keys.once}")
     config = uvicorn.Config(
         make_app(workspace, keys),
         http="h11",

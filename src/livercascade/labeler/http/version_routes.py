@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from fastapi import APIRouter
@@ -12,85 +13,94 @@ from fastapi.responses import Response
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.io.nifti import read_labels
 from livercascade.labeler.contract.request_schemas import RestoreRequest
-from livercascade.labeler.http.dependencies import BodyDep, CaseDep, MatchDep, NoteDep, UserDep, told
+from livercascade.labeler.contract.response_schemas import History, VersionInfo, VersionList
+from livercascade.labeler.http.dependencies import (
+    BodyDep,
+    CaseDep,
+    MatchDep,
+    NoteDep,
+    UserDep,
+    binary_body,
+    error_responses,
+)
+from livercascade.labeler.http.responses import version_info
 from livercascade.labeler.imaging.mask_delta import MAGIC, LabelMask, bad_label, check_against, from_bytes
-from livercascade.labeler.label_error import LabelError, bad_request, not_found
+from livercascade.labeler.label_error import LabelError, not_found
 from livercascade.labeler.project.case_files import other_grid
 from livercascade.labeler.project.identifiers import SOURCE_REFS
 from livercascade.labeler.project.open_case import OpenCase
 from livercascade.labeler.project.project_folder import dicom_folder
 from livercascade.labeler.project.versions import NewVersion, VersionRecord
 
-router = APIRouter(prefix="/api/cases/{case_id}")
-_FORMATS = ("nifti", "dicom-seg")
+router = APIRouter(prefix="/api/cases/{case_id}", responses=error_responses())
+_BYTES = "application/octet-stream"
 
 
 @router.get("/versions")
-def versions(case: CaseDep) -> Response:
+def versions(case: CaseDep, response: Response) -> VersionList:
     """All versions, oldest first."""
     with case.lock:
         head = case.head()
-        return told({"head": head, "versions": [record.told() for record in case.versions.all()]}, ETag=f'"{head}"')
+        response.headers["ETag"] = f'"{head}"'
+        return VersionList(head=head, versions=[version_info(record) for record in case.versions.all()])
 
 
 @router.get("/history")
-def history(case: CaseDep) -> Response:
+def history(case: CaseDep) -> History:
     """What happened, oldest first."""
     with case.lock:
-        return told({"events": case.history.read()})
+        return History.model_validate({"events": case.history.read()})
 
 
-@router.post("/versions")
+@router.post("/versions", status_code=201, openapi_extra=binary_body(_BYTES))
 def upload(
     case: CaseDep, user: UserDep, match: MatchDep, note: NoteDep, data: BodyDep, beside: bool = False
-) -> Response:
+) -> VersionInfo:
     """A version from a whole mask, or from a change of its parent."""
     with case.lock:
         case.check_parent(match, beside=beside)
         before = case.mask(match)
         mask = _changed(before, data) if data[:4] == MAGIC and len(data) != before.size else _whole(case, data)
         new = NewVersion(match, user, "upload", note=note, beside=beside)
-        return told(case.save(mask, before, new).told(), 201)
+        return version_info(case.save(mask, before, new))
 
 
-@router.post("/restore")
-def restore(case: CaseDep, user: UserDep, match: MatchDep, body: RestoreRequest) -> Response:
+@router.post("/restore", status_code=201)
+def restore(case: CaseDep, user: UserDep, match: MatchDep, body: RestoreRequest) -> VersionInfo:
     """A new version equal to an older one."""
     with case.lock:
         case.check_parent(match, beside=False)
         note = body.note or f"{body.ref} brought back"
         new = NewVersion(match, user, "restore", note=note, source=body.ref)
-        return told(case.save(case.mask(body.ref), case.mask(match), new).told(), 201)
+        return version_info(case.save(case.mask(body.ref), case.mask(match), new))
 
 
-@router.post("/imports")
+@router.post("/imports", status_code=201, openapi_extra=binary_body(_BYTES))
 def import_file(
     case: CaseDep,
     user: UserDep,
     note: NoteDep,
     data: BodyDep,
-    format: str = "nifti",
+    format: Literal["nifti", "dicom-seg"] = "nifti",
     map: str = "",
-) -> Response:
+) -> VersionInfo:
     """A version beside the others from a NIfTI file or a DICOM SEG."""
-    if format not in _FORMATS:
-        raise bad_request(f"format is one of {', '.join(_FORMATS)}.")
     # highdicom takes a second to import; most sessions never need it.
     from livercascade.labeler.imaging.dicom_seg import import_seg, segment_map
 
     mask = import_seg(data, case.grid, segment_map(map)) if format == "dicom-seg" else _nifti(case, data)
-    return told(_imported(case, mask, user, note or f"from a {format} file").told(), 201)
+    return version_info(_imported(case, mask, user, note or f"from a {format} file"))
 
 
-@router.post("/imports/{ref}")
-def import_source(case: CaseDep, user: UserDep, note: NoteDep, ref: str) -> Response:
+@router.post("/imports/{ref}", status_code=201)
+def import_from_ref(case: CaseDep, user: UserDep, note: NoteDep, ref: str) -> VersionInfo:
     """A version from a mask that lies beside the images or among the predictions."""
     if ref not in SOURCE_REFS:
         raise not_found("mask")
-    return told(_imported(case, case.mask(ref), user, note or f"from {ref}").told(), 201)
+    return version_info(_imported(case, case.mask(ref), user, note or f"from {ref}"))
 
 
-@router.get("/export/{name}")
+@router.get("/export/{name}", response_class=Response, responses=error_responses(binary=_BYTES))
 def export(case: CaseDep, user: UserDep, name: str) -> Response:
     """A mask as a file: ``REF.nii.gz`` or ``REF.dcm``."""
     if name.endswith(".nii.gz"):
@@ -102,7 +112,7 @@ def export(case: CaseDep, user: UserDep, name: str) -> Response:
 
         ref, kind = name.removesuffix(".dcm"), "application/dicom"
         mask = case.mask(ref, user).copy()
-        data = export_seg(mask, case.grid, dicom_folder(case.sources.folder), reader=user)
+        data = export_seg(mask, case.grid, dicom_folder(case.files.folder), reader=user)
     else:
         raise not_found("file")
     with case.lock:

@@ -17,6 +17,8 @@ from livercascade.labeler.label_error import LabelError, bad_request
 
 LabelMask = UInt8[np.ndarray, "z y x"]
 """Labels of a case in display order."""
+VoxelIndex = tuple[int, int, int]
+"""Voxel (z, y, x)."""
 MAGIC = b"LCD1"
 MEDIA_TYPE = "application/vnd.livercascade.delta"
 BYTES_PER_VOXEL = 6

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
+from livercascade.io.nifti import read_instances
 from livercascade.io.source import Study, read_study
+from livercascade.labeler.editing.lesion_components import ReportNumbers
 from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.imaging.phase_volume import PhaseVolume, tag_of, volume_of_array, volume_of_file
 from livercascade.labeler.label_error import LabelError
@@ -18,6 +21,8 @@ from livercascade.labeler.project.project_folder import dicom_folder, phase_file
 
 _REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
 _TOLERANCE_MM = 0.05
+_SEGMENTATION, _LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +30,15 @@ class CaseFiles:
     """The files of one case, judged by their headers.
 
     Attributes:
-        folder: The case's folder.
-        cache: Where decoded volumes go.
-        prediction: Its mask in the folder of predictions.
+        folder: Folder of the case.
+        cache: Folder for decoded volumes.
+        prediction: Mask of the case in the folder of predictions.
     """
 
     folder: Path
     cache: Path
     prediction: Path | None
+    _numbers: dict[str, ReportNumbers | None] = field(default_factory=dict[str, "ReportNumbers | None"], repr=False)
 
     @cached_property
     def phases(self) -> Mapping[Phase, PhaseVolume | CascadeError]:
@@ -83,6 +89,35 @@ class CaseFiles:
     def mask_tag(self, ref: str) -> str:
         """Changes when the file of a source mask changes."""
         return tag_of(self.masks[ref])
+
+    def report_numbers(self, ref: str) -> ReportNumbers | None:
+        """Numbers of the report that speaks of a mask, None if no report came with the case.
+
+        Masks other than the prediction go by the case's own report, where it has one.
+        """
+        own = self.folder / _LESIONS
+        predicted = self.prediction.with_name(_LESIONS) if self.prediction else own
+        # A folder of plain <case>.nii.gz has no case folders, and so no map of one case.
+        if self.prediction is not None and self.prediction.name != _SEGMENTATION:
+            predicted = own
+        paths = (predicted, own) if ref == "prediction" else (own, predicted)
+        return next((numbers for path in paths if path.is_file() and (numbers := self._numbers_of(path))), None)
+
+    def _numbers_of(self, path: Path) -> ReportNumbers | None:
+        tag = f"{path}|{tag_of(path)}"
+        if tag not in self._numbers:
+            self._numbers[tag] = self._read_numbers(path)
+        return self._numbers[tag]
+
+    def _read_numbers(self, path: Path) -> ReportNumbers | None:
+        try:
+            numbers, placed = read_instances(path, is_ct=False)
+        except CascadeError as error:
+            _LOG.warning("the numbers of a report cannot be read (%s)", error.code)
+            return None
+        if self.grid is None or not placed.matches(self.grid, _TOLERANCE_MM):
+            return None
+        return ReportNumbers.of_map(numbers)
 
     def _of_file(self, phase: Phase, path: Path | None) -> PhaseVolume | CascadeError:
         if path is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from livercascade.labeler.contract.response_schemas import DifferenceVerdict
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, check_against, empty_delta
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.journal import Journal, now
@@ -31,7 +32,7 @@ class Step:
     kind: str
     time: str
     delta: Delta
-    verdict: Mapping[str, Any] | None = None
+    verdict: DifferenceVerdict | None = None
     noted: NoteChange | None = None
 
     @property
@@ -142,14 +143,14 @@ class Draft:
         return sum(step.in_version for step in self.steps[first:end])
 
     @property
-    def verdicts(self) -> dict[str, dict[str, Any]]:
+    def verdicts(self) -> dict[str, DifferenceVerdict]:
         """Last judgement on each difference."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, DifferenceVerdict] = {}
         for step in self.applied:
             if step.verdict is not None:
-                found.pop(str(step.verdict["difference"]), None)
-                if step.verdict["verdict"] != "clear":
-                    found[str(step.verdict["difference"])] = {**step.verdict, "time": step.time}
+                found.pop(step.verdict.difference, None)
+                if step.verdict.verdict != "clear":
+                    found[step.verdict.difference] = step.verdict.model_copy(update={"time": step.time})
         return found
 
     def step(
@@ -158,7 +159,7 @@ class Draft:
         *,
         name: str,
         kind: str,
-        verdict: Mapping[str, Any] | None = None,
+        verdict: DifferenceVerdict | None = None,
         noted: NoteChange | None = None,
     ) -> Delta:
         """Add a step; steps that could have been redone are dropped.
@@ -170,7 +171,7 @@ class Draft:
             check_against(delta, self.mask)
         record: dict[str, Any] = {"op": "step", "name": name, "kind": kind, "time": now(), "voxels": len(delta)}
         if verdict is not None:
-            record["verdict"] = dict(verdict)
+            record["verdict"] = verdict.model_dump(exclude_unset=True)
         if noted is not None:
             record["noted"] = asdict(noted)
         self._append({**record, "delta": delta.to_text()})
@@ -210,7 +211,8 @@ class Draft:
     def _push(self, record: dict[str, Any], delta: Delta) -> None:
         del self.steps[self.position :]
         noted = NoteChange(**record["noted"]) if "noted" in record else None
-        step = Step(self.n, record["name"], record["kind"], record["time"], delta, record.get("verdict"), noted)
+        verdict = DifferenceVerdict.model_validate(record["verdict"]) if "verdict" in record else None
+        step = Step(self.n, record["name"], record["kind"], record["time"], delta, verdict, noted)
         self.steps.append(step)
         self.position += 1
         delta.apply(self.mask)

@@ -27,11 +27,11 @@ class MaskStore:
     """Versions, source masks and the empty mask of a case.
 
     Attributes:
-        sources: Its files.
-        versions: Its versions.
+        files: Files of the case.
+        versions: Versions of the case.
     """
 
-    sources: CaseFiles
+    files: CaseFiles
     versions: Versions
     _kept: OrderedDict[tuple[str, str], LabelMask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -43,7 +43,7 @@ class MaskStore:
             LabelError: ``NOT_FOUND`` or ``NO_IMAGE``.
             InputError: The file cannot be used.
         """
-        key = (ref, self.sources.mask_tag(ref) if ref in self.sources.masks else "")
+        key = (ref, self.files.mask_tag(ref) if ref in self.files.masks else "")
         with self._lock:
             if key not in self._kept:
                 mask = self._read(ref)
@@ -59,19 +59,19 @@ class MaskStore:
             self._kept.clear()
 
     def _read(self, ref: str) -> LabelMask:
-        if self.sources.grid is None:
+        if self.files.grid is None:
             raise no_image()
         if ref == "empty":
-            return np.zeros(self.sources.grid.shape, np.uint8)
+            return np.zeros(self.files.grid.shape, np.uint8)
         if version_number(ref) is not None:
             self.versions.record(ref)
-            return _on_grid(self.versions.mask_file(ref), self.sources.grid)
-        if ref not in self.sources.masks:
+            return _on_grid(self.versions.mask_file(ref), self.files.grid)
+        if ref not in self.files.masks:
             raise not_found("mask")
-        frame = self.sources.mask_frames[ref]
+        frame = self.files.mask_frames[ref]
         if isinstance(frame, CascadeError):
             raise frame
-        return _on_grid(self.sources.masks[ref], self.sources.grid)
+        return _on_grid(self.files.masks[ref], self.files.grid)
 
     def _make_room(self) -> None:
         while len(self._kept) > _KEPT_AT_LEAST and sum(mask.nbytes for mask in self._kept.values()) > _KEPT_BYTES:

@@ -7,6 +7,7 @@ from typing import Any
 
 from livercascade.data.labels import Phase, label_name
 from livercascade.labeler.contract.request_schemas import DrawBoxRequest, EvidenceRequest, MeasureRequest
+from livercascade.labeler.contract.response_schemas import BoxRecord
 from livercascade.labeler.editing.box_seeding import checked_box
 from livercascade.labeler.editing.lesion_components import check_inside
 from livercascade.labeler.imaging.mask_delta import LabelMask
@@ -36,9 +37,9 @@ def remove_box(case: OpenCase, key: str, user: str) -> tuple[NoteChange, str]:
         LabelError: ``NOT_FOUND``.
     """
     known = _box(case, key)
-    of_file = known["source"] == "file"
-    act = case.boxes.changing({**known, "removed": True}, user) if of_file else case.boxes.removing(key)
-    return act, f"Remove box {key}"
+    hidden = {**known.model_dump(), "removed": True}
+    change = case.boxes.changing(hidden, user) if known.source == "file" else case.boxes.removing(key)
+    return change, f"Remove box {key}"
 
 
 def mark_box(case: OpenCase, key: str, status: str, user: str) -> NoteChange:
@@ -47,7 +48,7 @@ def mark_box(case: OpenCase, key: str, status: str, user: str) -> NoteChange:
     Raises:
         LabelError: ``NOT_FOUND``.
     """
-    return case.boxes.changing({**_box(case, key), "status": status}, user)
+    return case.boxes.changing({**_box(case, key).model_dump(), "status": status}, user)
 
 
 def keep_measurement(case: OpenCase, body: MeasureRequest, user: str) -> tuple[NoteChange, str]:
@@ -66,7 +67,7 @@ def remove_measurement(case: OpenCase, key: str) -> tuple[NoteChange, str]:
     return act, f"Remove {_words(act.before or {}).lower()}"
 
 
-def measured(case: OpenCase, body: MeasureRequest) -> dict[str, Any]:
+def measured(case: OpenCase, body: MeasureRequest) -> dict[str, float | str]:
     """A ruler or a circle with what it measures.
 
     Raises:
@@ -86,9 +87,9 @@ def measured(case: OpenCase, body: MeasureRequest) -> dict[str, Any]:
     return {**drawn, **circle(volume.slab(z, z + 1)[0], volume.grid, body.centre, body.radius_mm)}
 
 
-def _box(case: OpenCase, key: str) -> dict[str, Any]:
-    found = boxes_of(source_boxes(case.sources.folder, case.grid), case.boxes.all())
-    known = next((box for box in found if box["id"] == key), None)
+def _box(case: OpenCase, key: str) -> BoxRecord:
+    found = boxes_of(source_boxes(case.files.folder, case.grid), case.boxes.all())
+    known = next((box for box in found if box.id == key), None)
     if known is None:
         raise not_found("box")
     return known

@@ -14,13 +14,23 @@ from jaxtyping import Int16
 from scipy import ndimage
 
 from livercascade.data.grid import Grid
+from livercascade.data.lesion import Lesion
 from livercascade.io.nifti import read_instances
+from livercascade.labeler.contract.response_schemas import BoxRecord, EvidenceRecord
 from livercascade.labeler.editing.box_seeding import checked_box
-from livercascade.labeler.editing.lesion_components import Components
+from livercascade.labeler.editing.lesion_components import index_of
 from livercascade.labeler.label_error import bad_request, not_found
 from livercascade.labeler.project.journal import Journal, now
 
-_OF_FILE = {"status": "open", "source": "file", "user": None, "time": None}
+_OF_FILE = {
+    "label": None,
+    "note": "",
+    "evidence": "pathology",
+    "status": "open",
+    "source": "file",
+    "user": None,
+    "time": None,
+}
 _BOX_FILES = ("boxes.json", "mask00.nii.gz", "mask00.nii")
 
 
@@ -100,22 +110,24 @@ class Notebook:
         return found
 
 
-def evidence_of(records: Sequence[dict[str, Any]], found: Components | None) -> tuple[dict[int, Any], list[Any]]:
-    """Evidence by number of the component that holds its point, the last one counting; and what holds no lesion."""
-    by_component: dict[int, Any] = {}
-    lost: dict[tuple[int, ...], Any] = {}
+def evidence_of(
+    records: Sequence[dict[str, Any]], lesions: Sequence[Lesion]
+) -> tuple[dict[int, EvidenceRecord], list[EvidenceRecord]]:
+    """Evidence by the place of the lesion that holds its voxel, the last one counting; and what has lost its lesion."""
+    by_lesion: dict[int, EvidenceRecord] = {}
+    lost: dict[tuple[int, ...], EvidenceRecord] = {}
     for record in records:
-        number = _component_at(found, record["at"])
-        told = {key: record[key] for key in ("at", "evidence", "note", "user", "time")}
-        if number:
-            by_component[number] = told
+        found = EvidenceRecord.model_validate({key: value for key, value in record.items() if key != "id"})
+        place = index_of(lesions, found.at)
+        if place is not None:
+            by_lesion[place] = found
         else:
-            lost[tuple(record["at"])] = told
-    kept = {number: told for number, told in by_component.items() if told["evidence"] != "none"}
-    return kept, [told for told in lost.values() if told["evidence"] != "none"]
+            lost[found.at] = found
+    kept = {place: found for place, found in by_lesion.items() if found.evidence != "none"}
+    return kept, [found for found in lost.values() if found.evidence != "none"]
 
 
-def source_boxes(folder: Path, grid: Grid) -> list[dict[str, Any]]:
+def source_boxes(folder: Path, grid: Grid) -> list[BoxRecord]:
     """Boxes that came with the case: ``boxes.json``, or the objects of ``mask00.nii.gz``.
 
     Raises:
@@ -128,12 +140,12 @@ def source_boxes(folder: Path, grid: Grid) -> list[dict[str, Any]]:
     return _listed_boxes(path, grid) if path.suffix == ".json" else _drawn_boxes(path, grid)
 
 
-def boxes_of(sources: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def boxes_of(from_file: Sequence[BoxRecord], records: Sequence[dict[str, Any]]) -> list[BoxRecord]:
     """Boxes of file and readers together; what a reader noted about a box of the file stands over the file."""
-    found = {box["id"]: box for box in sources}
+    found: dict[str, dict[str, Any]] = {box.id: box.model_dump() for box in from_file}
     for record in records:
         found[record["id"]] = {**found.get(record["id"], {}), **record}
-    return [box for box in found.values() if not box.get("removed")]
+    return [BoxRecord.model_validate(box) for box in found.values() if not box.get("removed")]
 
 
 def ruler_mm(grid: Grid, start: Sequence[float], end: Sequence[float]) -> float:
@@ -164,16 +176,7 @@ def circle(plane: Int16[np.ndarray, "y x"], grid: Grid, centre: Sequence[float],
     }
 
 
-def _component_at(found: Components | None, point: Sequence[int]) -> int:
-    if found is None:
-        return 0
-    inner = [p - s.start for p, s in zip(point, found.box, strict=True)]
-    if any(not 0 <= p < n for p, n in zip(inner, found.numbers.shape, strict=True)):
-        return 0
-    return int(found.numbers[inner[0], inner[1], inner[2]])
-
-
-def _listed_boxes(path: Path, grid: Grid) -> list[dict[str, Any]]:
+def _listed_boxes(path: Path, grid: Grid) -> list[BoxRecord]:
     try:
         listed: Any = json.loads(path.read_text(encoding="utf-8"))
         entries = listed["boxes"] if isinstance(listed, dict) else listed
@@ -182,23 +185,21 @@ def _listed_boxes(path: Path, grid: Grid) -> list[dict[str, Any]]:
         raise bad_request(f"{path.name} does not read as a list of boxes.", "See docs/labeler-api.md.") from error
 
 
-def _box(key: str, entry: dict[str, Any], grid: Grid) -> dict[str, Any]:
+def _box(key: str, entry: dict[str, Any], grid: Grid) -> BoxRecord:
     checked_box(entry["box"], grid.shape)
-    record = {name: entry.get(name, default) for name, default in (("label", None), ("note", ""))}
-    evidence = str(entry.get("evidence", "pathology"))
-    return {"id": key, "box": entry["box"], **record, "evidence": evidence, **_OF_FILE}
+    given = {name: entry[name] for name in ("label", "note", "evidence") if name in entry}
+    return BoxRecord.model_validate({"id": key, "box": entry["box"], **_OF_FILE, **given})
 
 
-def _drawn_boxes(path: Path, grid: Grid) -> list[dict[str, Any]]:
+def _drawn_boxes(path: Path, grid: Grid) -> list[BoxRecord]:
     numbers, placed = read_instances(path, is_ct=False)
     if not placed.matches(grid):
         raise bad_request(f"{path.name} does not lie on the grid of the image.")
     values = np.unique(numbers[numbers > 0])
-    boxes: list[dict[str, Any]] = []
+    boxes: list[BoxRecord] = []
     for value in values:
         parts, count = ndimage.label(numbers == value, structure=np.ones((3, 3, 3)))
         for one in ndimage.find_objects(parts, max_label=count):
             sides = [[int(s.start), int(s.stop)] for s in one]
-            entry = {"id": f"f{len(boxes) + 1}", "box": sides, "label": None, "note": "", "evidence": "pathology"}
-            boxes.append({**entry, **_OF_FILE})
+            boxes.append(_box(f"f{len(boxes) + 1}", {"box": sides}, grid))
     return boxes

@@ -12,6 +12,7 @@ import numpy as np
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
+from livercascade.labeler.editing.lesion_components import ReportNumbers
 from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask
 from livercascade.labeler.imaging.phase_volume import PhaseVolume
@@ -20,6 +21,7 @@ from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.case_files import CaseFiles
 from livercascade.labeler.project.draft import Draft
 from livercascade.labeler.project.draft_store import REVIEW, DraftStore
+from livercascade.labeler.project.identifiers import version_number
 from livercascade.labeler.project.journal import Journal, now
 from livercascade.labeler.project.mask_store import MaskStore
 from livercascade.labeler.project.notebooks import Notebook, NoteChange
@@ -32,14 +34,14 @@ class OpenCase:
 
     Attributes:
         id: Its name.
-        sources: Its files.
+        files: Files of the case.
         folder: Its folder in the project.
         lock: Held by whoever changes something, or needs two things to fit together.
         compared: The last comparison: its key, its masks, its differences.
     """
 
     id: str
-    sources: CaseFiles
+    files: CaseFiles
     folder: Path
     lock: threading.RLock = field(default_factory=threading.RLock)
     compared: tuple[Any, Any, list[Any]] | None = None
@@ -52,21 +54,21 @@ class OpenCase:
         Raises:
             LabelError: ``NO_IMAGE``.
         """
-        if self.sources.grid is None:
+        if self.files.grid is None:
             raise no_image()
-        return self.sources.grid
+        return self.files.grid
 
     @cached_property
     def versions(self) -> Versions:
         """Its versions; they keep the form of the first source mask, else the grid of the reference phase."""
-        frames = [frame for frame in self.sources.mask_frames.values() if isinstance(frame, Frame)]
-        frame = frames[0] if frames else self.sources.frame
+        frames = [frame for frame in self.files.mask_frames.values() if isinstance(frame, Frame)]
+        frame = frames[0] if frames else self.files.frame
         return Versions(self.folder / "versions", frame, keep_type=bool(frames))
 
     @cached_property
     def masks(self) -> MaskStore:
         """Its masks that do not change."""
-        return MaskStore(self.sources, self.versions)
+        return MaskStore(self.files, self.versions)
 
     @cached_property
     def drafts(self) -> DraftStore:
@@ -128,7 +130,7 @@ class OpenCase:
         Raises:
             CascadeError: Why there is none.
         """
-        volume = self.sources.phases[phase]
+        volume = self.files.phases[phase]
         if not isinstance(volume, PhaseVolume):
             raise volume
         return volume
@@ -162,7 +164,7 @@ class OpenCase:
 
     def head(self) -> str:
         """Where the next edit starts."""
-        return self.versions.head() or next(iter(self.sources.usable_masks), "empty")
+        return self.versions.head() or next(iter(self.files.usable_masks), "empty")
 
     def resolve(self, ref: str) -> str:
         """The reference itself, ``head`` replaced by what it stands for."""
@@ -184,6 +186,19 @@ class OpenCase:
             view.flags.writeable = False
             return view
         return self.masks.get(name)
+
+    def report_numbers(self, ref: str, user: str = "") -> ReportNumbers | None:
+        """Numbers that a report gives to the lesions of a mask, or of the mask that it was made from.
+
+        Raises:
+            LabelError: ``NOT_FOUND``.
+        """
+        name = self.resolve(ref)
+        if name.startswith("draft."):
+            name = self.drafts.open(name.removeprefix("draft."), user).head.base
+        while version_number(name) is not None:
+            name = self.versions.record(name).parent
+        return self.files.report_numbers(name)
 
     def erase_label(self) -> int:
         """What an eraser should write: liver where the head has one, else background."""
@@ -229,7 +244,7 @@ class OpenCase:
             decisions = tuple(draft.verdicts.values())
             counts: dict[str, int] = {}
             for decision in decisions:
-                counts[decision["verdict"]] = counts.get(decision["verdict"], 0) + 1
+                counts[decision.verdict] = counts.get(decision.verdict, 0) + 1
             since = draft.saved_position or 0
             new = NewVersion(
                 parent=draft.parent,
@@ -239,7 +254,7 @@ class OpenCase:
                 beside=beside,
                 steps=tuple(step.name for step in draft.applied[since:]),
                 verdicts=counts,
-                decisions=decisions,
+                decisions=tuple(decision.model_dump(exclude_unset=True) for decision in decisions),
                 draft=DraftMark(id=draft.head.id, n=draft.n, position=draft.position),
             )
             record = self.save(draft.mask, self.mask(draft.parent), new)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from livercascade.data.record import Record
+from livercascade.labeler.contract.response_schemas import WorkList
 from livercascade.labeler.label_error import LabelError, not_found
 from livercascade.labeler.project.identifiers import CASE_ID, inside
 from livercascade.labeler.project.journal import now, read_json, write_json
@@ -23,10 +25,8 @@ _PHASE_FILE = re.compile(r"(nc|ap|vp|dp)\.nii(\.gz)?", re.IGNORECASE)
 _DICOM_FOLDER = "dicom"
 
 
-class ProjectRecord(BaseModel):
+class ProjectRecord(Record):
     """``project.json``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = _FORMAT
     created: str
@@ -95,17 +95,17 @@ class Project:
         """Cases in the order of the work list."""
         return sorted(path.name for path in _candidates(self.cases_root, self.only) if self._allowed(path))
 
-    def skipped(self) -> list[dict[str, str]]:
+    def skipped(self) -> list[WorkList.SkippedFolder]:
         """Folders that look like cases but cannot be opened, and why."""
-        found: list[dict[str, str]] = []
+        found: list[WorkList.SkippedFolder] = []
         for path in _candidates(self.cases_root, self.only):
             if not CASE_ID.fullmatch(path.name):
                 message = "the folder's name has other characters than letters, digits and ._-, or is 'next'"
-                found.append({"name": path.name, "code": "BAD_CASE_ID", "message": message})
+                found.append(WorkList.SkippedFolder(name=path.name, code="BAD_CASE_ID", message=message))
             elif not path.resolve().is_relative_to(self.cases_root):
                 message = "the folder is a link to a place outside the folder of cases"
-                found.append({"name": path.name, "code": "OUTSIDE", "message": message})
-        return sorted(found, key=lambda one: one["name"])
+                found.append(WorkList.SkippedFolder(name=path.name, code="OUTSIDE", message=message))
+        return sorted(found, key=lambda one: one.name)
 
     def case_source(self, case_id: str) -> Path:
         """Folder of a case's images.

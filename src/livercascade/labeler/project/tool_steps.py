@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, Phase, label_name
+from livercascade.data.record import Record
 from livercascade.labeler.contract.request_schemas import (
     CopyRequest,
     DeleteRequest,
@@ -20,20 +19,19 @@ from livercascade.labeler.contract.request_schemas import (
     MeasureRequest,
     RelabelRequest,
     RemoveNoteRequest,
-    RequestBody,
     SeedBoxRequest,
     SplitRequest,
     VerdictRequest,
-    VoxelIndex,
 )
+from livercascade.labeler.contract.response_schemas import DifferenceVerdict
 from livercascade.labeler.editing.box_seeding import checked_box, from_intensity, from_prediction
-from livercascade.labeler.editing.lesion_components import check_inside
+from livercascade.labeler.editing.lesion_components import component_at, lesions_at
 from livercascade.labeler.editing.lesion_tools import copy, delete, fill_holes, relabel, split
 from livercascade.labeler.editing.mask_comparison import compare
-from livercascade.labeler.editing.region_growing import GrowSettings, grow
+from livercascade.labeler.editing.region_growing import grow
 from livercascade.labeler.editing.review_verdicts import verdict_change, verdict_name, verdict_record
 from livercascade.labeler.editing.slice_interpolation import interpolate
-from livercascade.labeler.imaging.mask_delta import Delta, empty_delta
+from livercascade.labeler.imaging.mask_delta import Delta, VoxelIndex, empty_delta
 from livercascade.labeler.label_error import LabelError, bad_request, not_found
 from livercascade.labeler.project.draft import Draft
 from livercascade.labeler.project.draft_store import REVIEW
@@ -55,35 +53,21 @@ class ToolStep:
 
     delta: Delta
     name: str
-    verdict: Mapping[str, Any] | None = None
+    verdict: DifferenceVerdict | None = None
     noted: NoteChange | None = None
 
 
-def run_tool(case: OpenCase, draft: Draft, tool: str, data: bytes) -> ToolStep:
-    """The act of a tool on a draft; nothing is changed yet.
+def run_tool(case: OpenCase, draft: Draft, tool: str, body: Record) -> ToolStep:
+    """The step of a tool on a draft; nothing is changed yet.
 
     Raises:
-        LabelError: ``NOT_FOUND`` for an unknown tool, ``BAD_REQUEST`` for a body that does not fit, ``NOTHING_CHANGED``
-            if no voxel would change, and the codes of the tool.
+        LabelError: ``NOTHING_CHANGED`` if no voxel would change, and the codes of the tool.
     """
-    if tool not in TOOLS:
-        raise not_found("tool")
-    kind, act = TOOLS[tool]
-    try:
-        body = kind.model_validate_json(data)
-    except ValidationError as error:
-        raise unfit(error) from error
+    _, act = TOOLS[tool]
     done = act(case, draft, body)
     if not len(done.delta) and done.verdict is None and done.noted is None:
         raise LabelError("NOTHING_CHANGED", "No voxel would change.", "Choose another place or label.")
     return done
-
-
-def unfit(error: ValidationError) -> LabelError:
-    """Error 400 that names the first fault of a body."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "body"
-    return bad_request(f"{place}: {first['msg']}.")
 
 
 def _relabel(_: OpenCase, draft: Draft, body: RelabelRequest) -> ToolStep:
@@ -103,7 +87,7 @@ def _copy(case: OpenCase, draft: Draft, body: CopyRequest) -> ToolStep:
     planes = None if body.slice is None or body.to_slice is None else (body.slice, body.to_slice)
     other = case.mask(body.source, draft.head.user)
     delta = copy(draft.mask, other, body.at, label=label, planes=planes)
-    name = label_name(int(other[body.at]) if label is None else label)
+    name = label_name(component_at(other, body.at)[0] if label is None else label)
     what = f"Copy {name} from {body.source}" if planes is None else f"Copy {name} to slice {planes[1] + 1}"
     return ToolStep(delta, what)
 
@@ -111,9 +95,7 @@ def _copy(case: OpenCase, draft: Draft, body: CopyRequest) -> ToolStep:
 def _grow(case: OpenCase, draft: Draft, body: GrowRequest) -> ToolStep:
     label = checked_label(body.label, lesion=False)
     volume = case.volume_on_grid(Phase[body.phase])
-    settings = GrowSettings(body.low, body.high, body.radius_mm, body.volume, body.inside)
-    spacing = volume.grid.spacing
-    delta = grow(draft.mask, volume.whole(), spacing, point=body.at, label=label, settings=settings)
+    delta = grow(draft.mask, volume.whole(), volume.grid.spacing, body)
     return ToolStep(delta, f"Fill {label_name(label)} {body.low:g} to {body.high:g} HU")
 
 
@@ -124,13 +106,15 @@ def _interpolate(case: OpenCase, draft: Draft, body: InterpolateRequest) -> Tool
 
 
 def _fill_holes(_: OpenCase, draft: Draft, body: FillHolesRequest) -> ToolStep:
-    return ToolStep(fill_holes(draft.mask, body.at), f"Fill holes of {label_name(int(draft.mask[body.at]))}")
+    return ToolStep(
+        fill_holes(draft.mask, body.at), f"Fill holes of {label_name(component_at(draft.mask, body.at)[0])}"
+    )
 
 
 def _split(_: OpenCase, draft: Draft, body: SplitRequest) -> ToolStep:
     label = checked_label(body.label)
     delta = split(draft.mask, body.at, body.line, label)
-    return ToolStep(delta, f"Split {label_name(int(draft.mask[body.at]))} -> {label_name(label)}")
+    return ToolStep(delta, f"Split {_lesions(draft, [body.at])} -> {label_name(label)}")
 
 
 def _box(case: OpenCase, draft: Draft, body: SeedBoxRequest) -> ToolStep:
@@ -140,7 +124,7 @@ def _box(case: OpenCase, draft: Draft, body: SeedBoxRequest) -> ToolStep:
         if body.method == "prediction":
             delta = from_prediction(draft.mask, case.mask(body.source, draft.head.user), box, label)
         else:
-            volume = case.volume_on_grid(Phase[body.phase] if body.phase else case.sources.reference or Phase.VP)
+            volume = case.volume_on_grid(Phase[body.phase] if body.phase else case.files.reference or Phase.VP)
             delta = from_intensity(draft.mask, volume.whole(), volume.grid.spacing, box=box, label=label)
     except LabelError as error:
         if error.code == "NEEDS_DRAWING" and body.id:
@@ -218,13 +202,13 @@ def checked_label(label: int | None, *, lesion: bool = True) -> int:
 
 
 def _lesions(draft: Draft, points: list[VoxelIndex]) -> str:
-    for point in points:
-        check_inside(point, draft.mask.shape)
-    names = list(dict.fromkeys(label_name(int(draft.mask[point])) for point in points))
-    return names[0] if len(points) == 1 else f"{len(points)} lesions ({', '.join(names)})"
+    """What a step acts on, in words: the type of one lesion, or how many of which types."""
+    found = lesions_at(draft.mask, points)
+    names = list(dict.fromkeys(label_name(int(lesion.label)) for lesion in found))
+    return names[0] if len(found) == 1 else f"{len(found)} lesions ({', '.join(names)})"
 
 
-TOOLS: Mapping[str, tuple[type[RequestBody], Callable[[OpenCase, Draft, Any], ToolStep]]] = {
+TOOLS: Mapping[str, tuple[type[Record], Callable[[OpenCase, Draft, Any], ToolStep]]] = {
     "relabel": (RelabelRequest, _relabel),
     "delete": (DeleteRequest, _delete),
     "copy": (CopyRequest, _copy),

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from isal import igzip
 from jaxtyping import UInt8
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from livercascade.data.record import Record
 from livercascade.labeler.imaging.frame import Frame, label_file_bytes
 from livercascade.labeler.label_error import LabelError, not_found
 from livercascade.labeler.project.identifiers import version_number
@@ -23,20 +24,16 @@ What = Literal["edit", "review", "import", "restore", "upload"]
 _COMPRESSION = 2
 
 
-class DraftMark(BaseModel):
+class DraftMark(Record):
     """Which draft a version was saved from, and how far it had come."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     n: int
     position: int
 
 
-class VersionRecord(BaseModel):
+class VersionRecord(Record):
     """``v0001.json``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ref: Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
     parent: str

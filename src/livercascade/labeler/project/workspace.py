@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from livercascade.data.labels import PHASES
+from livercascade.labeler.contract.request_schemas import StateName
+from livercascade.labeler.contract.response_schemas import CaseRow, WorkList
 from livercascade.labeler.imaging.phase_volume import PhaseVolume
 from livercascade.labeler.project.case_files import CaseFiles
 from livercascade.labeler.project.identifiers import user_of_folder
@@ -19,8 +21,7 @@ from livercascade.labeler.project.report_text import report_files
 from livercascade.labeler.project.versions import Versions
 
 _RESTING = 3
-DONE = "done"
-STATES = ("new", "in_progress", DONE)
+STATES: tuple[StateName, ...] = ("new", "in_progress", "done")
 
 
 @dataclass(eq=False)
@@ -49,8 +50,8 @@ class Workspace:
         folder = self.project.case_source(case_id)
         with self._lock:
             if case_id not in self._cases:
-                sources = CaseFiles(folder, self.project.cache / case_id, self.project.prediction(case_id))
-                self._cases[case_id] = OpenCase(case_id, sources, self.project.case_folder(case_id))
+                files = CaseFiles(folder, self.project.cache / case_id, self.project.prediction(case_id))
+                self._cases[case_id] = OpenCase(case_id, files, self.project.case_folder(case_id))
             self._recent[case_id] = None
             self._recent.move_to_end(case_id)
             resting = list(self._recent)[:-_RESTING]
@@ -60,14 +61,14 @@ class Workspace:
             self._cases[name].rest()
         return self._cases[case_id]
 
-    def warm(self, case: OpenCase) -> None:
+    def prefetch(self, case: OpenCase) -> None:
         """Decode the phases of a case, then those of the next one in the work list, behind what is being asked for."""
-        for volume in case.sources.phases.values():
+        for volume in case.files.phases.values():
             if isinstance(volume, PhaseVolume):
                 volume.start()
-        threading.Thread(target=self._warm_next, args=(case,), name="warm", daemon=True).start()
+        threading.Thread(target=self._prefetch_next, args=(case,), name="prefetch", daemon=True).start()
 
-    def tidy(self) -> None:
+    def prune(self) -> None:
         """Delete what a killed server left half done, and the oldest decoded volumes over the limit."""
         for path in self.project.folder.rglob("*.partial"):
             path.unlink(missing_ok=True)
@@ -78,37 +79,39 @@ class Workspace:
             if held > self.cache_bytes:
                 path.unlink(missing_ok=True)
 
-    def work_list(self) -> dict[str, Any]:
+    def work_list(self) -> WorkList:
         """All cases with their state; no image is opened."""
         rows = [self.row(case_id) for case_id in self.project.case_ids()]
-        counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
-        return {"cases": rows, "counts": counts, "skipped": self.project.skipped()}
+        counts: dict[StateName, int] = {state: sum(row.state == state for row in rows) for state in STATES}
+        return WorkList(cases=rows, counts=counts, skipped=self.project.skipped())
 
-    def row(self, case_id: str) -> dict[str, Any]:
+    def row(self, case_id: str) -> CaseRow:
         """One line of the work list."""
-        source, folder = self.project.case_source(case_id), self.project.case_folder(case_id)
+        images, folder = self.project.case_source(case_id), self.project.case_folder(case_id)
         versions = Versions(folder / "versions", None).all()
         events = Journal(folder / "history.jsonl").read()
         last = events[-1] if events else None
-        phases = [phase.value for phase in PHASES if phase_file(source, phase.value)]
-        return {
-            "id": case_id,
-            "state": self._state(folder, events),
-            "phases": phases or (["DICOM"] if dicom_folder(source) else []),
-            "head": next((record.ref for record in reversed(versions) if not record.beside), None),
-            "versions": len(versions),
-            "user": last["user"] if last else None,
-            "time": last["time"] if last else None,
-            "report": bool(report_files(source)),
-            "second_reader": versions[-1].verdicts.get("second_reader", 0) if versions else 0,
-        }
+        phases = [phase.value for phase in PHASES if phase_file(images, phase.value)]
+        return CaseRow.model_validate(
+            {
+                "id": case_id,
+                "state": self._state(folder, events),
+                "phases": phases or (["DICOM"] if dicom_folder(images) else []),
+                "head": next((record.ref for record in reversed(versions) if not record.beside), None),
+                "versions": len(versions),
+                "user": last["user"] if last else None,
+                "time": last["time"] if last else None,
+                "report": bool(report_files(images)),
+                "second_reader": versions[-1].verdicts.get("second_reader", 0) if versions else 0,
+            }
+        )
 
     def next_case(self, after: str | None) -> str | None:
         """The next case that is not done, wrapping round; None if all are done."""
         ids = self.project.case_ids()
         start = ids.index(after) + 1 if after in ids else 0
         turned = [*ids[start:], *ids[:start]]
-        return next((case_id for case_id in turned if self.row(case_id)["state"] != DONE), None)
+        return next((case_id for case_id in turned if self.row(case_id).state != "done"), None)
 
     def users(self) -> list[str]:
         """Readers who have worked on the project, and the one who started the server."""
@@ -122,21 +125,21 @@ class Workspace:
             return str(state)
         return "in_progress" if events or any(map(_has_steps, folder.glob("drafts/*/*.jsonl"))) else "new"
 
-    def _warm_next(self, case: OpenCase) -> None:
-        for volume in case.sources.phases.values():
+    def _prefetch_next(self, case: OpenCase) -> None:
+        for volume in case.files.phases.values():
             if isinstance(volume, PhaseVolume):
                 volume.wait()
         after = self.next_case(case.id)
         if after is not None and after != case.id:
-            for volume in self.case_sources(after).phases.values():
+            for volume in self.files_of(after).phases.values():
                 if isinstance(volume, PhaseVolume):
                     volume.start()
 
-    def case_sources(self, case_id: str) -> CaseFiles:
+    def files_of(self, case_id: str) -> CaseFiles:
         """Files of a case, without counting it as used."""
         with self._lock:
             known = self._cases.get(case_id)
-        return known.sources if known else self.case(case_id).sources
+        return known.files if known else self.case(case_id).files
 
 
 def _has_steps(journal: Path) -> bool:
