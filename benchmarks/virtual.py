@@ -25,17 +25,16 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from livercascade.cli.progress import steps
 from livercascade.data.labels import PHASES, LesionType, Organ, Phase
-from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.fixed_cohorts import CohortPart, cohorts
 from livercascade.virtual.habitus import draw_habitus
-from livercascade.virtual.lesions.paint import draw_pattern, zone_curves
-from livercascade.virtual.lesions.plan import draw_plan
-from livercascade.virtual.palette import Palette
+from livercascade.virtual.lesions.lesion_painting import draw_pattern, zone_curves
+from livercascade.virtual.lesions.lesion_plan import draw_plan
 from livercascade.virtual.patient_folders import write_patient
 from livercascade.virtual.physiology import Physiology, draw_physiology
+from livercascade.virtual.random_streams import RandomStreams
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
-from livercascade.virtual.streams import Streams
-from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.tissue import Tissue, TissueTable
+from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
 
@@ -267,15 +266,15 @@ def _score(noise: float, lesion: bool, seed: int) -> np.ndarray:
     tissue = np.full((12, 160, 160), Tissue.LIVER, np.uint8)
     if lesion:
         tissue[z[:, None, None] ** 2 + y[:, None] ** 2 + y[None, :] ** 2 <= 16.0] = Tissue.SPLEEN
-    canvas = Canvas(tissue, z, y, y)
+    tissue_map = TissueMap(tissue, z, y, y)
     table = np.full((4, 256), 100.0, np.float32)
     table[:, Tissue.SPLEEN] = 80.0
-    palette = Palette(table)
-    palette.mottle[:] = 0.0
+    tissue_table = TissueTable(table)
+    tissue_table.mottle[:] = 0.0
     scanner = Scanner((noise,) * 4, 0.6, 2.0, ((0, 0, 0),) * 4, 0.0)
-    settings, streams = VirtualSettings(matrix=160), Streams(9_000 + 2 * seed + lesion)
-    exposed = expose_phases(canvas, palette, scanner, settings, streams)
-    images = develop(exposed.images, canvas, scanner, settings, streams)
+    settings, streams = VirtualSettings(matrix=160), RandomStreams(9_000 + 2 * seed + lesion)
+    images, _ = expose_phases(tissue_map, tissue_table, scanner, settings, streams)
+    images = develop(images, tissue_map, scanner, settings, streams)
     return np.array([_answer(images[phase][1]) for phase in PHASES])
 
 

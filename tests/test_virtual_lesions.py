@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.data.labels import LesionType, PatientClass
-from livercascade.virtual.lesions.paint import draw_pattern, paint_lesions, zone_curves
-from livercascade.virtual.lesions.pattern import Where, Zone, radius_mm
-from livercascade.virtual.lesions.place import CAUDATE_SHARE, SECTORS, segments
-from livercascade.virtual.lesions.plan import TABLE_I, PlannedLesion, draw_plan
-from livercascade.virtual.lesions.shape import Outline, cut, grow
-from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.lesions.enhancement_pattern import Zone, ZoneExtent, radius_mm
+from livercascade.virtual.lesions.lesion_painting import draw_pattern, paint_lesions, zone_curves
+from livercascade.virtual.lesions.lesion_plan import TABLE_I, PlannedLesion, draw_plan
+from livercascade.virtual.lesions.lesion_shape import LesionOutline, cut, grow
+from livercascade.virtual.lesions.liver_sites import CAUDATE_SHARE, SECTORS, segments
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
 from livercascade.virtual.virtual_settings import CaseMix
-from virtual_scene import scene
+from virtual_phantom import phantom
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -53,54 +53,61 @@ def test_screening_plans_are_mostly_healthy():
 @given(SEEDS, st.floats(0.5, 60), st.floats(0.04, 0.22), st.floats(0, 0.15))
 @settings(max_examples=12, derandomize=True)
 def test_a_body_has_its_volume_in_the_liver_and_apart_from_others(seed, volume, ripple, lobes):
-    made = scene()
+    made = phantom()
     rng = np.random.default_rng(seed)
-    canvas = made.canvas
-    canvas.tissue[30:36, 30:36, 30:36] = FIRST_PART
+    tissue_map = made.tissue_map
+    tissue_map.values[30:36, 30:36, 30:36] = FIRST_PART
     spot = made.liver.places[int(rng.integers(len(made.liver.places)))]
-    body = grow(canvas, tuple(map(float, spot)), volume, Outline(ripple, 1.0, lobes), LIVER_TISSUES, rng)
+    body = grow(tissue_map, tuple(map(float, spot)), volume, LesionOutline(ripple, 1.0, lobes), LIVER_TISSUES, rng)
     if body is None:
         return
     box, depth = body
     inside = depth > 0
-    assert np.isin(canvas.tissue[box][inside], LIVER_TISSUES).all()
-    assert 0.25 * volume < inside.sum() * canvas.voxel_ml < 1.02 * volume + 2 * canvas.voxel_ml
-    grown = np.zeros_like(canvas.tissue, dtype=bool)
+    assert np.isin(tissue_map.values[box][inside], LIVER_TISSUES).all()
+    assert 0.25 * volume < inside.sum() * tissue_map.voxel_ml < 1.02 * volume + 2 * tissue_map.voxel_ml
+    grown = np.zeros_like(tissue_map.values, dtype=bool)
     grown[box] = inside
-    part = canvas.tissue == FIRST_PART
+    part = tissue_map.values == FIRST_PART
     assert not (np.roll(part, 1, 2) & grown).any() and not (np.roll(part, -1, 0) & grown).any()
 
 
 def test_deep_in_the_liver_the_volume_is_exact():
-    made = scene()
+    made = phantom()
     for seed in range(4):
-        body = grow(made.canvas, (0.0, 0.0, -10.0), 20.0, Outline(0.1, 1.0), LIVER_TISSUES, np.random.default_rng(seed))
+        body = grow(
+            made.tissue_map,
+            (0.0, 0.0, -10.0),
+            20.0,
+            LesionOutline(0.1, 1.0),
+            LIVER_TISSUES,
+            np.random.default_rng(seed),
+        )
         assert body is not None
-        assert (body[1] > 0).sum() * made.canvas.voxel_ml == pytest.approx(20.0, rel=0.03)
+        assert (body[1] > 0).sum() * made.tissue_map.voxel_ml == pytest.approx(20.0, rel=0.03)
 
 
-@pytest.mark.parametrize("where", list(Where))
+@pytest.mark.parametrize("where", list(ZoneExtent))
 def test_zones_lie_inside_and_take_their_share(where):
-    made, rng = scene(), np.random.default_rng(3)
-    body = grow(made.canvas, (0.0, 0.0, -10.0), 60.0, Outline(0.08, 1.0), LIVER_TISSUES, rng)
+    made, rng = phantom(), np.random.default_rng(3)
+    body = grow(made.tissue_map, (0.0, 0.0, -10.0), 60.0, LesionOutline(0.08, 1.0), LIVER_TISSUES, rng)
     assert body is not None
     _, depth = body
     inside = depth > 0
-    mask = cut(Zone("z", (0, 0, 0, 0), where, mm=6.0, share=0.4), depth, inside, made.canvas, rng)
+    mask = cut(Zone("z", (0, 0, 0, 0), where, mm=6.0, share=0.4), depth, inside, made.tissue_map, rng)
     assert not (mask & ~inside).any() and mask.any()
     share = mask.sum() / inside.sum()
-    if where is Where.WHOLE:
+    if where is ZoneExtent.WHOLE:
         assert share == 1
-    elif where is Where.CENTRE:
+    elif where is ZoneExtent.CENTRE:
         assert share == pytest.approx(0.4, abs=0.02) and depth[mask].mean() > depth[inside].mean()
-    elif where in (Where.RIM, Where.NODULES):
+    elif where in (ZoneExtent.RIM, ZoneExtent.NODULES):
         assert depth[mask].mean() < depth[inside & ~mask].mean() and share < 0.6
     else:
         assert 0 < share < 0.6
 
 
 def test_segments_have_the_shares_of_the_literature():
-    made = scene()
+    made = phantom()
     names = segments(made.liver.places, made.hilum)
     share = {name: float((names == name).mean()) for name in np.unique(names)}
     assert share["I"] == pytest.approx(CAUDATE_SHARE, abs=0.01)
@@ -130,7 +137,7 @@ def test_segments_have_the_shares_of_the_literature():
     ],
 )
 def test_sub_types_enhance_as_published(kind, pattern, zone, hu):
-    made, rng = scene(5), np.random.default_rng(4)
+    made, rng = phantom(5), np.random.default_rng(4)
     drawn = []
     while len(drawn) < 40:
         found = draw_pattern(kind, 20.0, made.physiology, rng)
@@ -142,7 +149,7 @@ def test_sub_types_enhance_as_published(kind, pattern, zone, hu):
 
 def test_washout_tells_hcc_from_other_bright_lesions():
     """An oracle of the textbook: HCC falls below the cirrhotic liver late, FNH and haemangioma do not."""
-    made, rng = scene(6, cirrhotic=True), np.random.default_rng(5)
+    made, rng = phantom(6, cirrhotic=True), np.random.default_rng(5)
     late = {}
     for kind, pattern in ((LesionType.HCC, "HCC classic"), (LesionType.HEM, "Hem typical"), (LesionType.OTHER, "FNH")):
         gaps = []
@@ -160,15 +167,15 @@ def test_one_lesion_more_does_not_change_the_others():
         [PlannedLesion(LesionType.META, 8.0)],
         [PlannedLesion(LesionType.META, 8.0), PlannedLesion(LesionType.CYST, 2.0)],
     )
-    one, two = (paint_lesions(scene(), plan, Streams(9))[0] for plan in (few, many))
+    one, two = (paint_lesions(phantom(), plan, RandomStreams(9))[0] for plan in (few, many))
     assert len(two) == 2 and two[0] == one[0] and sum(two[0].shares.values()) == pytest.approx(1, abs=0.01)
 
 
 def test_what_lesions_do_round_themselves():
     effects = Counter()
     for seed in range(6):
-        made = scene(seed)
-        lesions, mimics = paint_lesions(made, [PlannedLesion(LesionType.ICC, 25.0)] * 2, Streams(seed))
+        made = phantom(seed)
+        lesions, mimics = paint_lesions(made, [PlannedLesion(LesionType.ICC, 25.0)] * 2, RandomStreams(seed))
         effects.update(effect for lesion in lesions for effect in lesion.effects)
         ducts = [mimic for mimic in mimics if mimic.kind == "ducts beyond a lesion"]
         assert len(ducts) == sum("dilated ducts" in lesion.effects for lesion in lesions)
@@ -181,18 +188,18 @@ def test_what_lesions_do_round_themselves():
 def test_implants_lie_flat_on_the_capsule_and_partly_outside():
     outside = 0
     for seed in range(8):
-        made = scene()
-        before = made.canvas.tissue.copy()
-        lesions, _ = paint_lesions(made, [PlannedLesion(LesionType.OTHER, 6.0)], Streams(seed))
+        made = phantom()
+        before = made.tissue_map.values.copy()
+        lesions, _ = paint_lesions(made, [PlannedLesion(LesionType.OTHER, 6.0)], RandomStreams(seed))
         if lesions and lesions[0].pattern == "implant":
-            painted = made.canvas.tissue >= FIRST_PART
+            painted = made.tissue_map.values >= FIRST_PART
             outside += int((before[painted] == Tissue.FAT).sum())
             assert lesions[0].site == "lens"
     assert outside > 0
 
 
-@given(SEEDS, st.sampled_from(Subject), st.sampled_from(Subject))
+@given(SEEDS, st.sampled_from(StreamPurpose), st.sampled_from(StreamPurpose))
 def test_streams_of_subjects_are_their_own(seed, one, other):
-    first, second = (Streams(seed).of(subject).random(4) for subject in (one, other))
+    first, second = (RandomStreams(seed).of(subject).random(4) for subject in (one, other))
     assert (one is other) == np.array_equal(first, second)
     assert radius_mm(4.18879) == pytest.approx(10.0, abs=1e-3)

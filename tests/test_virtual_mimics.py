@@ -7,19 +7,18 @@ from hypothesis import strategies as st
 
 from livercascade.data.labels import Organ, PatientClass, Phase
 from livercascade.virtual import confounders
-from livercascade.virtual.loops import slice_means
-from livercascade.virtual.mimics import borders, parenchyma, perfusion, tracts
-from livercascade.virtual.mimics.effects import add_ghost, add_streaks, mark_effects
-from livercascade.virtual.mimics.family import ConfounderKind, MimicFamily
-from livercascade.virtual.mimics.paint import paint_mimics
-from livercascade.virtual.palette import Palette
-from livercascade.virtual.streams import Streams, Subject
-from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
-from virtual_scene import scene
+from livercascade.virtual.mimics import borders, parenchyma, tracts
+from livercascade.virtual.mimics.image_effects import add_ghost, add_streaks, mark_effects
+from livercascade.virtual.mimics.mimic_families import ConfounderKind, MimicFamily
+from livercascade.virtual.mimics.mimic_painting import paint_mimics
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.slice_averaging import slice_means
+from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue, TissueTable
+from virtual_phantom import phantom
 
 MAKERS = {
-    perfusion.shunt: MimicFamily.PERFUSION,
-    perfusion.third_inflow: MimicFamily.PERFUSION,
+    parenchyma.shunt: MimicFamily.PERFUSION,
+    parenchyma.third_inflow: MimicFamily.PERFUSION,
     parenchyma.focal_fat: MimicFamily.FOCAL_FAT,
     parenchyma.sparing: MimicFamily.FOCAL_FAT,
     parenchyma.nodule: MimicFamily.NODULE,
@@ -42,36 +41,36 @@ MAKERS = {
 def test_every_mimic_is_painted_recorded_and_no_lesion(maker):
     found = None
     for seed in range(8):
-        made = scene(seed)
-        before = made.canvas.tissue.copy()
+        made = phantom(seed)
+        before = made.tissue_map.values.copy()
         found = maker(made, np.random.default_rng(seed))
         if found is not None:
             break
     assert found is not None and found.family is MAKERS[maker] and found.volume_ml > 0
-    changed = made.canvas.tissue != before
-    parts = made.canvas.tissue >= FIRST_PART
-    assert (made.palette.families[made.canvas.tissue[parts]] == found.family).all() and changed.any()
-    assert not np.isin(made.palette.labels[made.canvas.tissue[parts]], range(1, 7)).any()
+    changed = made.tissue_map.values != before
+    parts = made.tissue_map.values >= FIRST_PART
+    assert (made.tissue_table.families[made.tissue_map.values[parts]] == found.family).all() and changed.any()
+    assert not np.isin(made.tissue_table.labels[made.tissue_map.values[parts]], range(1, 7)).any()
     _, y, x = np.argwhere(parts).mean(axis=0)
-    centre = (np.interp(x, range(76), made.canvas.x), np.interp(y, range(68), made.canvas.y))
+    centre = (np.interp(x, range(76), made.tissue_map.x), np.interp(y, range(68), made.tissue_map.y))
     assert np.hypot(found.centre[0] - centre[0], found.centre[1] - centre[1]) < 25
 
 
 def test_solid_mimics_are_as_mottled_and_patchy_as_lesions():
-    made = scene(1)
-    for maker in (perfusion.shunt, parenchyma.nodule, parenchyma.focal_fat):
+    made = phantom(1)
+    for maker in (parenchyma.shunt, parenchyma.nodule, parenchyma.focal_fat):
         maker(made, np.random.default_rng(1))
-    used = slice(FIRST_PART, made.palette.used)
-    assert (made.palette.mottle[used] == 1).all() and (made.palette.patchy_hu[used] >= 1.5).all()
+    used = slice(FIRST_PART, made.tissue_table.used)
+    assert (made.tissue_table.mottle[used] == 1).all() and (made.tissue_table.patchy_hu[used] >= 1.5).all()
 
 
 def test_mimics_spare_lesions_and_fewer_are_asked_for_by_a_factor():
-    made = scene(2, cirrhotic=True)
-    lesion = made.palette.add(np.full(4, 40, np.float32), 3)
-    made.canvas.tissue[28:36, 30:38, 30:38] = lesion
-    many = paint_mimics(made, Streams(2), 3.0)
-    assert (made.canvas.tissue[28:36, 30:38, 30:38] == lesion).all() and len(many) > 3
-    assert [m for m in paint_mimics(scene(2), Streams(2), 0.0) if m.family is not MimicFamily.VESSEL] == []
+    made = phantom(2, cirrhotic=True)
+    lesion = made.tissue_table.add(np.full(4, 40, np.float32), 3)
+    made.tissue_map.values[28:36, 30:38, 30:38] = lesion
+    many = paint_mimics(made, RandomStreams(2), 3.0)
+    assert (made.tissue_map.values[28:36, 30:38, 30:38] == lesion).all() and len(many) > 3
+    assert [m for m in paint_mimics(phantom(2), RandomStreams(2), 0.0) if m.family is not MimicFamily.VESSEL] == []
 
 
 def test_confounders_are_recorded():
@@ -84,11 +83,11 @@ def test_confounders_are_recorded():
         confounders._thrombosis,
     ):
         for seed in range(5):
-            made = scene(seed)
+            made = phantom(seed)
             found = maker(made, np.random.default_rng(seed))
             kinds |= {one.kind for one in found}
-            values = made.canvas.tissue[made.canvas.tissue >= FIRST_PART]
-            assert not np.isin(made.palette.labels[values], range(1, 7)).any()
+            values = made.tissue_map.values[made.tissue_map.values >= FIRST_PART]
+            assert not np.isin(made.tissue_table.labels[values], range(1, 7)).any()
     assert kinds == {
         *(ConfounderKind.LIPIODOL, ConfounderKind.ABLATION, ConfounderKind.STENT),
         *(ConfounderKind.DRAIN, ConfounderKind.PORTAL_THROMBOSIS),
@@ -97,24 +96,24 @@ def test_confounders_are_recorded():
 
 def test_resection_takes_liver_and_leaves_clips():
     # The stream's first draw decides: 5 % of these patients were operated on.
-    seed = next(k for k in range(400) if Streams(k).of(Subject.CONFOUNDERS).random() < 0.05)
-    made = scene()
-    before = np.isin(made.canvas.tissue, LIVER_TISSUES).sum()
-    found = confounders.resect(made, PatientClass.HCC, Streams(seed))
+    seed = next(k for k in range(400) if RandomStreams(k).of(StreamPurpose.CONFOUNDERS).random() < 0.05)
+    made = phantom()
+    before = np.isin(made.tissue_map.values, LIVER_TISSUES).sum()
+    found = confounders.resect(made, PatientClass.HCC, RandomStreams(seed))
     assert [one.kind for one in found] == [ConfounderKind.RESECTION]
-    assert np.isin(made.canvas.tissue, LIVER_TISSUES).sum() < before
-    assert made.palette.hu[:, FIRST_PART].min() >= 2000
+    assert np.isin(made.tissue_map.values, LIVER_TISSUES).sum() < before
+    assert made.tissue_table.hu[:, FIRST_PART].min() >= 2000
 
 
 def test_dense_spots_throw_streaks_and_soft_ones_do_not():
-    made = scene()
-    soft = made.palette.add(np.full(4, 400, np.float32), 7, solid=False)
-    clip = made.palette.add(np.full(4, 2500, np.float32), 0, solid=False)
+    made = phantom()
+    soft = made.tissue_table.add(np.full(4, 400, np.float32), 7, solid=False)
+    clip = made.tissue_table.add(np.full(4, 2500, np.float32), 0, solid=False)
     images = {phase: np.zeros((32, 68, 76), np.float32) for phase in Phase}
-    made.canvas.tissue[30:32, 20:22, 20:22] = soft
-    assert not add_streaks(images, made.canvas, made.palette, np.random.default_rng(0)).any()
-    made.canvas.tissue[30:32, 40:42, 40:42] = clip
-    added = add_streaks(images, made.canvas, made.palette, np.random.default_rng(0))
+    made.tissue_map.values[30:32, 20:22, 20:22] = soft
+    assert not add_streaks(images, made.tissue_map, made.tissue_table, np.random.default_rng(0)).any()
+    made.tissue_map.values[30:32, 40:42, 40:42] = clip
+    added = add_streaks(images, made.tissue_map, made.tissue_table, np.random.default_rng(0))
     assert np.abs(added[15]).max() > 20 and not added[5].any()
     np.testing.assert_array_equal(images[Phase.AP], added)
 
@@ -159,4 +158,4 @@ def test_slice_means_of_a_displaced_map_are_literal(seed, subslices, shift):
 
 def test_the_families_are_twelve_and_confounders_apart():
     assert [int(family) for family in MimicFamily] == list(range(1, 13)) and min(ConfounderKind) > 20
-    assert Palette(np.zeros((4, 256), np.float32)).used == FIRST_PART > max(Tissue)
+    assert TissueTable(np.zeros((4, 256), np.float32)).used == FIRST_PART > max(Tissue)

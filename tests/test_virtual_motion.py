@@ -15,10 +15,10 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import read_labels
 from livercascade.virtual.breathing import MAX_SLOPE, breathe
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.motion import Motion, follow_slices, moved_canvas
+from livercascade.virtual.motion import Motion, follow_slices, moved_tissue_map
 from livercascade.virtual.patient_folders import make_cohort, write_patient
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
@@ -55,7 +55,7 @@ def plain_motion(slide_mm=0.0, drift_mm=(0.0, 0.0, 0.0)):
 def plain_canvas():
     rng = np.random.default_rng(0)
     z, y, x = (np.linspace(a, b, n, dtype=np.float32) for a, b, n in zip(*CORNERS, (41, 61, 61), strict=True))
-    return Canvas(rng.integers(0, 200, (41, 61, 61), dtype=np.uint8), z, y, x)
+    return TissueMap(rng.integers(0, 200, (41, 61, 61), dtype=np.uint8), z, y, x)
 
 
 @settings(max_examples=20)
@@ -70,27 +70,27 @@ def test_every_motion_can_be_undone(seed, slope):
 
 
 def test_at_rest_nothing_moves():
-    canvas, motion = plain_canvas(), plain_motion()
-    np.testing.assert_array_equal(motion.sources(canvas).ravel(), np.arange(canvas.tissue.size))
+    tissue_map, motion = plain_canvas(), plain_motion()
+    np.testing.assert_array_equal(motion.sources(tissue_map).ravel(), np.arange(tissue_map.values.size))
     grid = Grid.axial((20, 30, 30), (4.0, 4.0, 4.0), (-60.0, -60.0, -40.0))
     assert not motion.displacement(grid).any()
 
 
 def test_a_plain_shift_moves_voxels_by_whole_numbers():
-    canvas = plain_canvas()
+    tissue_map = plain_canvas()
     # Tissue seen at p lies at p + 6 mm along z and p - 4 mm along x in VP: three voxels up, two to the right.
     motion = plain_motion(6.0, (0.0, 0.0, -4.0))
-    moved = moved_canvas(canvas, motion.sources(canvas)).tissue
-    np.testing.assert_array_equal(moved[:-3, :, 2:], canvas.tissue[3:, :, :-2])
-    assert (moved[-3:, :, 2:] == canvas.tissue[-1:, :, :-2]).all()
+    moved = moved_tissue_map(tissue_map, motion.sources(tissue_map)).tissue
+    np.testing.assert_array_equal(moved[:-3, :, 2:], tissue_map.values[3:, :, :-2])
+    assert (moved[-3:, :, 2:] == tissue_map.values[-1:, :, :-2]).all()
     grid = Grid.axial((5, 5, 5), (4.0, 4.0, 4.0), (-8.0, -8.0, -8.0))
     np.testing.assert_allclose(motion.displacement(grid).reshape(-1, 3), [[4.0, 0.0, -6.0]] * 125, atol=2e-3)
 
 
 def test_slice_values_go_along_in_fine_slices():
-    canvas = plain_canvas()
+    tissue_map = plain_canvas()
     values = np.arange(20, dtype=np.float32)[:, None, None] * np.ones((1, 61, 61), np.float32)
-    even = Canvas(canvas.tissue[:40], canvas.z[:40], canvas.y, canvas.x)
+    even = TissueMap(tissue_map.values[:40], tissue_map.z[:40], tissue_map.y, tissue_map.x)
     # One fine slice of two: each slice is half itself, half the next.
     got = follow_slices(values, plain_motion(2.0).sources(even), 2)
     np.testing.assert_allclose(got[:-1, 30, 30], np.arange(19) + 0.5)
@@ -148,7 +148,7 @@ def test_slopes_are_limited(seed):
     tissue[:, 4:44, 4:56] = Tissue.FAT
     tissue[:, 12:36, 12:48] = Tissue.LIVER
     tissue[20:24, 10:12] = Tissue.CORTICAL_BONE
-    motions, breaths = breathe(Canvas(tissue, z, y, x), np.random.default_rng(seed))
+    motions, breaths = breathe(TissueMap(tissue, z, y, x), np.random.default_rng(seed))
     assert set(motions) == set(breaths) == set(MOVED)
     for motion in motions.values():
         steps = [(h - low) / (n - 1) for low, h, n in zip(motion.low, motion.high, motion.slide.shape, strict=True)]

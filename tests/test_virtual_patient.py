@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from livercascade.data.labels import PHASES, LesionType, Organ, PatientClass, Phase
 from livercascade.virtual.habitus import draw_habitus
-from livercascade.virtual.lesions.plan import TABLE_I, VOLUME_BINS_ML, draw_volume
-from livercascade.virtual.mimics.family import MimicFamily
+from livercascade.virtual.lesions.lesion_plan import TABLE_I, VOLUME_BINS_ML, draw_volume
+from livercascade.virtual.mimics.mimic_families import MimicFamily
 from livercascade.virtual.physiology import draw_physiology
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.virtual_patient import make_patient

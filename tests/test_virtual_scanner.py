@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from livercascade.data.labels import Organ, Phase
-from livercascade.virtual.canvas import Canvas
+from livercascade.virtual.random_streams import RandomStreams
 from livercascade.virtual.scanner import SLOW_NOISE, Scanner, develop
-from livercascade.virtual.streams import Streams
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
 
@@ -21,10 +21,10 @@ def phantom(noise: float, kernel: float, seed: int = 0) -> np.ndarray:
     """HU of one phase of a body of uniform tissue that fills the picture, less its true 100 HU."""
     side = (np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2) * np.float32(PIXEL)
     depth = np.arange(4 * SLICES, dtype=np.float32)
-    canvas = Canvas(np.full((len(depth), SIDE, SIDE), Tissue.LIVER, np.uint8), depth, side, side)
+    tissue_map = TissueMap(np.full((len(depth), SIDE, SIDE), Tissue.LIVER, np.uint8), depth, side, side)
     scanner = Scanner((noise,) * 4, kernel, 0.0, ((0, 0, 0),) * 4, 0.0)
     images = {phase: np.full((SLICES, SIDE, SIDE), 100.0, np.float32) for phase in Phase}
-    out = develop(images, canvas, scanner, VirtualSettings(matrix=SIDE), Streams(seed))
+    out = develop(images, tissue_map, scanner, VirtualSettings(matrix=SIDE), RandomStreams(seed))
     return out[Phase.VP].astype(np.float64) - 100.0
 
 

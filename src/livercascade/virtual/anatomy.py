@@ -19,15 +19,15 @@ from livercascade.virtual.abdomen import (
     spleen,
     stomach,
 )
+from livercascade.virtual.body_builder import BodyBuilder
 from livercascade.virtual.bones import breastbone, ribs, spine
-from livercascade.virtual.build import Build
-from livercascade.virtual.canvas import COARSE_MM, Canvas, Sculptor
 from livercascade.virtual.chest import arms, chest, wall
-from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.liver_shape import gallbladder, hepatic_veins, liver, portal_tree
 from livercascade.virtual.pelvis import pelvis
+from livercascade.virtual.random_fields import coarse_noise
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
+from livercascade.virtual.tissue_map import COARSE_MM, TissueMap
 from livercascade.virtual.virtual_settings import VirtualSettings
 
 _CALM = 0.35
@@ -44,13 +44,13 @@ class Anatomy:
     """A patient's body before lesions.
 
     Attributes:
-        canvas: The fine tissue map.
+        tissue_map: The fine tissue map.
         hilum: Where the portal vein enters the liver, (z, y, x) mm; mimics refer to it.
         habitus: The build it shows.
         source: ``procedural``, or the name of the label map it was made from.
     """
 
-    canvas: Canvas
+    tissue_map: TissueMap
     hilum: Float64[np.ndarray, " 3"]
     habitus: Habitus
     source: str
@@ -58,31 +58,31 @@ class Anatomy:
 
 def make_anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
     """Fine tissue map of a body with this build."""
-    build = _blank(habitus, settings, rng)
+    body = _blank(habitus, settings, rng)
     for paint in _ORDER:
-        paint(build)
-    canvas = build.s.canvas
-    paint_table(canvas, habitus.half_depth)
-    return Anatomy(canvas, build.hilum, habitus, "procedural")
+        paint(body)
+    tissue_map = body.tissue_map
+    paint_table(tissue_map, habitus.half_depth)
+    return Anatomy(tissue_map, body.hilum, habitus, "procedural")
 
 
-def blank_canvas(habitus: Habitus, settings: VirtualSettings) -> Canvas:
-    """Canvas full of air over the patient's field of view."""
+def blank_tissue_map(habitus: Habitus, settings: VirtualSettings) -> TissueMap:
+    """TissueMap full of air over the patient's field of view."""
     slices = int(np.clip(round((habitus.top - habitus.bottom) / settings.slice_mm), 30, 130))
     n = settings.matrix
     fine_z = settings.slice_mm / settings.subslices
     z = habitus.bottom + fine_z * (np.arange(slices * settings.subslices) + 0.5)
     xy = (np.arange(n) - (n - 1) / 2) * habitus.fov / n
-    return Canvas(
+    return TissueMap(
         np.zeros((len(z), n, n), dtype=np.uint8), z.astype(np.float32), xy.astype(np.float32), xy.astype(np.float32)
     )
 
 
-def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Build:
-    canvas = blank_canvas(habitus, settings)
+def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> BodyBuilder:
+    tissue_map = blank_tissue_map(habitus, settings)
     axes = [
         np.linspace(a[0], a[-1], max(round(float(a[-1] - a[0]) / COARSE_MM) + 1, 8), dtype=np.float32)
-        for a in (canvas.z, canvas.y, canvas.x)
+        for a in (tissue_map.z, tissue_map.y, tissue_map.x)
     ]
     grids = np.meshgrid(*axes, indexing="ij")
     a, b, c = grids[0].shape
@@ -93,16 +93,16 @@ def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
         g + w + 1.5 * coarse_noise((a, b, c), (ripple, ripple, ripple), rng) for g, w in zip(grids, waves, strict=True)
     ]
     calm = [(g + _CALM * w).astype(np.float32) for g, w in zip(grids, waves, strict=True)]
-    return Build(Sculptor(canvas, bent[0], bent[1], bent[2]), (calm[0], calm[1], calm[2]), habitus, rng)
+    return BodyBuilder(tissue_map, habitus, (bent[0], bent[1], bent[2]), (calm[0], calm[1], calm[2]), rng)
 
 
-def paint_table(canvas: Canvas, half_depth: float) -> None:
+def paint_table(tissue_map: TissueMap, half_depth: float) -> None:
     """The couch under the patient, in the air behind ``half_depth`` mm."""
-    curved = half_depth + 6.0 + 18.0 * (1 - np.clip(np.abs(canvas.x) / 210.0, 0, 1) ** 2)
-    sheet = np.abs(canvas.y[:, None] - curved[None, :]) < 2.2
-    canvas.tissue[(canvas.tissue == Tissue.AIR) & sheet[None]] = Tissue.TABLE
+    curved = half_depth + 6.0 + 18.0 * (1 - np.clip(np.abs(tissue_map.x) / 210.0, 0, 1) ** 2)
+    sheet = np.abs(tissue_map.y[:, None] - curved[None, :]) < 2.2
+    tissue_map.values[(tissue_map.values == Tissue.AIR) & sheet[None]] = Tissue.TABLE
 
 
-def liver_volume_ml(canvas: Canvas) -> float:
+def liver_volume_ml(tissue_map: TissueMap) -> float:
     """Volume of the liver with its vessels in ml."""
-    return float(np.isin(canvas.tissue, LIVER_TISSUES).sum()) * canvas.voxel_ml
+    return float(np.isin(tissue_map.values, LIVER_TISSUES).sum()) * tissue_map.voxel_ml

@@ -18,12 +18,12 @@ from scipy.spatial import ConvexHull, QhullError
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Triple
 from livercascade.io.nifti import read_labels
-from livercascade.virtual.anatomy import Anatomy, blank_canvas, liver_volume_ml, paint_table
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.fields import coarse_noise, enlarge
+from livercascade.virtual.anatomy import Anatomy, blank_tissue_map, liver_volume_ml, paint_table
 from livercascade.virtual.habitus import Habitus
+from livercascade.virtual.random_fields import coarse_noise, enlarge
 from livercascade.virtual.tissue import Tissue
-from livercascade.virtual.vessels import VesselTree
+from livercascade.virtual.tissue_map import TissueMap
+from livercascade.virtual.vessel_trees import paint_hepatic_veins, paint_portal_tree
 from livercascade.virtual.virtual_settings import VirtualSettings
 
 Tissues = UInt8[np.ndarray, "z y x"]
@@ -108,13 +108,13 @@ def make_atlas_anatomy(path: Path, habitus: Habitus, settings: VirtualSettings, 
         arms_down=False,
         effusion=0.0,
     )
-    canvas = blank_canvas(habitus, settings)
-    _warp_into(canvas, atlas, scale, habitus.warp, rng)
-    _fill_hollow(canvas, rng)
-    paint_table(canvas, half_depth)
-    hilum = _vessels(canvas, rng)
-    habitus = replace(habitus, liver_ml=liver_volume_ml(canvas))
-    return Anatomy(canvas, hilum, habitus, path.name)
+    tissue_map = blank_tissue_map(habitus, settings)
+    _warp_into(tissue_map, atlas, scale, habitus.warp, rng)
+    _fill_hollow(tissue_map, rng)
+    paint_table(tissue_map, half_depth)
+    hilum = _vessels(tissue_map, rng)
+    habitus = replace(habitus, liver_ml=liver_volume_ml(tissue_map))
+    return Anatomy(tissue_map, hilum, habitus, path.name)
 
 
 @lru_cache(maxsize=8)
@@ -193,12 +193,12 @@ def _hull(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
 
 
 def _warp_into(
-    canvas: Canvas, atlas: Atlas, scale: Float64[np.ndarray, " 3"], amplitude: float, rng: np.random.Generator
+    tissue_map: TissueMap, atlas: Atlas, scale: Float64[np.ndarray, " 3"], amplitude: float, rng: np.random.Generator
 ) -> None:
     """Nearest-neighbour sampling of the atlas at smoothly displaced positions, slab by slab."""
-    depth, height, width = canvas.tissue.shape
+    depth, height, width = tissue_map.values.shape
     coarse = (max(depth // 4, 4), max(height // 4, 4), max(width // 4, 4))
-    steps = [float(a[-1] - a[0]) / n for a, n in zip((canvas.z, canvas.y, canvas.x), coarse, strict=True)]
+    steps = [float(a[-1] - a[0]) / n for a, n in zip((tissue_map.z, tissue_map.y, tissue_map.x), coarse, strict=True)]
     cells = tuple(50.0 / step for step in steps)
     bends = [0.7 * amplitude * coarse_noise(coarse, (cells[0], cells[1], cells[2]), rng) for _ in range(3)]
     source = torch.from_numpy(atlas.tissue.astype(np.float32))[None, None]
@@ -206,28 +206,28 @@ def _warp_into(
     extent = [n * s for n, s in zip(atlas.tissue.shape, atlas.spacing, strict=True)]
     for first in range(0, depth, 16):
         last = min(first + 16, depth)
-        at = _slab_positions(canvas, bends, (first, last), scale, angle)
+        at = _slab_positions(tissue_map, bends, (first, last), scale, angle)
         at = [at[0] + atlas.dome, at[1] + atlas.middle[0], at[2] + atlas.middle[1]]
         unit = [2.0 * (p + 0.5 * s) / e - 1.0 for p, s, e in zip(at, atlas.spacing, extent, strict=True)]
         grid = torch.from_numpy(np.stack([unit[2], unit[1], unit[0]], axis=-1).astype(np.float32))[None]
         part = torch.nn.functional.grid_sample(source, grid, mode="nearest", align_corners=False)
-        canvas.tissue[first:last] = part[0, 0].numpy().astype(np.uint8)
+        tissue_map.values[first:last] = part[0, 0].numpy().astype(np.uint8)
 
 
 def _slab_positions(
-    canvas: Canvas,
+    tissue_map: TissueMap,
     bends: list[Float32[np.ndarray, "a b c"]],
     rows: tuple[int, int],
     scale: Float64[np.ndarray, " 3"],
     angle: float,
 ) -> list[Float32[np.ndarray, "z y x"]]:
-    depth, height, width = canvas.tissue.shape
+    depth, height, width = tissue_map.values.shape
     span = np.arange(rows[0], rows[1]) / max(depth - 1, 1) * (bends[0].shape[0] - 1)
     low = np.clip(span.astype(int), 0, bends[0].shape[0] - 2)
     weight = (span - low).astype(np.float32)[:, None, None]
-    z = canvas.z[rows[0] : rows[1], None, None]
+    z = tissue_map.z[rows[0] : rows[1], None, None]
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    y0, x0 = canvas.y[None, :, None], canvas.x[None, None, :]
+    y0, x0 = tissue_map.y[None, :, None], tissue_map.x[None, None, :]
     straight = (z + 0 * y0 * x0, c * y0 - s * x0 + 0 * z, s * y0 + c * x0 + 0 * z)
     out: list[Float32[np.ndarray, "z y x"]] = []
     for base, bend, factor in zip(straight, bends, scale, strict=True):
@@ -236,39 +236,42 @@ def _slab_positions(
     return out
 
 
-def _fill_hollow(canvas: Canvas, rng: np.random.Generator) -> None:
+def _fill_hollow(tissue_map: TissueMap, rng: np.random.Generator) -> None:
     """Gas above fluid in the stomach; gas and stool in patches of the bowel."""
     gas_level = rng.uniform(-70, 0)
-    gas = (canvas.tissue == Tissue.STOMACH_CONTENT) & (canvas.y[None, :, None] < gas_level)
-    canvas.tissue[gas] = Tissue.STOMACH_GAS
-    a, b, c = canvas.tissue.shape
+    gas = (tissue_map.values == Tissue.STOMACH_CONTENT) & (tissue_map.y[None, :, None] < gas_level)
+    tissue_map.values[gas] = Tissue.STOMACH_GAS
+    a, b, c = tissue_map.values.shape
     patches = coarse_noise((a, b, c), (24.0, 20.0, 20.0), rng)
-    bowel = canvas.tissue == Tissue.BOWEL_CONTENT
-    canvas.tissue[bowel & (patches > 0.9)] = Tissue.BOWEL_GAS
-    canvas.tissue[bowel & (patches < -0.5)] = Tissue.STOOL
+    bowel = tissue_map.values == Tissue.BOWEL_CONTENT
+    tissue_map.values[bowel & (patches > 0.9)] = Tissue.BOWEL_GAS
+    tissue_map.values[bowel & (patches < -0.5)] = Tissue.STOOL
 
 
-def _vessels(canvas: Canvas, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
+def _vessels(tissue_map: TissueMap, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
     """Paint portal and hepatic trees; returns the hilum, (z, y, x) mm."""
-    liver = np.argwhere(canvas.tissue[::4, ::4, ::4] == Tissue.LIVER) * 4
+    liver = np.argwhere(tissue_map.values[::4, ::4, ::4] == Tissue.LIVER) * 4
     if len(liver) == 0:
         return np.zeros(3)
-    place = np.stack([canvas.z[liver[:, 0]], canvas.y[liver[:, 1]], canvas.x[liver[:, 2]]], axis=1).astype(np.float64)
-    hilum = _nearest_contact(canvas, Tissue.PORTAL_TRUNK, place)
+    place = np.stack([tissue_map.z[liver[:, 0]], tissue_map.y[liver[:, 1]], tissue_map.x[liver[:, 2]]], axis=1).astype(
+        np.float64
+    )
+    hilum = _nearest_contact(tissue_map, Tissue.PORTAL_TRUNK, place)
     goals = [place[int(i)] for i in rng.integers(len(place), size=9)]
-    tree = VesselTree(canvas, rng)
-    tree.portal(hilum, goals[:4])
+    paint_portal_tree(tissue_map, hilum, goals[:4], rng)
     upper = place[place[:, 0] > np.quantile(place[:, 0], 0.7)]
-    tree.veins(_nearest_contact(canvas, Tissue.IVC, upper), goals[4:])
+    paint_hepatic_veins(tissue_map, _nearest_contact(tissue_map, Tissue.IVC, upper), goals[4:], rng)
     return hilum
 
 
-def _nearest_contact(canvas: Canvas, tissue: int, liver: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:
+def _nearest_contact(
+    tissue_map: TissueMap, tissue: int, liver: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, " 3"]:
     """The liver point closest to a vessel, or the liver's centre where the vessel is not in the map."""
-    vessel = np.argwhere(canvas.tissue[::4, ::4, ::4] == tissue) * 4
+    vessel = np.argwhere(tissue_map.values[::4, ::4, ::4] == tissue) * 4
     if len(vessel) == 0:
         return liver.mean(axis=0)
-    place = np.stack([canvas.z[vessel[:, 0]], canvas.y[vessel[:, 1]], canvas.x[vessel[:, 2]]], axis=1)
+    place = np.stack([tissue_map.z[vessel[:, 0]], tissue_map.y[vessel[:, 1]], tissue_map.x[vessel[:, 2]]], axis=1)
     if len(place) > 2000:
         place = place[:: len(place) // 2000]
     distance = np.linalg.norm(liver[:, None, :] - place[None, :, :], axis=2).min(axis=1)

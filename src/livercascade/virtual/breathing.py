@@ -11,12 +11,11 @@ from scipy import ndimage
 
 from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import PHASES, Phase
-from livercascade.virtual.canvas import COARSE_MM, Canvas
-from livercascade.virtual.fields import coarse_noise
 from livercascade.virtual.motion import Motion
+from livercascade.virtual.random_fields import coarse_noise
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
+from livercascade.virtual.tissue_map import COARSE_MM, TissueMap
 
-Field = Float32[np.ndarray, "a b c"]
 DOME_MM = (12.0, 35.0)
 """Cranio-caudal distance between two breath-holds over the dome, mm."""
 LOCAL_MM = (3.0, 10.0)
@@ -62,12 +61,12 @@ def draw_breath(rng: np.random.Generator) -> Breath:
     )
 
 
-def breathe(canvas: Canvas, rng: np.random.Generator) -> tuple[Mapping[Phase, Motion], Mapping[Phase, Breath]]:
+def breathe(tissue_map: TissueMap, rng: np.random.Generator) -> tuple[Mapping[Phase, Motion], Mapping[Phase, Breath]]:
     """Motion of NC, AP and DP against VP, and its numbers as they came out.
 
     Slopes above `MAX_SLOPE` scale the slide or the drift of that phase down as a whole.
     """
-    body = _Body.of(canvas)
+    body = _MovingOrgans.of(tissue_map)
     motions: dict[Phase, Motion] = {}
     breaths: dict[Phase, Breath] = {}
     for phase in PHASES:
@@ -77,8 +76,8 @@ def breathe(canvas: Canvas, rng: np.random.Generator) -> tuple[Mapping[Phase, Mo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Body:
-    """How freely tissue moves, on a lattice over the canvas.
+class _MovingOrgans:
+    """How freely tissue moves, on a lattice over the tissue map.
 
     Attributes:
         axes: Positions along z, y, x in mm.
@@ -90,15 +89,15 @@ class _Body:
 
     axes: tuple[Float32[np.ndarray, " a"], Float32[np.ndarray, " b"], Float32[np.ndarray, " c"]]
     spacing: Triple
-    slides: Field
-    drifts: Field
+    slides: Float32[np.ndarray, "a b c"]
+    drifts: Float32[np.ndarray, "a b c"]
     liver: Bool[np.ndarray, "a b c"]
 
     @classmethod
-    def of(cls, canvas: Canvas) -> _Body:
-        places = [_lattice(axis) for axis in (canvas.z, canvas.y, canvas.x)]
-        z, y, x = (axis[index] for axis, index in zip((canvas.z, canvas.y, canvas.x), places, strict=True))
-        tissue = canvas.tissue[np.ix_(*places)]
+    def of(cls, tissue_map: TissueMap) -> _MovingOrgans:
+        places = [_lattice(axis) for axis in (tissue_map.z, tissue_map.y, tissue_map.x)]
+        z, y, x = (axis[index] for axis, index in zip((tissue_map.z, tissue_map.y, tissue_map.x), places, strict=True))
+        tissue = tissue_map.values[np.ix_(*places)]
         spacing = tuple(float((a[-1] - a[0]) / (len(a) - 1)) for a in (z, y, x))
         step = (spacing[0], spacing[1], spacing[2])
         still = np.isin(tissue, _STILL)
@@ -136,7 +135,7 @@ class _Body:
         z, y, x = (float(axis[index]) for axis in self.axes)
         return (z, y, x)
 
-    def _depth(self) -> Field:
+    def _depth(self) -> Float32[np.ndarray, "a b c"]:
         """1 at the height of the dome, fading to both ends; a little more behind, where the diaphragm moves most."""
         z, y = self.axes[0][:, None, None], self.axes[1][None, :, None]
         rows = np.flatnonzero(self.liver.any(axis=(1, 2)))
@@ -169,7 +168,7 @@ def _ease(share: np.ndarray) -> np.ndarray:
     return clipped * clipped * (3.0 - 2.0 * clipped)
 
 
-def _along_z(field: np.ndarray, sigma: float) -> Field:
+def _along_z(field: np.ndarray, sigma: float) -> Float32[np.ndarray, "a b c"]:
     return np.asarray(ndimage.gaussian_filter1d(field, sigma, axis=0, mode="nearest"), dtype=np.float32)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from livercascade.data.grid import Grid, Triple
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.fields import sample
+from livercascade.virtual.random_fields import sample
+from livercascade.virtual.tissue_map import TissueMap
 
 Points = Float32[np.ndarray, "n 3"]
 TOLERANCE_MM = 1e-3
@@ -26,7 +26,7 @@ class Motion:
     contraction), the slide does so along z. Their product is thus free of folds by construction.
 
     Attributes:
-        slide: mm along z towards the head, on a lattice over the canvas; its slope along z is under 1.
+        slide: mm along z towards the head, on a lattice over the tissue map; its slope along z is under 1.
         drift: mm along z, y and x, on the same lattice; every slope is under 1.
         low, high: Position (z, y, x) in mm of the first and the last lattice point.
     """
@@ -47,7 +47,7 @@ class Motion:
 
         Args:
             at_rest: Positions (z, y, x) in mm.
-            guess: Where to begin, to save steps.
+            guess: First guess, to save steps.
         """
         slid = at_rest.copy()
         if guess is not None:
@@ -83,18 +83,18 @@ class Motion:
         # Whole thousandths of a mm, which pack well.
         return np.rint(out * 1024.0) / np.float32(1024.0)
 
-    def sources(self, canvas: Canvas) -> Int32[np.ndarray, "z y x"]:
-        """For each voxel of this phase's own canvas, the flat index of the canvas voxel whose tissue lies there.
+    def sources(self, tissue_map: TissueMap) -> Int32[np.ndarray, "z y x"]:
+        """Flat index, for each voxel of this phase's own map, of the voxel of ``tissue_map`` whose tissue lies there.
 
-        What comes from beyond the canvas repeats its border.
+        What comes from beyond the map repeats its border.
         """
-        shape = canvas.tissue.shape
-        out = np.arange(canvas.tissue.size, dtype=np.int32).reshape(shape)
-        rows, columns = self._reach(canvas.y, canvas.x)
-        first = np.array([canvas.z[0], canvas.y[0], canvas.x[0]])
-        step = np.array([axis[1] - axis[0] for axis in (canvas.z, canvas.y, canvas.x)])
-        for k, z in enumerate(canvas.z):
-            places = _slice_places(z, canvas.y[rows], canvas.x[columns])
+        shape = tissue_map.values.shape
+        out = np.arange(tissue_map.values.size, dtype=np.int32).reshape(shape)
+        rows, columns = self._reach(tissue_map.y, tissue_map.x)
+        first = np.array([tissue_map.z[0], tissue_map.y[0], tissue_map.x[0]])
+        step = np.array([axis[1] - axis[0] for axis in (tissue_map.z, tissue_map.y, tissue_map.x)])
+        for k, z in enumerate(tissue_map.z):
+            places = _slice_places(z, tissue_map.y[rows], tissue_map.x[columns])
             index = np.rint((self.at_rest(places) - first) / step).astype(np.int32)
             np.clip(index, 0, np.array(shape) - 1, out=index)
             flat = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
@@ -123,9 +123,9 @@ class Motion:
         return sample(self.drift, places, self.low, self.high).T
 
 
-def moved_canvas(canvas: Canvas, sources: Int32[np.ndarray, "z y x"]) -> Canvas:
-    """The canvas as a moved phase sees it; ``sources`` as `Motion.sources` gives them."""
-    return replace(canvas, tissue=canvas.tissue.reshape(-1)[sources])
+def moved_tissue_map(tissue_map: TissueMap, sources: Int32[np.ndarray, "z y x"]) -> TissueMap:
+    """The tissue map as a moved phase sees it; ``sources`` as `Motion.sources` gives them."""
+    return replace(tissue_map, values=tissue_map.values.reshape(-1)[sources])
 
 
 def follow_slices(

@@ -19,7 +19,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti
 from livercascade.system.manifest import new_result_folder
 from livercascade.system.parallel import as_finished, one_thread
-from livercascade.virtual.preview import draw_preview
+from livercascade.virtual.patient_preview import draw_preview
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
 

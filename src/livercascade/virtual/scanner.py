@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, UInt8
+from jaxtyping import Float32, Int16, Int32
 from scipy import fft, ndimage
 
-from livercascade.data.labels import LESION_TYPES, PHASES, Phase
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.fields import coarse_noise
+from livercascade.data.labels import PHASES, Phase
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.loops import slice_means, slice_modes
-from livercascade.virtual.motion import follow_slices, moved_canvas
-from livercascade.virtual.palette import Palette
-from livercascade.virtual.streams import Streams, Subject
-from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.motion import follow_slices, moved_tissue_map
+from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.slice_averaging import AT_REST, SliceStack, averaged
+from livercascade.virtual.tissue import Tissue, TissueTable
+from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
-Slices = Float32[np.ndarray, "z y x"]
-_REST = (0, 0, 0)
 SLOW_NOISE = 0.01
 """Noise power at the lowest frequencies, as the ramp has it at so many cycles per mm."""
 
@@ -63,8 +60,8 @@ def draw_scanner(
     kernel = rng.uniform(0.35, 1.1) if settings.randomise else rng.uniform(0.45, 0.75)
     texture = rng.uniform(4, 8) if habitus.cirrhotic else rng.uniform(1, 3)
     # Drawn whatever the motion, so that what is drawn after them is the same with and without.
-    left = tuple(_REST if phase is Phase.VP else _residual(settings, spacing_mm, rng) for phase in PHASES)
-    shifts = left if settings.motion is PhaseMotion.RESIDUAL else (_REST,) * 4
+    left = tuple(AT_REST if phase is Phase.VP else _residual(settings, spacing_mm, rng) for phase in PHASES)
+    shifts = left if settings.motion is PhaseMotion.RESIDUAL else (AT_REST,) * 4
     streak = float(rng.uniform(0, 3)) + (float(rng.uniform(4, 10)) if habitus.arms_down else 0.0)
     return Scanner((noise[0], noise[1], noise[2], noise[3]), float(kernel), float(texture), shifts, streak)
 
@@ -80,69 +77,64 @@ def _residual(
     return (round(float(z) / fine), round(float(y) / pixel), round(float(x) / pixel))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Exposure:
-    """Four phases before noise, and what is needed to add it.
-
-    Attributes:
-        images: HU per phase, float.
-        misfit: Largest change that a displaced phase shows against one at rest, HU; None if none is far off.
-    """
-
-    images: dict[Phase, Slices]
-    misfit: Slices | None
-
-
 def expose_phases(
-    canvas: Canvas,
-    palette: Palette,
+    tissue_map: TissueMap,
+    tissue_table: TissueTable,
     scanner: Scanner,
     settings: VirtualSettings,
-    streams: Streams,
+    streams: RandomStreams,
     *,
     sources: Mapping[Phase, Int32[np.ndarray, "fine y x"]] | None = None,
-) -> Exposure:
+) -> tuple[dict[Phase, SliceStack], SliceStack | None]:
     """Mean HU over each slice's thickness with the tissues' own mottle, before kernel and noise.
 
     Args:
-        canvas: Fine tissue map of VP.
-        palette: HU per phase and tissue, and which tissues are mottled.
+        tissue_map: Fine tissue map of VP.
+        tissue_table: HU per phase and tissue, and which tissues are mottled.
         scanner: Texture and shifts.
         settings: Slice thickness.
         streams: Source of the mottle.
-        sources: Per phase that moved, as `Motion.sources` gives them; tissue and its mottle follow them.
+        sources: Sources of each phase that moved, as `Motion.sources` gives them; tissue and mottle follow them.
+
+    Returns:
+        HU per phase, and the largest change in HU that a displaced phase shows against one at rest; None if no phase
+        is displaced by more than 4 mm.
     """
-    texture = _texture(canvas, palette, scanner, settings, streams.of(Subject.TEXTURE))
-    moire = _moire(canvas, settings, streams.of(Subject.TEXTURE, 1))
-    images: dict[Phase, Slices] = {}
-    misfit: Slices | None = None
+    texture = _texture(tissue_map, tissue_table, scanner, settings, streams.of(StreamPurpose.TEXTURE))
+    moire = _moire(tissue_map, settings, streams.of(StreamPurpose.TEXTURE, 1))
+    images: dict[Phase, SliceStack] = {}
+    misfit: SliceStack | None = None
     for phase in PHASES:
         mottles = (texture, moire) if phase is Phase.AP else (texture,)
-        origin, table, shift = (sources or {}).get(phase), palette.hu[phase.index], scanner.shifts[phase.index]
+        origin, table, shift = (sources or {}).get(phase), tissue_table.hu[phase.index], scanner.shifts[phase.index]
         if origin is None:
-            image = averaged(canvas, table, settings.subslices, shift)
-            if _length_mm(canvas, shift) > 4.0:
-                change = np.abs(image - averaged(canvas, table, settings.subslices))
+            image = averaged(tissue_map, table, settings.subslices, shift)
+            if _length_mm(tissue_map, shift) > 4.0:
+                change = np.abs(image - averaged(tissue_map, table, settings.subslices))
                 misfit = change if misfit is None else np.maximum(misfit, change)
         else:
-            image = averaged(moved_canvas(canvas, origin), table, settings.subslices)
+            image = averaged(moved_tissue_map(tissue_map, origin), table, settings.subslices)
             mottles = tuple(follow_slices(mottle, origin, settings.subslices) for mottle in mottles)
         for mottle in mottles:
             image += mottle
         images[phase] = image
-    return Exposure(images, misfit)
+    return images, misfit
 
 
 def develop(
-    images: dict[Phase, Slices], canvas: Canvas, scanner: Scanner, settings: VirtualSettings, streams: Streams
+    images: dict[Phase, SliceStack],
+    tissue_map: TissueMap,
+    scanner: Scanner,
+    settings: VirtualSettings,
+    streams: RandomStreams,
 ) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
     """The phases as the scanner gives them out: noise, kernel, whole HU."""
-    pixel = float(canvas.x[1] - canvas.x[0])
-    strength, sigma = _noise_map(canvas, settings.subslices), scanner.kernel_mm / pixel
-    grain = _noise_spectrum(canvas.tissue.shape[1:], pixel, scanner.kernel_mm)
+    pixel = float(tissue_map.x[1] - tissue_map.x[0])
+    strength, sigma = _noise_map(tissue_map, settings.subslices), scanner.kernel_mm / pixel
+    grain = _noise_spectrum(tissue_map.values.shape[1:], pixel, scanner.kernel_mm)
     out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
     for phase in PHASES:
-        rng = streams.of(Subject.NOISE, phase.index)
+        rng = streams.of(StreamPurpose.NOISE, phase.index)
         white = rng.standard_normal(images[phase].shape, dtype=np.float32)
         white[1:] += 0.2 * white[:-1]
         noise = fft.irfft2(fft.rfft2(white) * grain, s=white.shape[1:])
@@ -166,59 +158,33 @@ def _noise_spectrum(shape: tuple[int, int], pixel: float, kernel_mm: float) -> F
     return np.sqrt(power / power.mean())[:, : shape[1] // 2 + 1].astype(np.float32)
 
 
-def true_labels(
-    canvas: Canvas, table: UInt8[np.ndarray, " 256"], subslices: int, *, favoured: tuple[int, ...] = LESION_TYPES
-) -> UInt8[np.ndarray, "z y x"]:
-    """Value that fills most of each slice's thickness.
-
-    Args:
-        canvas: Fine tissue map; its depth is a multiple of ``subslices``.
-        table: Value of each tissue.
-        subslices: Fine slices per slice.
-        favoured: Values that win ties, lesions by default; between others the lowest wins.
-    """
-    depth, height, width = canvas.tissue.shape
-    out = np.empty((depth // subslices, height, width), dtype=np.uint8)
-    wins = np.zeros(256, dtype=bool)
-    wins[list(favoured)] = True
-    slice_modes(canvas.tissue, table, wins, subslices, out)
-    return out
-
-
-def averaged(
-    canvas: Canvas, table: Float32[np.ndarray, " 256"], subslices: int, shift: tuple[int, int, int] = _REST
-) -> Slices:
-    """Mean of a value per tissue over each slice's thickness, of the map displaced by ``shift`` fine voxels."""
-    depth, height, width = canvas.tissue.shape
-    out = np.empty((depth // subslices, height, width), dtype=np.float32)
-    values = np.ascontiguousarray(table, dtype=np.float32)
-    slice_means(canvas.tissue, values, np.array(shift, dtype=np.int64), subslices, out)
-    return out
-
-
-def _length_mm(canvas: Canvas, shift: tuple[int, int, int]) -> float:
-    steps = canvas.steps
+def _length_mm(tissue_map: TissueMap, shift: tuple[int, int, int]) -> float:
+    steps = tissue_map.steps
     return float(np.sqrt(sum((n * step) ** 2 for n, step in zip(shift, steps, strict=True))))
 
 
-def _noise_map(canvas: Canvas, subslices: int) -> Slices:
+def _noise_map(tissue_map: TissueMap, subslices: int) -> SliceStack:
     """Noise against that in the middle of the liver: more in the middle of the body and where it is wide."""
-    body = canvas.tissue[subslices // 2 :: subslices] != Tissue.AIR
-    area = body.sum(axis=(1, 2)) * float((canvas.y[1] - canvas.y[0]) * (canvas.x[1] - canvas.x[0]))
+    body = tissue_map.values[subslices // 2 :: subslices] != Tissue.AIR
+    area = body.sum(axis=(1, 2)) * float((tissue_map.y[1] - tissue_map.y[0]) * (tissue_map.x[1] - tissue_map.x[0]))
     width = np.sqrt(np.maximum(area, 1.0))
     usual = float(np.median(width))
     per_slice = np.clip(np.exp((width - usual) / 150.0), 0.7, 1.6)
-    distance2 = (canvas.y[:, None] / (0.42 * usual)) ** 2 + (canvas.x[None, :] / (0.55 * usual)) ** 2
+    distance2 = (tissue_map.y[:, None] / (0.42 * usual)) ** 2 + (tissue_map.x[None, :] / (0.55 * usual)) ** 2
     return (per_slice[:, None, None] * (0.8 + 0.25 * np.exp(-distance2))[None]).astype(np.float32)
 
 
 def _texture(
-    canvas: Canvas, palette: Palette, scanner: Scanner, settings: VirtualSettings, rng: np.random.Generator
-) -> Slices:
+    tissue_map: TissueMap,
+    tissue_table: TissueTable,
+    scanner: Scanner,
+    settings: VirtualSettings,
+    rng: np.random.Generator,
+) -> SliceStack:
     """Mottle of the liver and its lesions at 3-10 mm, patchy lesions, slow unevenness, alike in all phases."""
-    liver = averaged(canvas, palette.mottle, settings.subslices)
-    patchy = averaged(canvas, palette.patchy_hu, settings.subslices)
-    pixel = float(canvas.x[1] - canvas.x[0])
+    liver = averaged(tissue_map, tissue_table.mottle, settings.subslices)
+    patchy = averaged(tissue_map, tissue_table.patchy_hu, settings.subslices)
+    pixel = float(tissue_map.x[1] - tissue_map.x[0])
     a, b, c = liver.shape
     fine = coarse_noise((a, b, c), (1.0, 5.0 / pixel, 5.0 / pixel), rng)
     patches = coarse_noise((a, b, c), (1.8, 9.0 / pixel, 9.0 / pixel), rng)
@@ -234,12 +200,12 @@ def _texture(
     return (fine + streak).astype(np.float32)
 
 
-def _moire(canvas: Canvas, settings: VirtualSettings, rng: np.random.Generator) -> Slices:
+def _moire(tissue_map: TissueMap, settings: VirtualSettings, rng: np.random.Generator) -> SliceStack:
     """Arciform enhancement of the spleen in the arterial phase."""
     table = np.zeros(256, dtype=np.float32)
     table[Tissue.SPLEEN] = float(rng.uniform(5, 35))
-    spleen = averaged(canvas, table, settings.subslices)
-    pixel = float(canvas.x[1] - canvas.x[0])
+    spleen = averaged(tissue_map, table, settings.subslices)
+    pixel = float(tissue_map.x[1] - tissue_map.x[0])
     b, c = spleen.shape[1:]
     where = np.nonzero(spleen.any(axis=(1, 2)))[0]
     if where.size:

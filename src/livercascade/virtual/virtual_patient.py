@@ -14,21 +14,22 @@ from livercascade.data.labels import PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, make_anatomy
 from livercascade.virtual.atlas import make_atlas_anatomy
 from livercascade.virtual.breathing import Breath, breathe
-from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.confounders import paint_confounders, resect
 from livercascade.virtual.habitus import Habitus, draw_habitus
-from livercascade.virtual.lesions.paint import PlacedLesion, paint_lesions
-from livercascade.virtual.lesions.place import LiverMap
-from livercascade.virtual.lesions.plan import draw_plan
-from livercascade.virtual.mimics.effects import add_ghost, add_streaks, mark_effects, thin_liver
-from livercascade.virtual.mimics.family import Confounder, Mimic, MimicFamily
-from livercascade.virtual.mimics.paint import paint_mimics
-from livercascade.virtual.motion import Motion, moved_canvas
-from livercascade.virtual.palette import Palette
+from livercascade.virtual.lesions.lesion_painting import PlacedLesion, paint_lesions
+from livercascade.virtual.lesions.lesion_plan import draw_plan
+from livercascade.virtual.lesions.liver_sites import LiverMap
+from livercascade.virtual.mimics.image_effects import add_ghost, add_streaks, mark_effects, thin_liver
+from livercascade.virtual.mimics.mimic_families import Confounder, Mimic, MimicFamily
+from livercascade.virtual.mimics.mimic_painting import paint_mimics
+from livercascade.virtual.motion import Motion, moved_tissue_map
+from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology, draw_physiology
-from livercascade.virtual.scanner import Exposure, Scanner, develop, draw_scanner, expose_phases, true_labels
-from livercascade.virtual.scene import Scene
-from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
+from livercascade.virtual.slice_averaging import SliceStack, true_labels
+from livercascade.virtual.tissue import TissueTable
+from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 MIN_COUNTED_ML = 0.5
@@ -92,30 +93,32 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     Raises:
         InputError: A label map given as anatomy cannot be read or holds no liver.
     """
-    streams = Streams(seed)
-    plan = draw_plan(settings.mix, streams.of(Subject.PLAN))
-    habitus = draw_habitus(settings, plan.cirrhotic, streams.of(Subject.HABITUS))
-    anatomy = _anatomy(habitus, settings, streams.of(Subject.ANATOMY))
-    canvas, habitus = anatomy.canvas, anatomy.habitus
-    physiology = draw_physiology(habitus, settings, streams.of(Subject.PHYSIOLOGY))
-    scene = Scene(anatomy, LiverMap.of(anatomy), Palette(physiology.hu), physiology)
-    confounders = resect(scene, plan.intended, streams)
-    lesions, mimics = paint_lesions(scene, plan.lesions, streams)
-    mimics += paint_mimics(scene, streams, settings.mimics)
-    confounders += paint_confounders(scene, plan.intended, streams)
-    scanner = draw_scanner(habitus, settings, (canvas.steps[0], canvas.steps[2]), streams.of(Subject.SCANNER))
-    motions, breaths = _breathing(canvas, streams, settings)
-    sources = {phase: motion.sources(canvas) for phase, motion in motions.items()}
-    labels = true_labels(canvas, scene.palette.labels, settings.subslices)
-    mimics_map = true_labels(canvas, scene.palette.families, settings.subslices, favoured=())
-    exposure = expose_phases(canvas, scene.palette, scanner, settings, streams, sources=sources)
-    grid = _grid(canvas, settings.subslices)
-    mimics += _effects(exposure, scene, labels, mimics_map, settings, streams)
+    streams = RandomStreams(seed)
+    plan = draw_plan(settings.mix, streams.of(StreamPurpose.PLAN))
+    habitus = draw_habitus(settings, plan.cirrhotic, streams.of(StreamPurpose.HABITUS))
+    anatomy = _anatomy(habitus, settings, streams.of(StreamPurpose.ANATOMY))
+    tissue_map, habitus = anatomy.tissue_map, anatomy.habitus
+    physiology = draw_physiology(habitus, settings, streams.of(StreamPurpose.PHYSIOLOGY))
+    phantom = Phantom(anatomy, LiverMap.of(anatomy), TissueTable(physiology.hu), physiology)
+    confounders = resect(phantom, plan.intended, streams)
+    lesions, mimics = paint_lesions(phantom, plan.lesions, streams)
+    mimics += paint_mimics(phantom, streams, settings.mimics)
+    confounders += paint_confounders(phantom, plan.intended, streams)
+    scanner = draw_scanner(
+        habitus, settings, (tissue_map.steps[0], tissue_map.steps[2]), streams.of(StreamPurpose.SCANNER)
+    )
+    motions, breaths = _breathing(tissue_map, streams, settings)
+    sources = {phase: motion.sources(tissue_map) for phase, motion in motions.items()}
+    labels = true_labels(tissue_map, phantom.tissue_table.labels, settings.subslices)
+    mimics_map = true_labels(tissue_map, phantom.tissue_table.families, settings.subslices, favoured=())
+    images, misfit = expose_phases(tissue_map, phantom.tissue_table, scanner, settings, streams, sources=sources)
+    grid = _grid(tissue_map, settings.subslices)
+    mimics += _effects(images, misfit, phantom, labels, mimics_map, settings, streams)
     mimics += _cysts(lesions)
     return VirtualPatient(
         seed=seed,
         grid=grid,
-        hu=develop(exposure.images, canvas, scanner, settings, streams),
+        hu=develop(images, tissue_map, scanner, settings, streams),
         labels=labels,
         mimics_map=mimics_map,
         lesions=tuple(lesions),
@@ -129,36 +132,37 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
         motions=motions,
         breaths=breaths,
         moved_labels={
-            phase: true_labels(moved_canvas(canvas, origin), scene.palette.labels, settings.subslices)
+            phase: true_labels(moved_tissue_map(tissue_map, origin), phantom.tissue_table.labels, settings.subslices)
             for phase, origin in sources.items()
         },
     )
 
 
 def _effects(
-    exposure: Exposure,
-    scene: Scene,
+    images: dict[Phase, SliceStack],
+    misfit: SliceStack | None,
+    phantom: Phantom,
     labels: UInt8[np.ndarray, "z y x"],
     mimics_map: UInt8[np.ndarray, "z y x"],
     settings: VirtualSettings,
-    streams: Streams,
+    streams: RandomStreams,
 ) -> list[Mimic]:
     """Add streaks and ghosts to the phases, and mark in the map where these and other effects touch the liver."""
-    rng = streams.of(Subject.ARTEFACTS)
-    ghost = add_ghost(exposure.images, labels, rng) if rng.random() < _GHOSTS * settings.mimics else None
-    streaks = add_streaks(exposure.images, scene.canvas, scene.palette, streams.of(Subject.ARTEFACTS, 1))
-    grid = _grid(scene.canvas, settings.subslices)
+    rng = streams.of(StreamPurpose.ARTEFACTS)
+    ghost = add_ghost(images, labels, rng) if rng.random() < _GHOSTS * settings.mimics else None
+    streaks = add_streaks(images, phantom.tissue_map, phantom.tissue_table, streams.of(StreamPurpose.ARTEFACTS, 1))
+    grid = _grid(phantom.tissue_map, settings.subslices)
     return mark_effects(
         mimics_map,
         labels,
         [
-            (MimicFamily.MISREGISTRATION, "displaced phase", exposure.misfit),
+            (MimicFamily.MISREGISTRATION, "displaced phase", misfit),
             (MimicFamily.ARTEFACT, "motion ghost", ghost),
             (MimicFamily.ARTEFACT, "streaks", streaks),
             (
                 MimicFamily.PARTIAL_VOLUME,
                 "edge within the slice",
-                thin_liver(scene.canvas, scene.palette, settings.subslices),
+                thin_liver(phantom.tissue_map, phantom.tissue_table, settings.subslices),
             ),
         ],
         grid.spacing,
@@ -176,12 +180,12 @@ def _cysts(lesions: Sequence[PlacedLesion]) -> list[Mimic]:
 
 
 def _breathing(
-    canvas: Canvas, streams: Streams, settings: VirtualSettings
+    tissue_map: TissueMap, streams: RandomStreams, settings: VirtualSettings
 ) -> tuple[Mapping[Phase, Motion], Mapping[Phase, Breath]]:
     """Motion of the phases from a stream of its own: the patient of a seed is the same with and without it."""
     if settings.motion is not PhaseMotion.BREATHING:
         return {}, {}
-    return breathe(canvas, streams.of(Subject.BREATHING))
+    return breathe(tissue_map, streams.of(StreamPurpose.BREATHING))
 
 
 def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:
@@ -197,9 +201,11 @@ def _anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generat
     return make_anatomy(habitus, settings, rng)
 
 
-def _grid(canvas: Canvas, subslices: int) -> Grid:
-    depth, height, width = canvas.tissue.shape
-    fine = float(canvas.z[1] - canvas.z[0])
-    spacing = (fine * subslices, float(canvas.y[1] - canvas.y[0]), float(canvas.x[1] - canvas.x[0]))
-    first = float(canvas.z[:subslices].mean())
-    return Grid.axial((depth // subslices, height, width), spacing, (float(canvas.x[0]), float(canvas.y[0]), first))
+def _grid(tissue_map: TissueMap, subslices: int) -> Grid:
+    depth, height, width = tissue_map.values.shape
+    fine = float(tissue_map.z[1] - tissue_map.z[0])
+    spacing = (fine * subslices, float(tissue_map.y[1] - tissue_map.y[0]), float(tissue_map.x[1] - tissue_map.x[0]))
+    first = float(tissue_map.z[:subslices].mean())
+    return Grid.axial(
+        (depth // subslices, height, width), spacing, (float(tissue_map.x[0]), float(tissue_map.y[0]), first)
+    )

@@ -1,4 +1,4 @@
-"""The fine tissue map of one patient, and the brushes that fill it."""
+"""The fine tissue map of one patient, and how shapes are written into it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from livercascade.data.grid import Shape
+from livercascade.alignment.kernel import kernel
 from livercascade.data.lesion import Box
-from livercascade.virtual.fields import enlarge
-from livercascade.virtual.loops import fill_levels
 
 COARSE_MM = 4.0
 """Spacing of the coarse grid on which organ shapes are computed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
+class TissueMap:
     """Fine map of `Tissue` values over the field of view, in patient coordinates (LPS mm).
 
     Attributes:
-        tissue: Values ``[z, y, x]``.
+        values: `Tissue` values, or parts of lesions and mimics, ``[z, y, x]``.
         z, y, x: Positions in mm of the voxel centres along each axis (z grows to the head).
     """
 
-    tissue: UInt8[np.ndarray, "z y x"]
+    values: UInt8[np.ndarray, "z y x"]
     z: Float32[np.ndarray, " z"]
     y: Float32[np.ndarray, " y"]
     x: Float32[np.ndarray, " x"]
@@ -113,47 +111,10 @@ class Canvas:
         self, box: Box, inside: Bool[np.ndarray, "z y x"], value: int, only: tuple[int, ...] | None = None
     ) -> None:
         """Write ``value`` where ``inside``, in ``box``; with ``only``, just over those tissues."""
-        view = self.tissue[box]
+        view = self.values[box]
         if only is not None:
             inside = inside & np.isin(view, only)
         view[inside] = value
-
-
-@dataclass(frozen=True, slots=True)
-class Sculptor:
-    """Coarse grid of signed distances that are enlarged onto a `Canvas`.
-
-    Attributes:
-        canvas: Where shapes end up.
-        z, y, x: Coarse positions in mm, already bent by the patient's own warp, each ``[z, y, x]``.
-    """
-
-    canvas: Canvas
-    z: Float32[np.ndarray, "z y x"]
-    y: Float32[np.ndarray, "z y x"]
-    x: Float32[np.ndarray, "z y x"]
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the coarse grid."""
-        a, b, c = self.z.shape
-        return (a, b, c)
-
-    def ellipsoid(
-        self, centre: tuple[float, float, float], radii: tuple[float, float, float], tilt: float = 0.0
-    ) -> Float32[np.ndarray, "z y x"]:
-        """Approximate signed distance in mm (negative inside) to an ellipsoid.
-
-        Args:
-            centre: (z, y, x) in mm.
-            radii: (z, y, x) in mm.
-            tilt: Rotation in the coronal plane in radians; positive moves the top to the left.
-        """
-        dz, dy, dx = self.z - centre[0], self.y - centre[1], self.x - centre[2]
-        c, s = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
-        dz, dx = c * dz + s * dx, -s * dz + c * dx
-        rho = np.sqrt((dz / radii[0]) ** 2 + (dy / radii[1]) ** 2 + (dx / radii[2]) ** 2)
-        return ((rho - 1.0) * min(radii)).astype(np.float32)
 
     def fill(
         self, distance: Float32[np.ndarray, "z y x"], *layers: tuple[float, int], only: tuple[int, ...] | None = None
@@ -176,19 +137,60 @@ class Sculptor:
             free[list(only)] = True
         field = np.ascontiguousarray(distance, dtype=np.float32)
         values = np.array([value for _, value in layers], dtype=np.uint8)
-        fill_levels(self.canvas.tissue, field, self._fine_bounds(coarse), levels, values, free)
+        fill_levels(self.values, field, self._fine_bounds(field.shape, coarse), levels, values, free)
 
-    def enlarged(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "z y x"]:
-        """``field`` on the fine grid."""
-        a, b, c = self.canvas.tissue.shape
-        return enlarge(field, (a, b, c))
-
-    def _fine_bounds(self, coarse: list[tuple[int, int]]) -> Int64[np.ndarray, "3 2"]:
+    def _fine_bounds(self, lattice: tuple[int, ...], coarse: list[tuple[int, int]]) -> Int64[np.ndarray, "3 2"]:
         """First and last fine index (exclusive) of a box given by its first and last coarse index."""
         bounds = np.empty((3, 2), dtype=np.int64)
-        for axis, (n_coarse, n_fine) in enumerate(zip(self.shape, self.canvas.tissue.shape, strict=True)):
+        for axis, (n_coarse, n_fine) in enumerate(zip(lattice, self.values.shape, strict=True)):
             step = (n_coarse - 1) / (n_fine - 1)
             # The slack keeps rounding from losing the outermost voxel.
             bounds[axis, 0] = int(np.ceil(coarse[axis][0] / step - 1e-6))
             bounds[axis, 1] = min(int(np.floor(min(coarse[axis][1], n_coarse - 1) / step + 1e-6)) + 1, n_fine)
         return bounds
+
+
+@kernel
+def fill_levels(
+    tissue: UInt8[np.ndarray, "z y x"],
+    distance: Float32[np.ndarray, "a b c"],
+    bounds: Int64[np.ndarray, "3 2"],
+    levels: Float32[np.ndarray, " n"],
+    values: UInt8[np.ndarray, " n"],
+    free: Bool[np.ndarray, " 256"],
+) -> None:
+    """Write the last of ``values`` whose level is at least the trilinear distance, where the tissue there is ``free``.
+
+    Args:
+        tissue: Fine map, changed in place.
+        distance: Coarse field whose corner points lie on those of the fine map.
+        bounds: First and last fine index (exclusive) along z, y, x.
+        levels: Distances, from the outside in.
+        values: Tissue for each level.
+        free: Tissues that may be overwritten.
+    """
+    depth, height, width = tissue.shape
+    a, b, c = distance.shape
+    line = np.empty(c, dtype=np.float32)
+    step_z, step_y, step_x = (a - 1) / (depth - 1), (b - 1) / (height - 1), (c - 1) / (width - 1)
+    for k in range(bounds[0, 0], bounds[0, 1]):
+        z0 = min(int(k * step_z), a - 2)
+        wz = np.float32(k * step_z - z0)
+        for j in range(bounds[1, 0], bounds[1, 1]):
+            y0 = min(int(j * step_y), b - 2)
+            wy = np.float32(j * step_y - y0)
+            lowest = np.float32(1e9)
+            for i in range(c):
+                near = distance[z0, y0, i] + (distance[z0, y0 + 1, i] - distance[z0, y0, i]) * wy
+                far = distance[z0 + 1, y0, i] + (distance[z0 + 1, y0 + 1, i] - distance[z0 + 1, y0, i]) * wy
+                line[i] = near + (far - near) * wz
+                lowest = min(lowest, line[i])
+            if lowest > levels[0]:
+                continue
+            for i in range(bounds[2, 0], bounds[2, 1]):
+                x0 = min(int(i * step_x), c - 2)
+                value = line[x0] + (line[x0 + 1] - line[x0]) * np.float32(i * step_x - x0)
+                if value <= levels[0] and free[tissue[k, j, i]]:
+                    for n in range(levels.size):
+                        if value <= levels[n]:
+                            tissue[k, j, i] = values[n]

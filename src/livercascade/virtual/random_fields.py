@@ -1,4 +1,4 @@
-"""Smooth random fields and fast linear enlargement, the clay of virtual anatomy."""
+"""Smooth random fields, and trilinear enlargement and sampling of coarse fields."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from jaxtyping import Float32
 from scipy import ndimage
 
 from livercascade.data.grid import Shape, Triple
-
-
-def smooth_noise(shape: Shape, sigma: float | Triple, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
-    """Gaussian random field ``[z, y, x]``, mean 0, SD 1, correlation length ``sigma`` in voxels (per axis)."""
-    white = rng.standard_normal(shape, dtype=np.float32)
-    field = np.asarray(ndimage.gaussian_filter(white, sigma, mode="wrap"), dtype=np.float32)
-    field -= field.mean()
-    return field / max(float(field.std()), 1e-6)
 
 
 def coarse_noise(shape: Shape, cells: Triple, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:

@@ -13,46 +13,45 @@ from livercascade.virtual.mimics.borders import (
     neighbour,
     rib_indentation,
 )
-from livercascade.virtual.mimics.family import Mimic
-from livercascade.virtual.mimics.parenchyma import fibrosis, focal_fat, nodule, sparing
-from livercascade.virtual.mimics.perfusion import shunt, third_inflow
+from livercascade.virtual.mimics.mimic_families import Mimic
+from livercascade.virtual.mimics.parenchyma import fibrosis, focal_fat, nodule, shunt, sparing, third_inflow
 from livercascade.virtual.mimics.tracts import artery, biloma, confluence, ducts, granuloma, periportal, unfilled_veins
-from livercascade.virtual.scene import Scene
-from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.phantom import Phantom
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
 
-Maker = Callable[[Scene, np.random.Generator], Mimic | None]
+MimicMaker = Callable[[Phantom, np.random.Generator], Mimic | None]
 _SPARE_VALUES = 24
 _STEATOSIS = 0.2
 
 
-def paint_mimics(scene: Scene, streams: Streams, factor: float) -> list[Mimic]:
+def paint_mimics(phantom: Phantom, streams: RandomStreams, factor: float) -> list[Mimic]:
     """Paint a random choice of mimics in and at the liver, never over a lesion.
 
     Args:
-        scene: The patient.
+        phantom: The patient.
         streams: A stream per maker, so that one more kind of mimic changes no other.
         factor: On every expected number.
     """
     found: list[Mimic] = []
-    if not len(scene.liver.places):
+    if not len(phantom.liver.places):
         return found
-    for number, (expected, maker) in enumerate(_expected(scene)):
-        rng = streams.of(Subject.MIMICS, number)
+    for number, (expected, maker) in enumerate(_expected(phantom)):
+        rng = streams.of(StreamPurpose.MIMICS, number)
         for _ in range(int(rng.poisson(expected * factor))):
-            if scene.palette.room < _SPARE_VALUES:
+            if phantom.tissue_table.room < _SPARE_VALUES:
                 return found
-            mimic = maker(scene, rng)
+            mimic = maker(phantom, rng)
             if mimic is not None:
                 found.append(mimic)
-    if scene.physiology.bolus.early_veins:
-        veins = unfilled_veins(scene)
+    if phantom.physiology.bolus.early_veins:
+        veins = unfilled_veins(phantom)
         found += [veins] if veins is not None else []
     return found
 
 
-def _expected(scene: Scene) -> tuple[tuple[float, Maker], ...]:
+def _expected(phantom: Phantom) -> tuple[tuple[float, MimicMaker], ...]:
     """Expected number per patient; new makers go to the end."""
-    cirrhotic, fatty = scene.habitus.cirrhotic, scene.habitus.fat_fraction > _STEATOSIS
+    cirrhotic, fatty = phantom.habitus.cirrhotic, phantom.habitus.fat_fraction > _STEATOSIS
     return (
         (1.1 if cirrhotic else 0.7, shunt),
         (0.35, third_inflow),

@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from livercascade.data.labels import LesionType
 from livercascade.virtual.anatomy import liver_volume_ml
-from livercascade.virtual.lesions.benign import cyst, hem, other
-from livercascade.virtual.lesions.malignant import hcc, icc, meta
-from livercascade.virtual.lesions.pattern import Pattern, radius_mm
-from livercascade.virtual.lesions.place import Site
-from livercascade.virtual.lesions.plan import PlannedLesion
-from livercascade.virtual.lesions.shape import Field, Outline, cut, grow
-from livercascade.virtual.lesions.surroundings import Grown, retract, thrombose, widen_ducts
-from livercascade.virtual.mimics.family import Mimic
-from livercascade.virtual.mimics.perfusion import shunt
+from livercascade.virtual.lesions.enhancement_pattern import Pattern, radius_mm
+from livercascade.virtual.lesions.lesion_plan import PlannedLesion
+from livercascade.virtual.lesions.lesion_shape import LesionOutline, cut, grow
+from livercascade.virtual.lesions.lesion_surroundings import GrownLesion, retract, thrombose, widen_ducts
+from livercascade.virtual.lesions.liver_sites import Site
+from livercascade.virtual.lesions.subtypes import cyst, haemangioma, hcc, icc, meta, other
+from livercascade.virtual.mimics.mimic_families import Mimic
+from livercascade.virtual.mimics.parenchyma import shunt
+from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.scene import Scene
-from livercascade.virtual.streams import Streams, Subject
+from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 
 MOST_OF_LIVER = 0.55
@@ -66,7 +65,7 @@ class PlacedLesion:
 def draw_pattern(label: LesionType, volume_ml: float, physiology: Physiology, rng: np.random.Generator) -> Pattern:
     """Sub-type of a lesion with its curves before the patient's own factors."""
     if label is LesionType.HEM:
-        return hem(volume_ml, physiology, rng)
+        return haemangioma(volume_ml, physiology, rng)
     makers = {
         LesionType.HCC: hcc,
         LesionType.ICC: icc,
@@ -91,17 +90,17 @@ def zone_curves(
 
 
 def paint_lesions(
-    scene: Scene, plan: Sequence[PlannedLesion], streams: Streams
+    phantom: Phantom, plan: Sequence[PlannedLesion], streams: RandomStreams
 ) -> tuple[list[PlacedLesion], list[Mimic]]:
     """Paint the planned lesions, largest first; also the perfusion changes and ducts that belong to them."""
-    room = MOST_OF_LIVER * liver_volume_ml(scene.canvas)
-    painter = _Painter(scene)
-    palette = scene.palette
+    room = MOST_OF_LIVER * liver_volume_ml(phantom.tissue_map)
+    painter = _Painter(phantom)
+    tissue_table = phantom.tissue_table
     for number, lesion in enumerate(plan):
-        if palette.room < _SPARE_VALUES or room < 0.05:
+        if tissue_table.room < _SPARE_VALUES or room < 0.05:
             break
         volume = min(lesion.volume_ml, 0.8 * room)
-        painted = painter.paint(replace(lesion, volume_ml=volume), streams.of(Subject.LESIONS, number))
+        painted = painter.paint(replace(lesion, volume_ml=volume), streams.of(StreamPurpose.LESIONS, number))
         if painted is not None:
             room -= painted.volume_ml
     return painter.lesions, painter.mimics
@@ -110,9 +109,9 @@ def paint_lesions(
 class _Painter:
     """Paints lesions one after the other and keeps what has been painted."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene, self.canvas, self.liver = scene, scene.canvas, scene.liver
-        self.palette, self.physiology = scene.palette, scene.physiology
+    def __init__(self, phantom: Phantom) -> None:
+        self.phantom, self.tissue_map, self.liver = phantom, phantom.tissue_map, phantom.liver
+        self.tissue_table, self.physiology = phantom.tissue_table, phantom.physiology
         self.lesions: list[PlacedLesion] = []
         self.mimics: list[Mimic] = []
 
@@ -124,7 +123,7 @@ class _Painter:
             return None
         effects: list[str] = []
         if rng.random() < pattern.around.retraction and site.depth < radius_mm(lesion.volume_ml) + 8.0:
-            retract(self.canvas, site, lesion.volume_ml, rng)
+            retract(self.tissue_map, site, lesion.volume_ml, rng)
             effects.append("capsular retraction")
         grown = self._one(lesion, pattern, site, rng)
         if grown is None:
@@ -137,27 +136,29 @@ class _Painter:
         return placed
 
     def _surround(
-        self, lesion: PlannedLesion, pattern: Pattern, grown: Grown, effects: list[str], rng: np.random.Generator
+        self, lesion: PlannedLesion, pattern: Pattern, grown: GrownLesion, effects: list[str], rng: np.random.Generator
     ) -> float:
         """What the lesion does round itself; the volume in ml by which it grew into veins."""
         around, more = pattern.around, 0.0
         if rng.random() < around.thrombus:
-            more = thrombose(self.scene, grown, int(lesion.label), rng)
+            more = thrombose(self.phantom, grown, int(lesion.label), rng)
             if more > 0:
                 effects.append("portal tumour thrombus")
         if rng.random() < around.ducts:
-            ducts = widen_ducts(self.scene, grown, rng)
+            ducts = widen_ducts(self.phantom, grown, rng)
             if ducts is not None:
                 self.mimics.append(ducts)
                 effects.append("dilated ducts")
         if rng.random() < around.perfusion:
-            changed = shunt(self.scene, rng, at=grown.site.centre, radius=grown.radius)
+            changed = shunt(self.phantom, rng, at=grown.site.centre, radius=grown.radius)
             if changed is not None:
                 self.mimics.append(changed)
                 effects.append("perfusion change")
         return more
 
-    def _satellites(self, lesion: PlannedLesion, pattern: Pattern, parent: Grown, rng: np.random.Generator) -> None:
+    def _satellites(
+        self, lesion: PlannedLesion, pattern: Pattern, parent: GrownLesion, rng: np.random.Generator
+    ) -> None:
         for _ in range(int(rng.integers(1, 4))):
             site = self.liver.near(parent.site.centre, parent.radius + 8.0, parent.radius + 28.0, rng)
             if site is None:
@@ -167,10 +168,10 @@ class _Painter:
             if grown is not None:
                 self._record(small, pattern, site, grown, grown.volume_ml, ["satellite"])
 
-    def _one(self, lesion: PlannedLesion, pattern: Pattern, site: Site, rng: np.random.Generator) -> Grown | None:
-        outline = Outline(pattern.ripple, pattern.fray_mm, pattern.lobes, site.outward if pattern.lens else None)
+    def _one(self, lesion: PlannedLesion, pattern: Pattern, site: Site, rng: np.random.Generator) -> GrownLesion | None:
+        outline = LesionOutline(pattern.ripple, pattern.fray_mm, pattern.lobes, site.outward if pattern.lens else None)
         allowed = _LENS_TISSUES if pattern.lens else LIVER_TISSUES
-        body = grow(self.canvas, site.centre, lesion.volume_ml, outline, allowed, rng)
+        body = grow(self.tissue_map, site.centre, lesion.volume_ml, outline, allowed, rng)
         if body is None:
             return None
         box, depth = body
@@ -178,27 +179,27 @@ class _Painter:
         curves, patchy = zone_curves(pattern, self.physiology, rng)
         values: dict[str, int] = {}
         for zone in pattern.zones:
-            mask = cut(zone, depth, inside, self.canvas, rng)
+            mask = cut(zone, depth, inside, self.tissue_map, rng)
             if mask.any():
-                values[zone.name] = self.palette.add(
+                values[zone.name] = self.tissue_table.add(
                     curves[zone.name],
                     int(lesion.label),
                     pattern.family,
                     solid=not zone.fluid,
                     patchy_hu=0.0 if zone.fluid else patchy,
                 )
-                self.canvas.write(box, mask, values[zone.name])
+                self.tissue_map.write(box, mask, values[zone.name])
         hu = {name: curves[name] for name in values}
-        shares = _shares(self.canvas.tissue[box][inside], values)
-        volume = float(np.count_nonzero(inside)) * self.canvas.voxel_ml
-        return Grown(site, box, inside, volume, radius_mm(volume), hu, shares)
+        shares = _shares(self.tissue_map.values[box][inside], values)
+        volume = float(np.count_nonzero(inside)) * self.tissue_map.voxel_ml
+        return GrownLesion(site, box, inside, volume, radius_mm(volume), hu, shares)
 
     def _record(
         self,
         lesion: PlannedLesion,
         pattern: Pattern,
         site: Site,
-        grown: Grown,
+        grown: GrownLesion,
         volume_ml: float,
         effects: list[str],
     ) -> PlacedLesion:
@@ -219,6 +220,6 @@ class _Painter:
         return placed
 
 
-def _shares(tissue: Field | np.ndarray, values: dict[str, int]) -> dict[str, float]:
+def _shares(tissue: UInt8[np.ndarray, " n"], values: dict[str, int]) -> dict[str, float]:
     counts = np.bincount(tissue, minlength=256)
     return {name: round(float(counts[value]) / max(tissue.size, 1), 4) for name, value in values.items()}

@@ -14,7 +14,7 @@ from livercascade.virtual.tissue import Curve
 T = TypeVar("T")
 
 
-class Where(Enum):
+class ZoneExtent(Enum):
     """Part of a lesion that a zone takes.
 
     ``WHOLE``: all of it. ``RIM``: the outer ``mm``, a ``share`` of its round. ``NODULES``: lumps of the outer ``mm``.
@@ -48,7 +48,7 @@ class Zone:
 
     name: str
     curve: Curve
-    where: Where = Where.WHOLE
+    where: ZoneExtent = ZoneExtent.WHOLE
     mm: float = 0.0
     share: float = 1.0
     size_mm: float = 0.0
@@ -57,7 +57,7 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class SideEffects:
     """Chances of what a lesion does to its surroundings."""
 
     perfusion: float = 0.0
@@ -93,7 +93,7 @@ class Pattern:
     lens: bool = False
     subcapsular: float = 0.28
     family: int = 0
-    around: Around = Around()
+    around: SideEffects = SideEffects()
 
 
 def pick(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
 from livercascade.data.labels import PHASES, Organ, Phase
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.mimics.family import Mimic, MimicFamily
-from livercascade.virtual.palette import Palette
-from livercascade.virtual.scanner import averaged
-from livercascade.virtual.tissue import FIRST_PART, Tissue
+from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
+from livercascade.virtual.slice_averaging import SliceStack, averaged
+from livercascade.virtual.tissue import FIRST_PART, Tissue, TissueTable
+from livercascade.virtual.tissue_map import TissueMap
 
-Slices = Float32[np.ndarray, "z y x"]
-Mask = Bool[np.ndarray, "z y x"]
 DENSE_HU = 1000.0
 """Above this, metal and lipiodol throw streaks."""
 _SEEN_HU = 12.0
@@ -23,18 +20,20 @@ _EDGE_HU = 35.0
 _LEAST_ML = 0.1
 
 
-def add_streaks(images: dict[Phase, Slices], canvas: Canvas, palette: Palette, rng: np.random.Generator) -> Slices:
+def add_streaks(
+    images: dict[Phase, SliceStack], tissue_map: TissueMap, tissue_table: TissueTable, rng: np.random.Generator
+) -> SliceStack:
     """Add streaks round dense spots, alike in all phases; returns what was added."""
     first = next(iter(images.values()))
     added = np.zeros_like(first)
-    dense = palette.hu[2] > DENSE_HU
+    dense = tissue_table.hu[2] > DENSE_HU
     if not dense[FIRST_PART:].any():
         return added
     dense[:FIRST_PART] = False
-    share = averaged(canvas, dense.astype(np.float32), canvas.tissue.shape[0] // first.shape[0])
+    share = averaged(tissue_map, dense.astype(np.float32), tissue_map.values.shape[0] // first.shape[0])
     parts, count = ndimage.label(share > 0.2)
     for number, box in enumerate(ndimage.find_objects(parts)[:12], start=1):
-        _star(added, np.argwhere(parts[box] == number) + [s.start for s in box], canvas, rng)
+        _star(added, np.argwhere(parts[box] == number) + [s.start for s in box], tissue_map, rng)
     if count:
         for image in images.values():
             image += added
@@ -42,8 +41,8 @@ def add_streaks(images: dict[Phase, Slices], canvas: Canvas, palette: Palette, r
 
 
 def add_ghost(
-    images: dict[Phase, Slices], labels: UInt8[np.ndarray, "z y x"], rng: np.random.Generator
-) -> Slices | None:
+    images: dict[Phase, SliceStack], labels: UInt8[np.ndarray, "z y x"], rng: np.random.Generator
+) -> SliceStack | None:
     """A breath or heart beat in one phase: slices under the dome hold a shifted copy; returns the change."""
     rows = np.flatnonzero((labels == Organ.LIVER).any(axis=(1, 2)))
     if rows.size < 6:
@@ -63,7 +62,7 @@ def add_ghost(
 def mark_effects(
     family_map: UInt8[np.ndarray, "z y x"],
     labels: UInt8[np.ndarray, "z y x"],
-    effects: list[tuple[MimicFamily, str, Slices | None]],
+    effects: list[tuple[MimicFamily, str, SliceStack | None]],
     spacing: tuple[float, float, float],
     origin: tuple[float, float, float],
 ) -> list[Mimic]:
@@ -93,17 +92,17 @@ def mark_effects(
     return found
 
 
-def thin_liver(canvas: Canvas, palette: Palette, subslices: int) -> Slices:
+def thin_liver(tissue_map: TissueMap, tissue_table: TissueTable, subslices: int) -> SliceStack:
     """HU by which air and fat within a slice's thickness darken it in VP: partial volume at dome and fissures."""
-    liver = palette.hu[2, Tissue.LIVER]
-    table = np.minimum(palette.hu[2] - liver, 0.0)
+    liver = tissue_table.hu[2, Tissue.LIVER]
+    table = np.minimum(tissue_table.hu[2] - liver, 0.0)
     table[table > -60.0] = 0.0
-    return averaged(canvas, table.astype(np.float32), subslices)
+    return averaged(tissue_map, table.astype(np.float32), subslices)
 
 
-def _star(added: Slices, voxels: np.ndarray, canvas: Canvas, rng: np.random.Generator) -> None:
+def _star(added: SliceStack, voxels: np.ndarray, tissue_map: TissueMap, rng: np.random.Generator) -> None:
     """Bright and dark rays from the middle of a dense spot in each of its slices."""
-    pixel = canvas.steps[2]
+    pixel = tissue_map.steps[2]
     for k in np.unique(voxels[:, 0]):
         at = voxels[voxels[:, 0] == k].mean(axis=0)
         y = (np.arange(added.shape[1], dtype=np.float32)[:, None] - np.float32(at[1])) * np.float32(pixel)
@@ -118,7 +117,7 @@ def _star(added: Slices, voxels: np.ndarray, canvas: Canvas, rng: np.random.Gene
         added[k] += (np.clip(strength, 0, 120) * rays * np.exp(-radius / float(rng.uniform(18, 40)))).astype(np.float32)
 
 
-def _opened(mask: Mask, spacing: tuple[float, float, float]) -> Mask:
+def _opened(mask: Bool[np.ndarray, "z y x"], spacing: tuple[float, float, float]) -> Bool[np.ndarray, "z y x"]:
     """Without what is narrower than some 4 mm in the slice."""
     wide = (max(2, round(4.0 / spacing[1])), max(2, round(4.0 / spacing[2])))
     return np.asarray(

@@ -9,19 +9,20 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from livercascade.data.lesion import Box
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.fields import coarse_noise
-from livercascade.virtual.lesions.pattern import Where, Zone
+from livercascade.virtual.lesions.enhancement_pattern import Zone, ZoneExtent
+from livercascade.virtual.random_fields import coarse_noise
 from livercascade.virtual.tissue import FIRST_PART
+from livercascade.virtual.tissue_map import TissueMap
 
 _FRAY_CELL_MM = 2.5
 _APART_MM = 3.0
-Field = Float32[np.ndarray, "z y x"]
-Mask = Bool[np.ndarray, "z y x"]
+DepthField = Float32[np.ndarray, "z y x"]
+"""Depth under a surface in mm, positive inside."""
+VoxelMask = Bool[np.ndarray, "z y x"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class LesionOutline:
     """How a body's surface looks.
 
     Attributes:
@@ -38,13 +39,13 @@ class Outline:
 
 
 def grow(
-    canvas: Canvas,
+    tissue_map: TissueMap,
     centre: tuple[float, float, float],
     volume_ml: float,
-    outline: Outline,
+    outline: LesionOutline,
     allowed: tuple[int, ...],
     rng: np.random.Generator,
-) -> tuple[Box, Field] | None:
+) -> tuple[Box, DepthField] | None:
     """A body of this volume inside the ``allowed`` tissues, apart from lesions and mimics that are there.
 
     Returns:
@@ -53,13 +54,13 @@ def grow(
     """
     radius = float((volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
     reach = radius * (1.9 if outline.flat is not None else 1.5 + 1.5 * outline.ripple) + 6.0
-    box = canvas.box_round(centre, reach)
-    depth = _body(canvas, box, centre, radius, outline, rng)
-    view = canvas.tissue[box]
+    box = tissue_map.box_round(centre, reach)
+    depth = _body(tissue_map, box, centre, radius, outline, rng)
+    view = tissue_map.values[box]
     table = np.zeros(256, dtype=bool)
     table[list(allowed)] = True
-    free = table[view] & ~_beside_parts(view, canvas)
-    count = round(volume_ml / canvas.voxel_ml)
+    free = table[view] & ~_beside_parts(view, tissue_map)
+    count = round(volume_ml / tissue_map.voxel_ml)
     room = depth[free]
     if count < 1 or room.size < 0.5 * count:
         return None
@@ -72,40 +73,40 @@ def grow(
     return (box, depth) if (depth > 0).any() else None
 
 
-def cut(zone: Zone, depth: Field, inside: Mask, canvas: Canvas, rng: np.random.Generator) -> Mask:
-    """The part of a lesion that a zone takes (see `Where`)."""
-    if zone.where is Where.WHOLE or not inside.any():
+def cut(zone: Zone, depth: DepthField, inside: VoxelMask, tissue_map: TissueMap, rng: np.random.Generator) -> VoxelMask:
+    """The part of a lesion that a zone takes (see `ZoneExtent`)."""
+    if zone.where is ZoneExtent.WHOLE or not inside.any():
         return inside
     deepest = float(depth.max())
-    if zone.where is Where.CENTRE:
-        wobble = depth + np.float32(0.12 * deepest) * _lumps(depth, 0.5 * deepest, canvas, rng)
+    if zone.where is ZoneExtent.CENTRE:
+        wobble = depth + np.float32(0.12 * deepest) * _lumps(depth, 0.5 * deepest, tissue_map, rng)
         return inside & (wobble > np.quantile(wobble[inside], 1.0 - zone.share))
-    if zone.where is Where.STAR:
-        return _star(zone, depth, inside, canvas, rng)
-    if zone.where is Where.SHEETS:
-        sheet = _lumps(depth, max(5.0, 0.45 * deepest), canvas, rng)
-        step = np.maximum.reduce([np.abs(np.gradient(sheet, d, axis=k)) for k, d in enumerate(canvas.steps)])
+    if zone.where is ZoneExtent.STAR:
+        return _star(zone, depth, inside, tissue_map, rng)
+    if zone.where is ZoneExtent.SHEETS:
+        sheet = _lumps(depth, max(5.0, 0.45 * deepest), tissue_map, rng)
+        step = np.maximum.reduce([np.abs(np.gradient(sheet, d, axis=k)) for k, d in enumerate(tissue_map.steps)])
         return inside & (depth > 1.0) & (np.abs(sheet) < 0.5 * zone.mm * np.maximum(step, 0.02))
-    if zone.where is Where.PATCHES:
+    if zone.where is ZoneExtent.PATCHES:
         size = zone.size_mm or max(3.0, 0.3 * deepest)
-        return _quantile(_lumps(depth, size, canvas, rng), inside & (depth > min(2.0, 0.3 * deepest)), zone.share)
-    lumps = _lumps(depth, max(3.0, 0.8 * zone.mm), canvas, rng)
+        return _quantile(_lumps(depth, size, tissue_map, rng), inside & (depth > min(2.0, 0.3 * deepest)), zone.share)
+    lumps = _lumps(depth, max(3.0, 0.8 * zone.mm), tissue_map, rng)
     band = inside & (depth < np.float32(zone.mm) * (1.0 + 0.3 * lumps))
-    if zone.where is Where.RIM and zone.share >= 0.999:
+    if zone.where is ZoneExtent.RIM and zone.share >= 0.999:
         return band
-    size = 1.2 * zone.mm if zone.where is Where.NODULES else max(2.5 * zone.mm, 0.5 * deepest)
-    return _quantile(_lumps(depth, max(3.0, size), canvas, rng), band, zone.share)
+    size = 1.2 * zone.mm if zone.where is ZoneExtent.NODULES else max(2.5 * zone.mm, 0.5 * deepest)
+    return _quantile(_lumps(depth, max(3.0, size), tissue_map, rng), band, zone.share)
 
 
 def _body(
-    canvas: Canvas,
+    tissue_map: TissueMap,
     box: Box,
     centre: tuple[float, float, float],
     radius: float,
-    outline: Outline,
+    outline: LesionOutline,
     rng: np.random.Generator,
-) -> Field:
-    offsets = canvas.offsets(box, centre)
+) -> DepthField:
+    offsets = tissue_map.offsets(box, centre)
     turn = _turn(outline.flat, rng)
     ratios = np.array([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.7, 1.0)])
     if outline.flat is not None:
@@ -116,15 +117,15 @@ def _body(
         along = sum(np.float32(r / (ratio * radius)) * d for r, d in zip(row, offsets, strict=True))
         rho2 += np.square(along, dtype=np.float32)
     depth = 1.0 - np.sqrt(rho2)
-    depth += outline.ripple * _lumps(depth, 0.7 * radius, canvas, rng)
+    depth += outline.ripple * _lumps(depth, 0.7 * radius, tissue_map, rng)
     if outline.lobes:
         # Creases between lobes: valleys where a coarse field changes sign.
-        creases = np.exp(-(np.square(_lumps(depth, 0.9 * radius, canvas, rng) / 0.45)))
+        creases = np.exp(-(np.square(_lumps(depth, 0.9 * radius, tissue_map, rng) / 0.45)))
         depth -= (outline.lobes * creases).astype(np.float32)
     depth *= np.float32(radius)
     # Small lesions have thinner margins: a frayed 5 mm lesion would be crumbs.
     fray = min(outline.fray_mm, 0.15 * radius)
-    depth += np.float32(fray) * _lumps(depth, _FRAY_CELL_MM, canvas, rng)
+    depth += np.float32(fray) * _lumps(depth, _FRAY_CELL_MM, tissue_map, rng)
     return depth.astype(np.float32)
 
 
@@ -137,24 +138,26 @@ def _turn(flat: Float32[np.ndarray, " 3"] | None, rng: np.random.Generator) -> n
     return q.T
 
 
-def _lumps(like: Field, size_mm: float, canvas: Canvas, rng: np.random.Generator) -> Field:
+def _lumps(like: DepthField, size_mm: float, tissue_map: TissueMap, rng: np.random.Generator) -> DepthField:
     a, b, c = like.shape
-    steps = canvas.steps
+    steps = tissue_map.steps
     cells = (max(1.0, size_mm / steps[0]), max(1.0, size_mm / steps[1]), max(1.0, size_mm / steps[2]))
     return coarse_noise((a, b, c), cells, rng)
 
 
-def _quantile(field: Field, zone: Mask, share: float) -> Mask:
+def _quantile(field: DepthField, zone: VoxelMask, share: float) -> VoxelMask:
     if not zone.any():
         return zone
     return zone & (field > np.quantile(field[zone], 1.0 - share))
 
 
-def _star(zone: Zone, depth: Field, inside: Mask, canvas: Canvas, rng: np.random.Generator) -> Mask:
+def _star(
+    zone: Zone, depth: DepthField, inside: VoxelMask, tissue_map: TissueMap, rng: np.random.Generator
+) -> VoxelMask:
     """A core at the deepest point with arms along random planes."""
     at = np.unravel_index(int(depth.argmax()), depth.shape)
     z, y, x = ((np.arange(n, dtype=np.float32) - k) * np.float32(d) for n, k, d in
-               zip(depth.shape, at, canvas.steps, strict=True))  # fmt: skip
+               zip(depth.shape, at, tissue_map.steps, strict=True))  # fmt: skip
     z, y, x = z[:, None, None], y[None, :, None], x[None, None, :]
     radius = np.sqrt(z**2 + y**2 + x**2) + np.float32(0.1)
     arms = np.zeros(depth.shape, dtype=bool)
@@ -163,20 +166,20 @@ def _star(zone: Zone, depth: Field, inside: Mask, canvas: Canvas, rng: np.random
         normal /= np.linalg.norm(normal)
         across = np.abs(normal[0] * z + normal[1] * y + normal[2] * x)
         arms |= across < 0.09 * float(depth.max()) * np.clip(1.4 - radius / float(depth.max()), 0.15, 1.0) + 0.3
-    wobble = 1.0 + 0.25 * _lumps(depth, 4.0, canvas, rng)
+    wobble = 1.0 + 0.25 * _lumps(depth, 4.0, tissue_map, rng)
     reach = float(depth.max()) * zone.share
     return inside & ((radius < 0.75 * reach * wobble) | (arms & (radius < 2.2 * reach * wobble)))
 
 
-def _beside_parts(view: np.ndarray, canvas: Canvas) -> Mask:
+def _beside_parts(view: np.ndarray, tissue_map: TissueMap) -> VoxelMask:
     parts = view >= FIRST_PART
     if not parts.any():
         return parts
-    z, y, x = (2 * max(1, round(_APART_MM / d)) + 1 for d in canvas.steps)
+    z, y, x = (2 * max(1, round(_APART_MM / d)) + 1 for d in tissue_map.steps)
     return np.asarray(ndimage.maximum_filter(parts, size=(z, y, x)))
 
 
-def _main_part(depth: Field) -> Field:
+def _main_part(depth: DepthField) -> DepthField:
     """The depth with crumbs apart from the largest piece pushed outside."""
     parts, count = ndimage.label(depth > 0)
     sizes = np.bincount(parts.ravel())

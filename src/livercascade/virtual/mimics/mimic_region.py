@@ -5,31 +5,31 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from livercascade.data.grid import Triple
 from livercascade.data.labels import Organ
 from livercascade.data.lesion import Box
-from livercascade.virtual.canvas import Canvas
-from livercascade.virtual.fields import coarse_noise
-from livercascade.virtual.lesions.shape import Outline, grow
-from livercascade.virtual.mimics.family import Mimic, MimicFamily
-from livercascade.virtual.scene import Scene
+from livercascade.virtual.lesions.lesion_shape import LesionOutline, grow
+from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
+from livercascade.virtual.phantom import Phantom
+from livercascade.virtual.random_fields import coarse_noise
 from livercascade.virtual.tissue import Tissue
+from livercascade.virtual.tissue_map import TissueMap
 
-Point = tuple[float, float, float]
 
-
-def summary(canvas: Canvas, box: Box, family: MimicFamily, kind: str, value: int) -> Mimic | None:
+def summary(tissue_map: TissueMap, box: Box, family: MimicFamily, kind: str, value: int) -> Mimic | None:
     """Record of what was painted with a tissue value inside ``box``; None if nothing was."""
-    where = np.nonzero(canvas.tissue[box] == value)
+    where = np.nonzero(tissue_map.values[box] == value)
     if where[0].size == 0:
         return None
     z, y, x = (
-        float(axis[part][at].mean()) for axis, part, at in zip((canvas.z, canvas.y, canvas.x), box, where, strict=True)
+        float(axis[part][at].mean())
+        for axis, part, at in zip((tissue_map.z, tissue_map.y, tissue_map.x), box, where, strict=True)
     )
-    return Mimic(family, kind, (x, y, z), float(where[0].size) * canvas.voxel_ml)
+    return Mimic(family, kind, (x, y, z), float(where[0].size) * tissue_map.voxel_ml)
 
 
 def change(
-    scene: Scene,
+    phantom: Phantom,
     family: MimicFamily,
     curve: Float[np.ndarray, " 4"],
     rng: np.random.Generator,
@@ -39,39 +39,41 @@ def change(
 ) -> int:
     """Tissue value of a mimic, mottled and patchy as lesions are: texture must not tell the two apart."""
     patchy = 0.0 if fluid else float(rng.uniform(1.5, 5))
-    if scene.physiology.randomised and not fluid:
+    if phantom.physiology.randomised and not fluid:
         patchy = float(rng.uniform(1, 9))
-    return scene.palette.add(np.asarray(curve, dtype=np.float32), label, int(family), solid=not fluid, patchy_hu=patchy)
+    return phantom.tissue_table.add(
+        np.asarray(curve, dtype=np.float32), label, int(family), solid=not fluid, patchy_hu=patchy
+    )
 
 
-def outline(rng: np.random.Generator, *, sharp: bool = False) -> Outline:
+def outline(rng: np.random.Generator, *, sharp: bool = False) -> LesionOutline:
     """An outline drawn from the range that lesions have."""
     if sharp:
-        return Outline(0.05, 0.3, float(rng.uniform(0, 0.08)))
-    return Outline(float(rng.uniform(0.06, 0.18)), float(rng.uniform(0.6, 2.2)), float(rng.uniform(0, 0.14)))
+        return LesionOutline(0.05, 0.3, float(rng.uniform(0, 0.08)))
+    return LesionOutline(float(rng.uniform(0.06, 0.18)), float(rng.uniform(0.6, 2.2)), float(rng.uniform(0, 0.14)))
 
 
 def body(
-    scene: Scene, centre: Point, volume_ml: float, shape: Outline, rng: np.random.Generator
+    phantom: Phantom, centre: Triple, volume_ml: float, shape: LesionOutline, rng: np.random.Generator
 ) -> tuple[Box, Bool[np.ndarray, "z y x"]] | None:
     """A body of this volume in liver tissue alone, apart from lesions; None if there is no room."""
-    grown = grow(scene.canvas, centre, volume_ml, shape, (Tissue.LIVER,), rng)
+    grown = grow(phantom.tissue_map, centre, volume_ml, shape, (Tissue.LIVER,), rng)
     return None if grown is None else (grown[0], grown[1] > 0)
 
 
 def wedge(
-    scene: Scene, centre: Point, radius: float, rng: np.random.Generator
+    phantom: Phantom, centre: Triple, radius: float, rng: np.random.Generator
 ) -> tuple[Box, Bool[np.ndarray, "z y x"]]:
     """A cone that opens away from the hilum, up to ``radius`` mm from ``centre``, with a frayed surface."""
-    canvas = scene.canvas
-    box = canvas.box_round(centre, 1.6 * radius)
-    dz, dy, dx = canvas.offsets(box, centre)
-    axis = np.asarray(centre) - scene.hilum
+    tissue_map = phantom.tissue_map
+    box = tissue_map.box_round(centre, 1.6 * radius)
+    dz, dy, dx = tissue_map.offsets(box, centre)
+    axis = np.asarray(centre) - phantom.hilum
     axis = (axis / max(float(np.linalg.norm(axis)), 1e-6)).astype(np.float32)
     length2 = dz**2 + dy**2 + dx**2
     along = dz * axis[0] + dy * axis[1] + dx * axis[2]
     across = np.sqrt(np.maximum(length2 - along**2, 0.0))
-    steps = canvas.steps
+    steps = tissue_map.steps
     a, b, c = length2.shape
     lumps = coarse_noise((a, b, c), (8.0 / steps[0], 8.0 / steps[1], 8.0 / steps[2]), rng)
     fray = coarse_noise((a, b, c), (max(1.0, 2.5 / steps[0]), max(1.0, 2.5 / steps[1]), max(1.0, 2.5 / steps[2])), rng)

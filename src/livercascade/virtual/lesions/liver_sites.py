@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32
 from scipy import ndimage
 
+from livercascade.data.grid import Triple
 from livercascade.data.labels import LesionType
 from livercascade.virtual.anatomy import Anatomy
-from livercascade.virtual.lesions.pattern import Pattern, radius_mm
+from livercascade.virtual.lesions.enhancement_pattern import Pattern, radius_mm
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 
-Point = tuple[float, float, float]
 SECTORS = ((("VII", "VI"), 15, 12), (("VIII", "V"), 26, 13), (("IVa", "IVb"), 7, 7), (("II", "III"), 8, 9))
 """Upper and lower segment of the sectors from right to left, with their shares of the liver in per cent."""
 CAUDATE_SHARE = 0.03
@@ -40,24 +40,24 @@ class LiverMap:
     dome: Bool[np.ndarray, " n"]
     from_hilum: Float32[np.ndarray, " n"]
     outward: Float32[np.ndarray, "n 3"]
-    taken: list[tuple[Point, float]] = field(default_factory=list[tuple[Point, float]])
+    taken: list[tuple[Triple, float]] = field(default_factory=list[tuple[Triple, float]])
 
     @classmethod
     def of(cls, anatomy: Anatomy) -> LiverMap:
         """Map of the liver as it is painted now."""
-        canvas = anatomy.canvas
-        stride = [max(1, round(4.0 / step)) for step in canvas.steps]
+        tissue_map = anatomy.tissue_map
+        stride = [max(1, round(4.0 / step)) for step in tissue_map.steps]
         # One strided copy of a byte map: cheaper than a search at full size.
-        coarse = np.ascontiguousarray(canvas.tissue[:: stride[0], :: stride[1], :: stride[2]])
+        coarse = np.ascontiguousarray(tissue_map.values[:: stride[0], :: stride[1], :: stride[2]])
         liver = np.isin(coarse, LIVER_TISSUES)
         index = np.argwhere(coarse == Tissue.LIVER)
-        sampling = [step * n for step, n in zip(canvas.steps, stride, strict=True)]
+        sampling = [step * n for step, n in zip(tissue_map.steps, stride, strict=True)]
         depth, nearest = ndimage.distance_transform_edt(liver, sampling=sampling, return_indices=True)
         rows = tuple(index.T)
         outside = np.stack([axis[rows] for axis in nearest], axis=1)
         outward = ((outside - index) * np.asarray(sampling)).astype(np.float32)
         outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-3)
-        axes = (canvas.z, canvas.y, canvas.x)
+        axes = (tissue_map.z, tissue_map.y, tissue_map.x)
         places = np.stack([axis[index[:, k] * stride[k]] for k, axis in enumerate(axes)], axis=1)
         from_hilum = np.linalg.norm(places - anatomy.hilum, axis=1).astype(np.float32)
         tall = places[:, 0] > (np.quantile(places[:, 0], 0.88) if len(places) else 0.0)
@@ -81,7 +81,7 @@ class LiverMap:
                 return self._site(int(rng.choice(spots)), kind)
         return None
 
-    def near(self, centre: Point, low: float, high: float, rng: np.random.Generator) -> Site | None:
+    def near(self, centre: Triple, low: float, high: float, rng: np.random.Generator) -> Site | None:
         """Site of a satellite between two distances from a lesion's centre."""
         apart = np.linalg.norm(self.places - np.asarray(centre, dtype=np.float32), axis=1)
         spots = np.flatnonzero((apart > low) & (apart < high) & self._fits(4.0))
@@ -122,7 +122,7 @@ class Site:
         depth: Distance to it, mm.
     """
 
-    centre: Point
+    centre: Triple
     segment: str
     kind: str
     outward: Float32[np.ndarray, " 3"]
@@ -164,9 +164,3 @@ def _kind(label: LesionType, pattern: Pattern, rng: np.random.Generator) -> str:
     if draw < pattern.subcapsular:
         return "subcapsular"
     return "dome" if draw < pattern.subcapsular + 0.09 else "any"
-
-
-def index_near(places: Float32[np.ndarray, "n 3"], to: Point, count: int) -> Int64[np.ndarray, " m"]:
-    """The ``count`` points nearest to a position."""
-    apart = np.linalg.norm(places - np.asarray(to, dtype=np.float32), axis=1)
-    return np.argsort(apart, kind="stable")[:count]

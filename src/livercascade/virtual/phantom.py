@@ -8,33 +8,33 @@ import numpy as np
 from jaxtyping import Float64
 
 from livercascade.virtual.anatomy import Anatomy
-from livercascade.virtual.canvas import Canvas
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.lesions.place import LiverMap
-from livercascade.virtual.palette import Palette
+from livercascade.virtual.lesions.liver_sites import LiverMap
 from livercascade.virtual.physiology import Physiology
+from livercascade.virtual.tissue import TissueTable
+from livercascade.virtual.tissue_map import TissueMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class Phantom:
     """One patient in the making.
 
     Attributes:
         anatomy: The body.
         liver: Points of its liver and what has been placed there.
-        palette: Tissue values still to be given out.
+        tissue_table: Tissue values still to be given out.
         physiology: HU of every tissue and phase.
     """
 
     anatomy: Anatomy
     liver: LiverMap
-    palette: Palette
+    tissue_table: TissueTable
     physiology: Physiology
 
     @property
-    def canvas(self) -> Canvas:
+    def tissue_map(self) -> TissueMap:
         """The fine tissue map."""
-        return self.anatomy.canvas
+        return self.anatomy.tissue_map
 
     @property
     def habitus(self) -> Habitus:

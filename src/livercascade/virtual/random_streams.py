@@ -10,7 +10,7 @@ import numpy as np
 _FAMILY = 0x11FE
 
 
-class Subject(IntEnum):
+class StreamPurpose(IntEnum):
     """What a stream is for; the numbers are part of every patient and never change."""
 
     PLAN = 1
@@ -28,16 +28,16 @@ class Subject(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
+class RandomStreams:
     """Random streams of the patient with this seed."""
 
     seed: int
 
-    def of(self, subject: Subject, number: int = 0) -> np.random.Generator:
+    def of(self, subject: StreamPurpose, number: int = 0) -> np.random.Generator:
         """Stream of a subject; ``number`` tells apart, for example, one lesion from the next.
 
-        >>> first, again = (Streams(7).of(Subject.LESIONS, 2).random() for _ in range(2))
-        >>> first == again and first != Streams(7).of(Subject.LESIONS, 3).random()
+        >>> first, again = (RandomStreams(7).of(StreamPurpose.LESIONS, 2).random() for _ in range(2))
+        >>> first == again and first != RandomStreams(7).of(StreamPurpose.LESIONS, 3).random()
         True
         """
         return np.random.default_rng(np.random.SeedSequence([self.seed, _FAMILY], spawn_key=(int(subject), number)))

@@ -1,4 +1,4 @@
-"""Compiled loops over the fine tissue map: the steps that touch every voxel."""
+"""From fine slices to slices of the scan: mean of a value, and the label that fills most of the thickness."""
 
 from __future__ import annotations
 
@@ -6,52 +6,43 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from livercascade.alignment.kernel import kernel
+from livercascade.data.labels import LESION_TYPES
+from livercascade.virtual.tissue_map import TissueMap
+
+SliceStack = Float32[np.ndarray, "z y x"]
+"""A value at every voxel of the scan's grid."""
+AT_REST = (0, 0, 0)
+"""No displacement, in fine voxels (z, y, x)."""
 
 
-@kernel
-def fill_levels(
-    tissue: UInt8[np.ndarray, "z y x"],
-    distance: Float32[np.ndarray, "a b c"],
-    bounds: Int64[np.ndarray, "3 2"],
-    levels: Float32[np.ndarray, " n"],
-    values: UInt8[np.ndarray, " n"],
-    free: Bool[np.ndarray, " 256"],
-) -> None:
-    """Write the last of ``values`` whose level is at least the trilinear distance, where the tissue there is ``free``.
+def true_labels(
+    tissue_map: TissueMap, table: UInt8[np.ndarray, " 256"], subslices: int, *, favoured: tuple[int, ...] = LESION_TYPES
+) -> UInt8[np.ndarray, "z y x"]:
+    """Value that fills most of each slice's thickness.
 
     Args:
-        tissue: Fine map, changed in place.
-        distance: Coarse field whose corner points lie on those of the fine map.
-        bounds: First and last fine index (exclusive) along z, y, x.
-        levels: Distances, from the outside in.
-        values: Tissue for each level.
-        free: Tissues that may be overwritten.
+        tissue_map: Fine tissue map; its depth is a multiple of ``subslices``.
+        table: Value of each tissue.
+        subslices: Fine slices per slice.
+        favoured: Values that win ties, lesions by default; between others the lowest wins.
     """
-    depth, height, width = tissue.shape
-    a, b, c = distance.shape
-    line = np.empty(c, dtype=np.float32)
-    step_z, step_y, step_x = (a - 1) / (depth - 1), (b - 1) / (height - 1), (c - 1) / (width - 1)
-    for k in range(bounds[0, 0], bounds[0, 1]):
-        z0 = min(int(k * step_z), a - 2)
-        wz = np.float32(k * step_z - z0)
-        for j in range(bounds[1, 0], bounds[1, 1]):
-            y0 = min(int(j * step_y), b - 2)
-            wy = np.float32(j * step_y - y0)
-            lowest = np.float32(1e9)
-            for i in range(c):
-                near = distance[z0, y0, i] + (distance[z0, y0 + 1, i] - distance[z0, y0, i]) * wy
-                far = distance[z0 + 1, y0, i] + (distance[z0 + 1, y0 + 1, i] - distance[z0 + 1, y0, i]) * wy
-                line[i] = near + (far - near) * wz
-                lowest = min(lowest, line[i])
-            if lowest > levels[0]:
-                continue
-            for i in range(bounds[2, 0], bounds[2, 1]):
-                x0 = min(int(i * step_x), c - 2)
-                value = line[x0] + (line[x0 + 1] - line[x0]) * np.float32(i * step_x - x0)
-                if value <= levels[0] and free[tissue[k, j, i]]:
-                    for n in range(levels.size):
-                        if value <= levels[n]:
-                            tissue[k, j, i] = values[n]
+    depth, height, width = tissue_map.values.shape
+    out = np.empty((depth // subslices, height, width), dtype=np.uint8)
+    wins = np.zeros(256, dtype=bool)
+    wins[list(favoured)] = True
+    slice_modes(tissue_map.values, table, wins, subslices, out)
+    return out
+
+
+def averaged(
+    tissue_map: TissueMap, table: Float32[np.ndarray, " 256"], subslices: int, shift: tuple[int, int, int] = AT_REST
+) -> SliceStack:
+    """Mean of a value per tissue over each slice's thickness, of the map displaced by ``shift`` fine voxels."""
+    depth, height, width = tissue_map.values.shape
+    out = np.empty((depth // subslices, height, width), dtype=np.float32)
+    values = np.ascontiguousarray(table, dtype=np.float32)
+    slice_means(tissue_map.values, values, np.array(shift, dtype=np.int64), subslices, out)
+    return out
 
 
 @kernel

@@ -53,7 +53,7 @@ class PlannedLesion:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LesionPlan:
     """What a patient is to have: intended class, lesions (largest first), cirrhosis."""
 
     intended: PatientClass
@@ -61,7 +61,7 @@ class Plan:
     cirrhotic: bool
 
 
-def draw_plan(mix: CaseMix, rng: np.random.Generator) -> Plan:
+def draw_plan(mix: CaseMix, rng: np.random.Generator) -> LesionPlan:
     """Class, lesions and state of the liver of one patient.
 
     Companions rank below the class, so that they never change it; normal patients have lesions under 0.5 ml at most.
@@ -82,7 +82,7 @@ def draw_plan(mix: CaseMix, rng: np.random.Generator) -> Plan:
     if intended is not PatientClass.NORMAL:
         label = LesionType.META if intended is PatientClass.META else LesionType.CYST
         lesions += [_one(label, mix, rng, tiny=True) for _ in range(int(rng.poisson(0.15)))]
-    return Plan(intended, tuple(sorted(lesions, key=lambda lesion: -lesion.volume_ml)), cirrhotic)
+    return LesionPlan(intended, tuple(sorted(lesions, key=lambda lesion: -lesion.volume_ml)), cirrhotic)
 
 
 def draw_volume(label: LesionType, rng: np.random.Generator, *, small: bool = False) -> float:
