@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
+from livercascade.data.record import Record
 from livercascade.evaluation.statistics.intervals import Interval
 from livercascade.reproduce.claims import Claim, ClaimPart, Relation
 
@@ -30,7 +31,7 @@ class Statement(Enum):
     UNDECIDED = "undecided"
 
 
-class PartResult(BaseModel):
+class PartResult(Record):
     """A part of a claim with what was measured.
 
     Attributes:
@@ -45,8 +46,6 @@ class PartResult(BaseModel):
         why: Reason for being undecided; empty otherwise.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     part: ClaimPart
     value: float | None = None
     interval: Interval | None = None
@@ -57,10 +56,8 @@ class PartResult(BaseModel):
     why: str = "the models it compares were not run"
 
 
-class ClaimResult(BaseModel):
+class ClaimResult(Record):
     """A claim with its statement."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     claim: Claim
     parts: tuple[PartResult, ...]

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from livercascade.data.record import Record
 from livercascade.evaluation.metrics.lesion_metrics import ROWS
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.experiment import FindingGroup, ModelKey, PaperModel
@@ -84,7 +85,7 @@ _KeyText = Annotated[ModelKey, BeforeValidator(_parsed), PlainSerializer(_writte
 _KeyTextOrNone = Annotated[ModelKey | None, BeforeValidator(_parsed), PlainSerializer(_written)]
 
 
-class ClaimPart(BaseModel):
+class ClaimPart(Record):
     """One quantity of a claim.
 
     Attributes:
@@ -98,7 +99,7 @@ class ClaimPart(BaseModel):
     """
 
     # The files keep the names that they were written with before.
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     metric: ClaimMetric = Field(validation_alias=AliasChoices("figure", "metric"), serialization_alias="figure")
     contrast: Contrast = Field(
@@ -127,7 +128,7 @@ class ClaimPart(BaseModel):
         return self
 
 
-class Claim(BaseModel):
+class Claim(Record):
     """One claim.
 
     Attributes:
@@ -139,8 +140,6 @@ class Claim(BaseModel):
         beyond: True for what the paper does not claim.
         parts: Quantities; the claim holds if all of them do, fails if one does, and is undecided otherwise.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str

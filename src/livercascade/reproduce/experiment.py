@@ -9,11 +9,12 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
+from livercascade.data.record import Record
 from livercascade.evaluation.cohort.model_keys import JOINT, JointName, ModelName, Variant
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.reclassify.reclassify import ScoreMode
@@ -139,11 +140,7 @@ def _values(kind: type[Enum]) -> set[str]:
     return {member.value for member in kind}
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PatientGroup(_Table):
+class PatientGroup(Record):
     """Virtual patients of one purpose.
 
     Attributes:
@@ -169,7 +166,7 @@ class PatientGroup(_Table):
         return range(self.seed, self.seed + self.cases)
 
 
-class TrainingPlan(_Table):
+class TrainingPlan(Record):
     """Training of both networks.
 
     Attributes:
@@ -180,11 +177,11 @@ class TrainingPlan(_Table):
 
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     preset: str | None = None
-    whole: dict[str, Any] = {}
-    patch: dict[str, Any] = {}
+    whole: dict[str, Any] = Field(default_factory=dict)
+    patch: dict[str, Any] = Field(default_factory=dict)
 
 
-class ExperimentSettings(_Table):
+class ExperimentSettings(Record):
     """One experiment.
 
     Attributes:

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import AwareDatetime, JsonValue, ValidationError
 
+from livercascade.data.record import Record, Sha256
 from livercascade.system.files import sha256_text, write_file
 
 StepInputs = Mapping[str, Any]
 """Everything that the result of a step depends on, as values of JSON: settings, seeds, hashes of networks, version."""
 
 
-class StepRecord(BaseModel):
+class StepRecord(Record):
     """One finished step, as ``steps/NAME.json`` of the run's folder keeps it.
 
     Attributes:
@@ -29,11 +30,9 @@ class StepRecord(BaseModel):
         outputs: Files and folders it made, relative to the run's folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     inputs: dict[str, JsonValue]
-    sha256: str
+    sha256: Sha256
     finished: AwareDatetime
     seconds: float
     outputs: tuple[str, ...] = ()
