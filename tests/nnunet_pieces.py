@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from livercascade.data.labels import NUM_CLASSES, PHASES, label_name
+from livercascade.train.augmentation import build_augmentation
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_presets import Preset, read_settings
-from livercascade.train.training_settings import Augmentation, AugmentationRecipe, WholeSettings
-from livercascade.train.whole.nnunet_augmentation import augmentation
-from livercascade.train.whole.whole_preparation import NnUNetFolders, _planner, quiet, read_plan
+from livercascade.train.training_presets import TrainingPreset, read_settings
+from livercascade.train.training_settings import Augmentation, WholeSettings
+from livercascade.train.whole.whole_preparation import build_planner, output_to_log, planned_card, read_plans
 
 SPACING, SHAPE, CASES = [5.0, 0.78, 0.78], [60, 512, 512], 100
 INTENSITIES = {"mean": 90.0, "median": 95.0, "std": 45.0, "percentile_00_5": -60.0, "percentile_99_5": 240.0}
@@ -22,8 +22,7 @@ INTENSITIES = {"mean": 90.0, "median": 95.0, "std": 45.0, "percentile_00_5": -60
 
 def plan(folder: RunFolder) -> dict[str, Any]:
     """Plan of the preset ``full`` for a data set like the paper's."""
-    places = NnUNetFolders(folder.nnunet)
-    for place in (places.raw, places.preprocessed):
+    for place in (folder.nnunet_raw, folder.nnunet_preprocessed):
         place.mkdir(parents=True)
     dataset = {
         "channel_names": dict.fromkeys(map(str, range(len(PHASES))), "CT"),
@@ -33,21 +32,22 @@ def plan(folder: RunFolder) -> dict[str, Any]:
         "overwrite_image_reader_writer": "SimpleITKIO",
         "dataset": {f"c{i}": {"images": ["a.nii.gz"] * 4, "label": "b.nii.gz"} for i in range(CASES)},
     }
-    (places.raw / "dataset.json").write_text(json.dumps(dataset))
+    (folder.nnunet_raw / "dataset.json").write_text(json.dumps(dataset))
     fingerprint = {
         "spacings": [SPACING] * CASES,
         "shapes_after_crop": [SHAPE] * CASES,
         "foreground_intensity_properties_per_channel": {str(i): INTENSITIES for i in range(len(PHASES))},
         "median_relative_size_after_cropping": 1.0,
     }
-    (places.preprocessed / "dataset_fingerprint.json").write_text(json.dumps(fingerprint))
-    with quiet(folder):
-        _planner(read_settings(WholeSettings, None, {}, preset=Preset.FULL)).plan_experiment()
-    made = read_plan(places)
+    folder.nnunet_fingerprint.write_text(json.dumps(fingerprint))
+    settings = read_settings(WholeSettings, None, {}, preset=TrainingPreset.FULL)
+    with output_to_log(folder):
+        build_planner(settings).plan_experiment()
+    made = planned_card(folder, settings)
     return {
         "spacing": made.spacing_mm,
         "patch": made.patch_size,
-        "batch": made.batch_size,
+        "batch": read_plans(folder)[1]["batch_size"],
         "features": made.architecture.features_per_stage,
         "mean": made.normalisation[0].mean,
     }
@@ -55,7 +55,7 @@ def plan(folder: RunFolder) -> dict[str, Any]:
 
 def disturbed(size: tuple[int, int, int]) -> dict[str, Any]:
     """Sizes and labels of a sample before and after nnU-Net's augmentation."""
-    transform, wide = augmentation(Augmentation(recipe=AugmentationRecipe.NNUNET), size)
+    transform, wide = build_augmentation(Augmentation(recipe="nnunet"), size)
     image, labels = torch.randn(4, *wide), torch.randint(0, 14, (1, *wide)).to(torch.int16)
     changed = transform(image=image, segmentation=labels)
     return {

@@ -14,23 +14,22 @@ from hypothesis import strategies as st
 from livercascade.segment.card import ModelKind
 from livercascade.segment.network import load_card, load_network
 from livercascade.testing.tiny_networks import tiny_card
-from livercascade.train.best import Standing, Weights
-from livercascade.train.model_export import export, export_folds
-from livercascade.train.network_trainer import Learner, read_checkpoint
+from livercascade.train.model_export import export_folds, export_run
+from livercascade.train.network_trainer import BestCheckpoint, CheckpointChoice, NetworkTrainer, read_checkpoint
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_log import read_lines
-from livercascade.train.training_loop import Examination, Session, fit
+from livercascade.train.training_loop import SCORE, TrainingSession, ValidationResult, fit
 from livercascade.train.training_request import TrainRequest, write_request
 from livercascade.train.training_settings import WholeSettings
-from livercascade.train.whole.detection_metrics import SCORE, Tally
-from tiny_training import Silent, tiny_batch, tiny_learner, tiny_settings
+from livercascade.train.whole.whole_validation import LiverMetrics
+from tiny_training import SilentReporter, tiny_batch, tiny_settings, tiny_trainer
 
 SPACING = (5.0, 5.0, 5.0)
 
 
 @given(scores=st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) -> None:
-    standing = Standing()
+    standing = BestCheckpoint()
     for step, score in enumerate(scores):
         standing = standing.after(step, score, smoothing=0.0)
     assert standing.best_step == int(np.argmax(scores)) and standing.best == max(scores)
@@ -39,27 +38,29 @@ def test_without_smoothing_the_best_is_the_first_maximum(scores: list[float]) ->
 
 @given(scores=st.lists(st.floats(0, 1), min_size=2, max_size=12), smoothing=st.floats(0, 0.9))
 def test_smoothing_is_a_running_mean(scores: list[float], smoothing: float) -> None:
-    standing, mean = Standing(), scores[0]
+    standing, mean = BestCheckpoint(), scores[0]
     for step, score in enumerate(scores):
         mean = smoothing * mean + (1 - smoothing) * score if step else score
         standing = standing.after(step, score, smoothing=smoothing)
     assert standing.smoothed == pytest.approx(mean)
 
 
-def run(folder: Path, scores: list[float], steps: int, **changes: object) -> tuple[Learner, WholeSettings, bool]:
+def run(folder: Path, scores: list[float], steps: int, **changes: object) -> tuple[NetworkTrainer, WholeSettings, bool]:
     settings = tiny_settings(steps=steps, validate_every=2, checkpoint_minutes=1e6, score_smoothing=0.0, **changes)
     return (*go_on(RunFolder(folder), settings, scores, lambda: False),)
 
 
 def go_on(
     folder: RunFolder, settings: WholeSettings, scores: list[float], stop: Callable[[], bool]
-) -> tuple[Learner, WholeSettings, bool]:
-    learner, rng = tiny_learner(settings), np.random.default_rng(0)
+) -> tuple[NetworkTrainer, WholeSettings, bool]:
+    trainer, rng = tiny_trainer(settings), np.random.default_rng(0)
     if folder.checkpoint.is_file():
-        learner.restore(folder.checkpoint)
+        trainer.restore(folder.checkpoint)
     left = iter(scores)
-    session = Session(settings, folder, rng, lambda _: Examination({SCORE: next(left)}), Silent(), stop)
-    return learner, settings, fit(learner, iter(lambda: tiny_batch(rng), None), session)
+    session = TrainingSession(
+        settings, folder, rng, lambda _: ValidationResult({SCORE: next(left)}), SilentReporter(), stop
+    )
+    return trainer, settings, fit(trainer, iter(lambda: tiny_batch(rng), None), session)
 
 
 def test_the_best_weights_stay_when_later_ones_are_worse(tmp_path: Path) -> None:
@@ -78,8 +79,8 @@ def test_the_best_weights_stay_when_later_ones_are_worse(tmp_path: Path) -> None
 
 
 def test_patience_ends_the_training_and_it_stays_ended(tmp_path: Path) -> None:
-    learner, settings, complete = run(tmp_path, [0.5, 0.4, 0.3, 0.9], 100, patience=2)
-    assert complete and learner.step == 6
+    trainer, settings, complete = run(tmp_path, [0.5, 0.4, 0.3, 0.9], 100, patience=2)
+    assert complete and trainer.step == 6
     again, _, complete = go_on(RunFolder(tmp_path), settings, [], lambda: False)
     assert complete and again.step == 6
 
@@ -87,8 +88,8 @@ def test_patience_ends_the_training_and_it_stays_ended(tmp_path: Path) -> None:
 def test_a_continued_run_remembers_its_best(tmp_path: Path) -> None:
     folder, settings = RunFolder(tmp_path), tiny_settings(steps=8, validate_every=2, score_smoothing=0.0)
     steps: list[int] = []
-    learner, _, complete = go_on(folder, settings, [0.7, 0.1], lambda: len(steps) > 4 or steps.append(0) is not None)
-    assert not complete and learner.step == 5
+    trainer, _, complete = go_on(folder, settings, [0.7, 0.1], lambda: len(steps) > 4 or steps.append(0) is not None)
+    assert not complete and trainer.step == 5
     go_on(folder, settings, [0.5, 0.6], lambda: False)
     assert read_checkpoint(folder.best)["step"] == 2
     assert read_checkpoint(folder.checkpoint)["standing"]["best_step"] == 2
@@ -109,20 +110,20 @@ def exported_run(folder: RunFolder, fold: int | str) -> None:
 def test_export_takes_the_best_and_the_card_says_so(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     exported_run(folder, 3)
-    made = load_card(export(folder)).training
+    made = load_card(export_run(folder)).training
     assert (made.steps, made.scores, made.fold) == (4, {SCORE: 0.6}, 3)
     assert made.chosen.startswith("best of 4") and made.log_summary["val_score"] == 0.6
     weights, best = load_network(folder.model), read_checkpoint(folder.best)["average"]
     assert all(torch.equal(p, best[name].half().float()) for name, p in weights.named_parameters())
-    newest = load_card(export(folder, Weights.NEWEST)).training
+    newest = load_card(export_run(folder, CheckpointChoice.NEWEST)).training
     assert (newest.steps, newest.chosen, newest.scores) == (8, "newest", {})
-    assert "score 0.6" in (export(folder) / "MODEL_CARD.md").read_text()
+    assert "score 0.6" in (export_run(folder) / "MODEL_CARD.md").read_text()
 
 
 def test_a_training_on_all_cases_exports_the_newest(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     exported_run(folder, "all")
-    assert load_card(export(folder)).training.steps == 8
+    assert load_card(export_run(folder)).training.steps == 8
 
 
 def test_folds_are_exported_as_an_ensemble(tmp_path: Path) -> None:
@@ -144,13 +145,13 @@ def ball(shape: tuple[int, int, int], label: int, *boxes: tuple[slice, slice, sl
 A, B, C = (np.s_[2:5, 2:6, 2:6], np.s_[2:5, 10:14, 2:6], np.s_[2:5, 2:6, 10:14])
 
 
-def test_the_tally_counts_lesions_types_and_false_findings() -> None:
+def test_the_metrics_count_lesions_types_and_false_findings() -> None:
     shape = (8, 16, 16)
     truth, low = ball(shape, 1, A, B), ball(shape, 1, A, C)
     low[A] = 3
-    tally = Tally()
-    tally.add(truth, low, ball(shape, 1, A, B, C), SPACING)
-    found = tally.scores()
+    metrics = LiverMetrics()
+    metrics.add(truth, low, ball(shape, 1, A, B, C), SPACING)
+    found = metrics.scores()
     assert (found["recall"], found["recall_f4"]) == (0.5, 1.0)
     assert (found["false_per_patient"], found["false_per_patient_f4"]) == (1.0, 1.0)
     assert found["type_accuracy"] == 0.0 and found["dice_lesion"] == 0.5 and found["dice_liver"] == 1.0
@@ -160,10 +161,10 @@ def test_the_tally_counts_lesions_types_and_false_findings() -> None:
 def test_a_perfect_network_scores_one_and_small_things_do_not_count() -> None:
     truth = ball((8, 16, 16), 4, A, B)
     truth[7, 15, 15] = 2
-    tally = Tally()
-    tally.add(truth, truth, truth, SPACING)
-    assert tally.scores()[SCORE] == 1.0
-    assert tally.low.found == 2 and tally.low.false == 0
-    missed = Tally()
+    metrics = LiverMetrics()
+    metrics.add(truth, truth, truth, SPACING)
+    assert metrics.scores()[SCORE] == 1.0
+    assert metrics.low.detected == 2 and metrics.low.false == 0
+    missed = LiverMetrics()
     missed.add(truth, ball((8, 16, 16), 4, A, B), truth, SPACING)
     assert missed.scores()["recall"] == 1.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from livercascade.data.errors import InputError, UsageError
 from livercascade.testing.nifti_cases import write_training_case
-from livercascade.train.cross_validation import assign_folds, split_cases
+from livercascade.train.cross_validation import CaseSplit, assign_folds, split_cases
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
 
@@ -46,13 +46,13 @@ def test_both_trainings_hold_out_the_same_cases_and_later_ones_change_nothing(tm
         folder.root.mkdir()
     splits = [split_cases(folder, find_cases(data), fold) for folder in (one, two) for fold in range(5)]
     assert splits[:5] == splits[5:]
-    held = sorted(name for _, names in splits[:5] for name in names)
+    held = sorted(name for split in splits[:5] for name in split.validation)
     assert held == [f"c{i}" for i in range(6)]
     for number in range(6, 9):
         write_training_case(data / f"c{number}", (4, 16, 16), number)
-    again = [split_cases(one, find_cases(data), fold)[1] for fold in range(5)]
-    assert all(set(before) <= set(after) for (_, before), after in zip(splits, again, strict=False))
-    assert json.loads(one.split.read_text())["validation"] == again[4]
+    again = [split_cases(one, find_cases(data), fold).validation for fold in range(5)]
+    assert all(set(before.validation) <= set(after) for before, after in zip(splits, again, strict=False))
+    assert json.loads(one.split.read_text())["validation"] == list(again[4])
 
 
 def test_a_table_of_patients_keeps_their_cases_together(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_fold_that_leaves_nothing_is_refused_and_all_holds_nothing_out(tmp_pat
     folder = RunFolder(tmp_path)
     with pytest.raises(UsageError, match="TOO_FEW_PATIENTS"):
         split_cases(folder, find_cases(tmp_path / "data"), 0)
-    assert split_cases(folder, find_cases(tmp_path / "data"), "all") == (["only"], ["only"])
+    assert split_cases(folder, find_cases(tmp_path / "data"), "all") == CaseSplit(train=("only",), validation=("only",))
 
 
 def test_a_run_begun_before_there_were_noted_folds_keeps_its_split(tmp_path: Path) -> None:
@@ -81,5 +81,5 @@ def test_a_run_begun_before_there_were_noted_folds_keeps_its_split(tmp_path: Pat
         write_training_case(tmp_path / "data" / f"c{number}", (4, 16, 16), number)
     folder = RunFolder(tmp_path)
     folder.split.write_text('{"train": ["c1", "c2"], "validation": ["c0"]}')
-    assert split_cases(folder, find_cases(tmp_path / "data"), 0) == (["c1", "c2"], ["c0"])
+    assert split_cases(folder, find_cases(tmp_path / "data"), 0) == CaseSplit(train=("c1", "c2"), validation=("c0",))
     assert not folder.folds.exists()

@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, trainer: Trainer, *arguments: str | Path) -> int:
-    monkeypatch.setattr(command, "run_child", trainer)
+    monkeypatch.setattr(command, "run_process", trainer)
     result = CliRunner().invoke(command.app, ["whole", "--quiet", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from livercascade.cli.train import app
 from livercascade.testing.nifti_cases import random_labels, write_array, write_training_case
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.whole.whole_preparation import NnUNetFolders
+from livercascade.train.training_settings import WholeSettings
 
 SETTINGS = """
 base_features = 4
@@ -57,14 +57,14 @@ def test_a_prediction_of_unknown_origin_is_refused(data: Path) -> None:
 def test_what_was_missed_or_invented_lies_where_it_was_and_is_drawn(data: Path) -> None:
     call = ["--data", data / "data", "--out", data / "run", "--settings", data / "s.toml", "--hard", data / "hard"]
     assert train(*call, "--unchecked-hard") == 0
-    arrays = NnUNetFolders(RunFolder(data / "run").nnunet).arrays
+    arrays = RunFolder(data / "run").nnunet_arrays
     (cache,) = arrays.glob("case_hard_*.npz")
     with np.load(cache) as stored:
         voxels = dict(stored)
     assert set(voxels) == {"hard missed 0", "hard false 0"}
-    from livercascade.train.whole.whole_sampling import DatasetWithHardCases
+    from livercascade.train.whole.whole_sampling import CaseArrays
 
-    dataset: Any = DatasetWithHardCases(str(arrays), ["case"])
+    dataset: Any = CaseArrays(RunFolder(data / "run"), ["case"])
     dataset.hard = {"case": voxels}
     _, seg, _, properties = dataset.load_case("case")
     truth = np.asarray(seg[:])
@@ -76,10 +76,10 @@ def test_what_was_missed_or_invented_lies_where_it_was_and_is_drawn(data: Path) 
 
 
 def test_a_share_of_the_samples_is_centred_there() -> None:
-    from livercascade.train.whole.trainer import SampleLoader
+    from livercascade.train.whole.whole_sampling import LesionCentredLoader
 
-    loader: Any = SampleLoader.__new__(SampleLoader)
-    loader.lesion_share, loader.organ_share, loader.hard_share = 0.5, 0.5, 0.3
+    loader: Any = LesionCentredLoader.__new__(LesionCentredLoader)
+    loader.shares = WholeSettings(lesion_share=0.5, organ_share=0.5, hard_share=0.3)
     places = {
         (2, 1): [[0, 1, 1, 1]],
         7: [[0, 2, 2, 2]],

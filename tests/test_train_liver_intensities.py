@@ -16,8 +16,7 @@ from livercascade.cli.train import app
 from livercascade.segment.network import load_card
 from livercascade.testing.nifti_cases import write_array, write_training_case
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.whole.liver_intensities import liver_intensities, statistics
-from livercascade.train.whole.whole_preparation import NnUNetFolders
+from livercascade.train.whole.liver_intensities import intensity_statistics, liver_intensities
 
 SHAPE = (12, 48, 48)
 SETTINGS = """
@@ -68,7 +67,7 @@ def test_without_a_liver_there_is_nothing_to_go_by(case: Path) -> None:
 
 @given(arrays(np.float64, (2, 50), elements=st.floats(-1000, 1000)), st.permutations(range(50)))
 def test_statistics_are_those_of_all_samples_in_any_order(values: np.ndarray, order: list[int]) -> None:
-    whole, parts = statistics([values]), statistics([values[:, order[:20]], values[:, order[20:]]])
+    whole, parts = intensity_statistics([values]), intensity_statistics([values[:, order[:20]], values[:, order[20:]]])
     assert whole is not None and parts is not None
     for channel in ("0", "1"):
         assert parts[channel] == pytest.approx(whole[channel], abs=1e-6)
@@ -94,5 +93,5 @@ def test_training_normalises_by_what_was_asked_for(case: Path, tmp_path: Path, b
     assert CliRunner().invoke(app, [str(part) for part in call]).exit_code == 0
     first = load_card(run.model).normalisation[0]
     assert (first.lower > 0 and first.std < 15) is narrow
-    noted = json.loads(NnUNetFolders(run.nnunet).fingerprint.read_text())["foreground_intensity_properties_per_channel"]
+    noted = json.loads(run.nnunet_fingerprint.read_text())["foreground_intensity_properties_per_channel"]
     assert noted["0"]["std"] == pytest.approx(first.std)

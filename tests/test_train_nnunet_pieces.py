@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_process import child_environment
+from livercascade.train.training_process import training_environment
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     script = Path(__file__).with_name("nnunet_pieces.py")
     made = subprocess.run(
         [sys.executable, str(script), str(folder.root)],
-        env=child_environment(folder, 1),
+        env=training_environment(folder, 1),
         check=True,
         stdout=subprocess.PIPE,
     )

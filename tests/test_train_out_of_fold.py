@@ -17,9 +17,9 @@ from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, save_model
 from livercascade.testing.nifti_cases import write_training_case
 from livercascade.testing.tiny_networks import tiny_card
-from livercascade.train.best import Weights
+from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.out_of_fold import (
-    How,
+    OutOfFoldSettings,
     check_hard_cases,
     jobs_of_model,
     jobs_of_run,
@@ -63,28 +63,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
 
 
 def test_each_case_is_predicted_by_the_network_that_held_it_out(run: RunFolder) -> None:
-    jobs, makers = jobs_of_run(run, Weights.BEST)
+    jobs = jobs_of_run(run, CheckpointChoice.BEST)
     assert [job.case.name for job in jobs] == ["a", "c"]
     for job, fold in zip(jobs, (0, 1), strict=True):
         assert job.sha256 == load_model_card(run.fold(fold).model).sha256
-        assert makers[job.sha256].fold == fold and job.case.name not in makers[job.sha256].trained_on
-    waiting, done = predict_jobs(jobs, makers, run.out_of_fold, How(), workers=1)
+        assert job.network.fold == fold and job.case.name not in job.network.trained_on
+    waiting, done = predict_jobs(jobs, run.out_of_fold, OutOfFoldSettings(), workers=1)
     assert (waiting, sorted(done)) == (2, ["a", "c"])
     labels, _ = read_oriented(run.out_of_fold / "a.nii.gz")
     truth, _ = read_oriented(jobs[0].case.labels)
     assert labels.shape == truth.shape and (labels == 7).any()
     check_hard_cases(run.out_of_fold, NAMES)
-    assert predict_jobs(jobs, makers, run.out_of_fold, How(), workers=1)[0] == 0
-    assert predict_jobs(jobs, makers, run.out_of_fold, How(factor=2.0), workers=1)[0] == 2
+    assert predict_jobs(jobs, run.out_of_fold, OutOfFoldSettings(), workers=1)[0] == 0
+    assert predict_jobs(jobs, run.out_of_fold, OutOfFoldSettings(factor=2.0), workers=1)[0] == 2
 
 
 def test_only_what_a_killed_run_left_undone_is_done_again(run: RunFolder, tmp_path: Path) -> None:
-    jobs, makers = jobs_of_run(run, Weights.BEST)
-    _, done = predict_jobs(jobs, makers, tmp_path, How(), workers=1)
+    jobs = jobs_of_run(run, CheckpointChoice.BEST)
+    _, done = predict_jobs(jobs, tmp_path, OutOfFoldSettings(), workers=1)
     first = next(done)
     done.close()
     assert set(read_record(tmp_path).predictions) == {first}
-    waiting, rest = predict_jobs(jobs, makers, tmp_path, How(), workers=1)
+    waiting, rest = predict_jobs(jobs, tmp_path, OutOfFoldSettings(), workers=1)
     assert waiting == 1 and [first, *rest] == ["a", "c"]
 
 
@@ -131,9 +131,9 @@ def test_whatever_is_not_known_to_be_out_of_fold_is_refused(tmp_path: Path, spoi
 def test_a_model_from_elsewhere_predicts_every_case_and_is_noted_as_such(run: RunFolder, tmp_path: Path) -> None:
     card = tiny_card(classes=CLASSES)
     save_model(tmp_path / "m", card, build_network(card).state_dict())
-    jobs, makers = jobs_of_model(tmp_path / "m", run.root.parent / "data", DatasetNames())
+    jobs = jobs_of_model(tmp_path / "m", run.root.parent / "data", DatasetNames())
     assert [job.case.name for job in jobs] == list(NAMES)
-    assert [maker.fold for maker in makers.values()] == [None]
+    assert {job.network.fold for job in jobs} == {None}
 
 
 def test_a_run_that_held_nothing_out_has_nothing_to_predict(run: RunFolder, tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_a_run_that_held_nothing_out_has_nothing_to_predict(run: RunFolder, tmp_
     write_request(folder, TrainRequest(kind=ModelKind.WHOLE, data=run.root.parent / "data", settings=settings))
     folder.checkpoint.touch()
     with pytest.raises(UsageError, match="NOTHING_HELD_OUT"):
-        jobs_of_run(folder, Weights.BEST)
+        jobs_of_run(folder, CheckpointChoice.BEST)

@@ -15,13 +15,13 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.reclassify.patches import PATCH_LIVER, PATCH_SHAPE, Scheme, is_lesion
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.testing.nifti_cases import LPS_AFFINE, write_array, write_training_case
-from livercascade.train.augmentation import build_augmentation, margin
+from livercascade.train.augmentation import light_augmentation, size_before_rotation
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
 from livercascade.train.patch.patch_sampling import PatchSampler, PatchStream
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases, is_lps, read_arrays
 from livercascade.train.training_settings import Augmentation, PatchSettings, SchemeShares
-from tiny_training import Silent
+from tiny_training import SilentReporter
 
 SHAPE = (14, 96, 96)
 SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0) for _ in PHASES)
@@ -59,7 +59,7 @@ def _near(mask: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def cases(data: Path, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PatchCase, ...]:
     folder = RunFolder(tmp_path_factory.mktemp("run"))
-    return prepare_cases(folder, find_cases(data), hard, PatchSettings(), Silent())
+    return prepare_cases(folder, find_cases(data), hard, PatchSettings(), SilentReporter())
 
 
 def sampler(cases: tuple[PatchCase, ...], **changes: object) -> PatchSampler:
@@ -113,7 +113,7 @@ def test_the_cache_keeps_lesion_volumes_and_is_used_again(
     truth = np.count_nonzero(is_lesion(arrays.labels)) * np.prod(arrays.spacing) / 1000
     assert sum(lesion.volume_ml for lesion in cases[0].lesions) == pytest.approx(truth, rel=0.1)
     before = (cases[0].home / "hu.npy").stat().st_mtime_ns
-    prepare_cases(RunFolder(cases[0].home.parents[1]), find_cases(data), hard, PatchSettings(), Silent())
+    prepare_cases(RunFolder(cases[0].home.parents[1]), find_cases(data), hard, PatchSettings(), SilentReporter())
     assert (cases[0].home / "hu.npy").stat().st_mtime_ns == before
 
 
@@ -155,7 +155,7 @@ def test_false_findings_are_liver_wherever_they_are_put(cases: tuple[PatchCase, 
 
 
 def test_a_sample_is_normalised_flagged_and_empty_outside(cases: tuple[PatchCase, ...]) -> None:
-    source = PatchSampler(cases[1:2], PatchSettings(), SCHEME, build_augmentation(Augmentation(spatial=1), PATCH_SHAPE))
+    source = PatchSampler(cases[1:2], PatchSettings(), SCHEME, light_augmentation(Augmentation(spatial=1), PATCH_SHAPE))
     rng = np.random.default_rng(0)
     for _ in range(5):
         data, target = source.sample(rng)
@@ -179,9 +179,9 @@ def test_the_same_seed_gives_the_same_batches(cases: tuple[PatchCase, ...]) -> N
 def test_augmentation_keeps_the_size_and_the_labels() -> None:
     patch = (6, 24, 24)
     run = Augmentation(spatial=1, noise=1, blur=1, brightness=1, contrast=1, low_resolution=1, gamma=1)
-    wide = margin(run, patch)
+    wide = size_before_rotation(run, patch)
     image, labels = torch.randn(4, *wide), torch.randint(0, 14, (1, *wide)).to(torch.int16)
-    changed = build_augmentation(run, patch)(image=image, segmentation=labels)
+    changed = light_augmentation(run, patch)(image=image, segmentation=labels)
     assert changed["image"].shape == (4, *patch) and changed["segmentation"].shape == (1, *patch)
     assert set(changed["segmentation"].unique().tolist()) <= set(range(14))
 
@@ -189,9 +189,9 @@ def test_augmentation_keeps_the_size_and_the_labels() -> None:
 def test_no_augmentation_is_the_middle_of_the_sample() -> None:
     off = Augmentation(spatial=0, noise=0, blur=0, brightness=0, contrast=0, low_resolution=0, gamma=0)
     image, labels = torch.randn(4, 6, 30, 30), torch.zeros(1, 6, 30, 30, dtype=torch.int16)
-    changed = build_augmentation(off, (6, 24, 24))(image=image, segmentation=labels)
+    changed = light_augmentation(off, (6, 24, 24))(image=image, segmentation=labels)
     assert torch.equal(changed["image"], image[:, :, 3:27, 3:27])
-    assert margin(off, (6, 24, 24)) == (6, 24, 24)
+    assert size_before_rotation(off, (6, 24, 24)) == (6, 24, 24)
 
 
 def test_settings_take_scheme_weights() -> None:

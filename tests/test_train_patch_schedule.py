@@ -14,7 +14,7 @@ from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion
 from livercascade.reclassify.patches import Scheme
 from livercascade.train.patch.patch_cases import PatchCase
-from livercascade.train.patch.patch_schedule import Deck, build_deck, steps_of
+from livercascade.train.patch.patch_schedule import SamplingSchedule, build_schedule, training_steps
 from livercascade.train.training_settings import PatchSettings, SchemeShares
 
 
@@ -29,33 +29,35 @@ def made_up(*lesions: int) -> list[PatchCase]:
     ]
 
 
-def dealt(deck: Deck, first: int, count: int) -> Counter[Any]:
-    return Counter(deck.at(number) for number in range(first, first + count))
+def scheduled(schedule: SamplingSchedule, first: int, count: int) -> Counter[Any]:
+    return Counter(schedule.at(number) for number in range(first, first + count))
 
 
 @settings(max_examples=30)
 @given(lesions=st.lists(st.integers(0, 4), min_size=1, max_size=6), rounds=st.integers(0, 3), seed=st.integers(0, 99))
 def test_each_round_deals_every_lesion_and_scheme_twenty_times(lesions: list[int], rounds: int, seed: int) -> None:
-    deck = build_deck(made_up(*lesions), PatchSettings(patches_per_lesion=20, seed=seed))
-    if deck is None:
-        raise AssertionError("no deck")
-    counts = dealt(deck, rounds * len(deck), len(deck))
+    schedule = build_schedule(made_up(*lesions), PatchSettings(patches_per_lesion=20, seed=seed))
+    if schedule is None:
+        raise AssertionError("no schedule")
+    counts = scheduled(schedule, rounds * len(schedule), len(schedule))
     assert set(counts.values()) == {20}
     for case, number in enumerate(lesions):
-        schemes = Counter(card.scheme for card in counts if card.case == case)
+        schemes = Counter(scheme for number_of_case, _, scheme in counts if number_of_case == case)
         assert schemes == (dict.fromkeys(Scheme, number) if number else {Scheme.ORIGINAL_NEGATIVE: 1})
 
 
 def test_weights_and_the_ablation_without_shuffling_change_the_round() -> None:
     schemes = SchemeShares(original_positive=1.5, original_negative=0.0)
-    deck = build_deck(made_up(1), PatchSettings(patches_per_lesion=20, schemes=schemes, shuffling=False))
-    assert deck is not None and Counter(card.scheme for card in deck.cards) == {Scheme.ORIGINAL_POSITIVE: 30}
-    assert build_deck(made_up(1), PatchSettings()) is None
+    schedule = build_schedule(made_up(1), PatchSettings(patches_per_lesion=20, schemes=schemes, shuffling=False))
+    assert schedule is not None and Counter(scheme for _, _, scheme in schedule.entries) == {
+        Scheme.ORIGINAL_POSITIVE: 30
+    }
+    assert build_schedule(made_up(1), PatchSettings()) is None
 
 
 def test_the_order_hangs_on_the_seed_and_the_number_alone() -> None:
     cases = made_up(2, 3)
-    one, two, other = (build_deck(cases, PatchSettings(patches_per_lesion=3, seed=seed)) for seed in (5, 5, 6))
+    one, two, other = (build_schedule(cases, PatchSettings(patches_per_lesion=3, seed=seed)) for seed in (5, 5, 6))
     assert one is not None and two is not None and other is not None
     numbers = [70, 3, 59, 60, 3]
     assert [one.at(n) for n in numbers] == [two.at(n) for n in reversed(numbers)][::-1]
@@ -65,6 +67,6 @@ def test_the_order_hangs_on_the_seed_and_the_number_alone() -> None:
 
 def test_rounds_set_the_length_of_the_training() -> None:
     settings = PatchSettings(patches_per_lesion=20, rounds=1.5, batch_size=4, steps=7)
-    deck = build_deck(made_up(2, 1), settings)
-    assert steps_of(settings, deck) == 1.5 * 3 * 4 * 20 / 4
-    assert steps_of(settings.model_copy(update={"rounds": None}), deck) == 7
+    schedule = build_schedule(made_up(2, 1), settings)
+    assert training_steps(settings, schedule) == 1.5 * 3 * 4 * 20 / 4
+    assert training_steps(settings.model_copy(update={"rounds": None}), schedule) == 7

@@ -23,7 +23,7 @@ from livercascade.testing.nifti_cases import write_training_case
 from livercascade.train.network_trainer import read_checkpoint
 from livercascade.train.patch.patch_cases import DONE
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_process import STOPPED, child_environment, run_child
+from livercascade.train.training_process import STOPPED, run_process, training_environment
 
 COMMON = """
 base_features = 4
@@ -171,9 +171,9 @@ def test_exporting_what_was_never_started_is_wrong_use(tmp_path: Path) -> None:
 
 def test_nnunets_variables_are_set_for_the_child_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    environment = child_environment(folder, 1)
+    environment = training_environment(folder, 1)
     code = "import os, sys; sys.exit(7 if os.environ['nnUNet_raw'].startswith(sys.argv[1]) else 1)"
-    assert run_child([sys.executable, "-c", code, str(tmp_path.resolve())], environment) == 7
+    assert run_process([sys.executable, "-c", code, str(tmp_path.resolve())], environment) == 7
     assert not [name for name in os.environ if name.startswith("nnUNet")]
 
 
@@ -185,7 +185,7 @@ def test_a_stop_is_passed_on_to_the_child(tmp_path: Path) -> None:
         "time.sleep(30)\n"
     )
     handler = signal.getsignal(signal.SIGTERM)
-    assert run_child([sys.executable, "-c", code], dict(os.environ)) == 9
+    assert run_process([sys.executable, "-c", code], dict(os.environ)) == 9
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
@@ -197,7 +197,7 @@ def test_a_stop_that_comes_before_the_child_is_passed_on_too(monkeypatch: pytest
         return start(*arguments, **options)
 
     monkeypatch.setattr(subprocess, "Popen", told_to_stop_first)
-    assert run_child([sys.executable, "-c", "import time; time.sleep(30)"], dict(os.environ)) == -signal.SIGTERM
+    assert run_process([sys.executable, "-c", "import time; time.sleep(30)"], dict(os.environ)) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.segment.ensemble import load_model_card
 from livercascade.segment.network import build_network, load_card, load_network, save_model
 from livercascade.testing.tiny_networks import tiny_card
-from livercascade.train.temperature_scaling import Margins, fit_temperature, temper
+from livercascade.train.temperature_scaling import LesionMargins, fit_temperature, temper
 from livercascade.virtual.patient_folders import make_cohort
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
@@ -37,7 +37,7 @@ def test_a_known_temperature_comes_back(temperature: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     honest = rng.normal(1.0, 2.0, 60_000)
     lesion = rng.random(len(honest)) < 1.0 / (1.0 + np.exp(honest))
-    margins = Margins((temperature * honest).astype(np.float32), lesion)
+    margins = LesionMargins((temperature * honest).astype(np.float32), lesion)
     found = fit_temperature(margins)
     assert found == pytest.approx(temperature, rel=0.06)
     assert margins.entropy(found) <= margins.entropy(1.0) + 1e-9
@@ -46,7 +46,7 @@ def test_a_known_temperature_comes_back(temperature: float, seed: int) -> None:
 @pytest.mark.parametrize("lesion", [True, False])
 def test_nothing_to_tell_apart_is_refused(lesion: bool) -> None:
     with pytest.raises(InputError) as caught:
-        fit_temperature(Margins(np.zeros(5, np.float32), np.full(5, lesion)))
+        fit_temperature(LesionMargins(np.zeros(5, np.float32), np.full(5, lesion)))
     assert caught.value.code == "NO_LESIONS"
 
 

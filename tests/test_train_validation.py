@@ -1,8 +1,9 @@
-"""Examinations: what a network is scored on, against networks whose answer is known."""
+"""Validation: what a network is scored on, against networks whose answer is known."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +16,27 @@ from hypothesis import strategies as st
 from livercascade.data.labels import PHASES
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.testing.nifti_cases import random_labels, write_training_case
-from livercascade.train.curves import Curves
-from livercascade.train.network_trainer import Learner
+from livercascade.train.network_trainer import NetworkTrainer
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
-from livercascade.train.patch.patch_validation import PatchExaminer, build_questions
+from livercascade.train.patch.patch_validation import ValidationPatch, validate_patches, validation_patches
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
-from livercascade.train.training_log import append, read_log
-from livercascade.train.training_plots import View, draw_curves, draw_views
+from livercascade.train.training_log import append_log, latest_values, open_tensorboard
+from livercascade.train.training_loop import SCORE
+from livercascade.train.training_plots import SliceComparison, draw_curves, draw_slices
 from livercascade.train.training_settings import PatchSettings
-from livercascade.train.whole.detection_metrics import SCORE
-from livercascade.train.whole.whole_validation import HeldOut, WholeExaminer, windows
-from tiny_training import Silent, tiny_learner, tiny_settings
+from livercascade.train.whole.whole_validation import ValidationLiver, validate_livers, windows
+from tiny_training import SilentReporter, tiny_settings, tiny_trainer
 
 SIZE = (4, 16, 16)
 SCHEME = tuple(PhaseNormalisation(lower=-50.0, upper=250.0, mean=80.0, std=40.0) for _ in PHASES)
 
 
-class Knowing(Learner):
-    """A learner whose network reads its answer from the first channel of its input."""
+class Knowing(NetworkTrainer):
+    """A trainer whose network reads its answer from the first channel of its input."""
 
     def __init__(self, offset: float = 0.0) -> None:
-        made = tiny_learner(tiny_settings())
+        made = tiny_trainer(tiny_settings())
         self.__dict__.update(made.__dict__)
         self._offset = offset
 
@@ -47,11 +47,11 @@ class Knowing(Learner):
         return logits
 
 
-def patient(seed: int, shape: tuple[int, int, int] = (10, 40, 40)) -> HeldOut:
+def patient(seed: int, shape: tuple[int, int, int] = (10, 40, 40)) -> ValidationLiver:
     labels = random_labels(shape, 3, np.random.default_rng(seed))
     image = torch.zeros(8, *shape)
     image[0] = torch.from_numpy(labels.astype(np.float32))
-    return HeldOut(f"p{seed}", image, labels, 0)
+    return ValidationLiver(f"p{seed}", image, labels, 0)
 
 
 @settings(max_examples=50)
@@ -65,9 +65,9 @@ def test_windows_cover_the_image_and_stay_inside(shape: tuple[int, int, int], si
 
 
 def test_a_network_that_knows_the_answer_scores_one() -> None:
-    found = WholeExaminer([patient(0), patient(1)], SIZE, (5.0, 3.0, 3.0))(Knowing())
+    found = validate_livers([patient(0), patient(1)], SIZE, (5.0, 3.0, 3.0), Knowing())
     assert found.scores[SCORE] == 1.0 and found.scores["false_per_patient"] == 0.0
-    assert len(found.views) == 2
+    assert len(found.slices) == 2
 
 
 class Faint(Knowing):
@@ -82,7 +82,7 @@ class Faint(Knowing):
 
 
 def test_faint_lesions_are_found_at_f_4_only() -> None:
-    scores = WholeExaminer([patient(0)], SIZE, (5.0, 3.0, 3.0))(Faint()).scores
+    scores = validate_livers([patient(0)], SIZE, (5.0, 3.0, 3.0), Faint()).scores
     assert (scores["recall"], scores["recall_f4"]) == (0.0, 1.0)
 
 
@@ -91,33 +91,34 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[PatchCase, ...]:
     home = tmp_path_factory.mktemp("data")
     for seed, lesions in enumerate((3, 3, 0)):
         write_training_case(home / "data" / f"c{seed}", (14, 96, 96), seed, lesions=lesions)
-    return prepare_cases(RunFolder(home), find_cases(home / "data"), None, PatchSettings(), Silent())
+    return prepare_cases(RunFolder(home), find_cases(home / "data"), None, PatchSettings(), SilentReporter())
 
 
 class Answering(Knowing):
     """Gives the true labels of the patches in turn, changed by a rule."""
 
-    def __init__(self, examiner: PatchExaminer, rule: Any) -> None:
+    def __init__(self, patches: Sequence[ValidationPatch], rule: Any) -> None:
         super().__init__()
-        self._answers = iter([rule(q) for q in examiner.questions])
+        self._answers = iter([rule(q) for q in patches])
 
     def predict(self, data: torch.Tensor) -> torch.Tensor:
         return torch.stack([torch.from_numpy(next(self._answers).astype(np.int64)) for _ in data])
 
 
 def test_patches_are_scored_by_lesions_kept_typed_and_left_clean(cases: tuple[PatchCase, ...]) -> None:
-    examiner = PatchExaminer(build_questions(cases, 8, PHASES, SCHEME, np.random.default_rng(0)), 3)
-    assert any(q.lesion is None for q in examiner.questions) and any(q.lesion for q in examiner.questions)
-    truth = examiner(Answering(examiner, lambda q: q.patch.labels))
-    assert truth.scores[SCORE] == 1.0 and truth.scores["dice_lesion"] == 1.0 and len(truth.views) == 3
-    blind = examiner(Answering(examiner, lambda q: np.full_like(q.patch.labels, 7))).scores
+    patches = validation_patches(cases, PatchSettings(validation_patches=8), SCHEME, np.random.default_rng(0))
+    assert any(q.lesion is None for q in patches) and any(q.lesion for q in patches)
+    truth = validate_patches(patches, 3, Answering(patches, lambda q: q.patch.labels))
+    assert truth.scores[SCORE] == 1.0 and truth.scores["dice_lesion"] == 1.0 and len(truth.slices) == 3
+    blind = validate_patches(patches, 3, Answering(patches, lambda q: np.full_like(q.patch.labels, 7))).scores
     assert (blind["recall"], blind["false_share"], blind[SCORE]) == (0.0, 0.0, pytest.approx(1 / 3))
-    eager = examiner(Answering(examiner, lambda q: np.full_like(q.patch.labels, 6))).scores
+    eager = validate_patches(patches, 3, Answering(patches, lambda q: np.full_like(q.patch.labels, 6))).scores
     assert (eager["recall"], eager["false_share"]) == (1.0, 1.0)
 
 
 def test_the_same_seed_asks_the_same_questions(cases: tuple[PatchCase, ...]) -> None:
-    one, two = (build_questions(cases, 6, PHASES[:1], SCHEME, np.random.default_rng(3)) for _ in range(2))
+    settings = PatchSettings(validation_patches=6, phases=PHASES[:1])
+    one, two = (validation_patches(cases, settings, SCHEME, np.random.default_rng(3)) for _ in range(2))
     assert all(torch.equal(a.data, b.data) for a, b in zip(one, two, strict=True))
     assert all((q.data[5:8] == 0).all() and (q.data[4] == 1).all() for q in one)
 
@@ -125,29 +126,29 @@ def test_the_same_seed_asks_the_same_questions(cases: tuple[PatchCase, ...]) -> 
 def test_pictures_are_drawn_from_views_and_log(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for step in (5, 10, 5):
-        append(
+        append_log(
             folder, step, {"loss": 1.0 / step, "val_score": step / 20, "val_smoothed": step / 20, "val_recall": None}
         )
-    assert read_log(folder, 5) == {"step": 5.0, "loss": 0.2, "val_score": 0.25, "val_smoothed": 0.25}
+    assert latest_values(folder, 5) == {"step": 5.0, "loss": 0.2, "val_score": 0.25, "val_smoothed": 0.25}
     draw_curves(folder)
     rng = np.random.default_rng(0)
     labels = random_labels((10, 40, 40), 3, rng)[5]
-    view = View("p, slice 5", rng.normal(size=(40, 40)), labels, labels, labels)
-    draw_views(folder, 10, [view, View("empty", np.zeros((9, 9)), np.zeros((9, 9), int), np.zeros((9, 9), int))])
-    draw_views(folder, 20, [])
+    view = SliceComparison("p, slice 5", rng.normal(size=(40, 40)), labels, labels, labels)
+    draw_slices(
+        folder, 10, [view, SliceComparison("empty", np.zeros((9, 9)), np.zeros((9, 9), int), np.zeros((9, 9), int))]
+    )
+    draw_slices(folder, 20, [])
     assert sorted(p.name for p in folder.figures.iterdir()) == ["curves.png", "patients_000010.png"]
 
 
 def test_curves_can_be_read_by_tensorboard(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    curves = Curves.open(tmp_path, 0)
-    assert curves is not None
-    curves.write(5, {"loss": 0.5, "val_recall": 0.25, "val_smoothed": None})
-    curves.close()
-    again = Curves.open(tmp_path, 4)
-    assert again is not None
-    again.write(5, {"loss": 0.75})
-    again.close()
-    read = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    folder = RunFolder(tmp_path)
+    for start, values in ((0, {"loss": 0.5, "val_recall": 0.25, "val_smoothed": None}), (4, {"loss": 0.75})):
+        board = open_tensorboard(folder, start)
+        assert board is not None
+        append_log(folder, 5, values, board)
+        board.close()
+    read = accumulator.EventAccumulator(str(folder.tensorboard)).Reload()
     assert sorted(read.Tags()["scalars"]) == ["training/loss", "validation/recall"]
     assert [(event.step, event.value) for event in read.Scalars("training/loss")] == [(5, 0.75)]

@@ -7,12 +7,12 @@ import torch
 
 from livercascade.segment.network import build_network
 from livercascade.testing.tiny_networks import tiny_card
-from livercascade.train.network_trainer import Batch, Learner
-from livercascade.train.segmentation_loss import DeepSupervision, GroupedLoss
+from livercascade.train.network_trainer import NetworkTrainer, TrainingBatch
+from livercascade.train.segmentation_loss import GroupedLoss, deeply_supervised
 from livercascade.train.training_settings import WholeSettings
 
 
-class Silent:
+class SilentReporter:
     """A reporter that says nothing."""
 
     def stage(self, text: str) -> None: ...
@@ -25,13 +25,13 @@ def tiny_settings(**changes: object) -> WholeSettings:
     return WholeSettings.model_validate({"steps": 20, "warmup_steps": 2, "patch_size": (4, 8, 8)} | changes)
 
 
-def tiny_learner(run: WholeSettings) -> Learner:
+def tiny_trainer(run: WholeSettings) -> NetworkTrainer:
     torch.manual_seed(1)
     card = tiny_card(classes=tuple("abcdefgh"))
     network = build_network(card, deep_supervision=True)
-    return Learner(network, DeepSupervision(GroupedLoss()), card.architecture.strides, run)
+    return NetworkTrainer(network, deeply_supervised(GroupedLoss()), card.architecture.strides, run)
 
 
-def tiny_batch(rng: np.random.Generator) -> Batch:
+def tiny_batch(rng: np.random.Generator) -> TrainingBatch:
     data = torch.from_numpy(rng.normal(size=(2, 8, 4, 8, 8)).astype(np.float32))
-    return Batch(data, (data[:, :1] > 0).to(torch.int16) * 7)
+    return TrainingBatch(data, (data[:, :1] > 0).to(torch.int16) * 7)

@@ -23,7 +23,7 @@ from livercascade.segment.model import Model
 from livercascade.segment.network import load_card
 from livercascade.segment.nnunet_import import import_nnunet
 from livercascade.system.extras import require
-from livercascade.train.temperature_scaling import Margins, fit_temperature, margins_of_cases, temper
+from livercascade.train.temperature_scaling import fit_temperature, margins_of_cases, temper
 from livercascade.train.training_cases import find_cases
 
 app = typer.Typer(help="Look at model folders, calibrate them, and import models of nnU-Net.", no_args_is_help=True)
@@ -87,11 +87,7 @@ def temper_(
     with told():
         cases = find_cases(data)
         with steps("cases", len(cases), quiet=quiet) as advance:
-            parts: list[Margins] = []
-            for part in margins_of_cases(cases, folder, workers=workers):
-                parts.append(part)
-                advance()
-        margins = Margins.join(parts)
+            margins = margins_of_cases(cases, folder, workers=workers, advance=advance)
         temperature = fit_temperature(margins)
         temper(folder, out, temperature)
         before, after = margins.entropy(1.0), margins.entropy(temperature)

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,184 +19,168 @@ from livercascade.data.errors import UsageError
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import FOLDS, load_model_network
 from livercascade.system.extras import require
-from livercascade.train.best import Weights
+from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
-from livercascade.train.training_presets import Preset, Setting, describe, preset_text, read_settings
-from livercascade.train.training_process import STOPPED, StopFlag, child_environment, run_child
+from livercascade.train.training_presets import (
+    PhasePurpose,
+    TrainingPreset,
+    describe_preset,
+    preset_text,
+    read_settings,
+)
+from livercascade.train.training_process import STOPPED, StopFlag, run_process, training_environment
 from livercascade.train.training_request import (
     TrainRequest,
     find_training_cases,
     is_finished,
     note_finished,
-    of_fold,
     read_request,
-    start_of,
+    request_of_fold,
+    start_folder,
     write_request,
 )
-from livercascade.train.training_settings import PatchSettings, TypesSettings, WholeSettings
+from livercascade.train.training_settings import LesionClassifierSettings, PatchSettings, WholeSettings
 
 app = typer.Typer(help="Train the networks on folders of cases.", no_args_is_help=True)
 
-Data = Annotated[
-    Path, typer.Option(help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz, or an nnU-Net v2 data set folder.")
-]
-Out = Annotated[Path, typer.Option(help="Run folder; the same one again continues the run.")]
-PresetName = Annotated[Preset | None, typer.Option("--preset", help="Named settings, see 'train presets'.")]
-Settings = Annotated[
-    Path | None, typer.Option(help="TOML file; what it leaves out keeps the preset's value, or the default.")
-]
-For = Annotated[
-    Setting,
+CasesOption = Annotated[
+    Path,
     typer.Option(
-        "--for", help="One model for any subset of phases, for diagnosis (all four), or screening (NC alone)."
+        "--data", help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz, or an nnU-Net v2 data set folder."
     ),
 ]
-Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of all random work.")]
-Threads = Annotated[int | None, typer.Option(help="Threads of the training process.")]
-Workers = Annotated[int | None, typer.Option(help="Extra processes that make samples; 0 makes them between steps.")]
-Processes = Annotated[int | None, typer.Option(help="Processes that prepare the data.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Patience = Annotated[int | None, typer.Option(help="End after so many validations without a better score.")]
-Fold = Annotated[
-    str | None,
-    typer.Option(
-        help="Fold held out for validation, 0 to 4; 'each' trains the five one after the other to an ensemble, '0,2' "
-        "some of them; 'all' holds nothing out."
-    ),
+RunOption = Annotated[Path, typer.Option("--out", help="Run folder; the same one again continues the run.")]
+TomlOption = Annotated[
+    Path | None,
+    typer.Option("--settings", help="TOML file; what it leaves out keeps the preset's value, or the default."),
 ]
-Hard = Annotated[
-    Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of all random work.")]
+ProcessesOption = Annotated[int | None, typer.Option("--processes", help="Processes that prepare the data.")]
+ChannelOption = Annotated[
+    list[str] | None,
+    typer.Option("--channel", help="nnU-Net data set: phase of a channel, for example 0=VP; repeatable."),
 ]
-UncheckedHard = Annotated[
-    bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="nnU-Net data set: meaning of a label, for example tumor=HCC; repeatable."),
 ]
-StartFrom = Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")]
-Channel = Annotated[
-    list[str] | None, typer.Option(help="nnU-Net data set: phase of a channel, for example 0=VP; repeatable.")
+ExportOption = Annotated[
+    CheckpointChoice,
+    typer.Option("--export", help="Weights that OUT/model gets: best on the held-out fold, or newest."),
 ]
-Label = Annotated[
-    list[str] | None, typer.Option(help="nnU-Net data set: meaning of a label, for example tumor=HCC; repeatable.")
-]
-Export = Annotated[
-    Weights, typer.Option("--export", help="Weights that OUT/model gets: best on the held-out fold, or newest.")
-]
-ExportOnly = Annotated[bool, typer.Option("--export-only", help="Only export to OUT/model, also while a run goes on.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+ErrorsOnlyOption = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
-@app.command()
-def whole(
-    data: Data,
-    out: Out,
-    preset: PresetName = None,
-    settings: Settings = None,
-    setting: For = Setting.ANY,
-    hard: Hard = None,
-    unchecked_hard: UncheckedHard = False,
-    fold: Fold = None,
-    steps: Steps = None,
-    patience: Patience = None,
-    seed: Seed = None,
-    threads: Threads = None,
-    workers: Workers = None,
-    processes: Processes = None,
-    device: Device = None,
-    start_from: StartFrom = None,
-    channel: Channel = None,
-    label: Label = None,
-    export: Export = Weights.BEST,
-    export_only: ExportOnly = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train UNet^whole: 14 classes on whole scans, any subset of phases.
+def _add_training(kind: ModelKind, settings_class: type[WholeSettings | PatchSettings], text: str) -> None:
+    """Add the command that trains one of the two networks; both have the same options."""
 
-    Example: livercascade train whole --data cases --out runs/whole --preset desk --fold each
-    """
-    given = _given(steps, patience, seed, threads, workers, processes, device)
-    with told():
-        require("train")
-        folds, one = _folds(fold)
-        chosen = read_settings(WholeSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
-        request = TrainRequest(
-            kind=ModelKind.WHOLE,
-            data=data.resolve(),
-            settings=chosen,
-            hard=_resolved(hard),
-            unchecked_hard=unchecked_hard,
-            start_from=_resolved(start_from),
-            names=DatasetNames.parse(channel or (), label or ()),
-            folds=folds,
-            command=_command(),
-        )
-        _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
+    @app.command(kind.value, help=text)
+    def train(
+        data: CasesOption,
+        out: RunOption,
+        preset: Annotated[
+            TrainingPreset | None, typer.Option("--preset", help="Named settings, see 'train presets'.")
+        ] = None,
+        settings: TomlOption = None,
+        purpose: Annotated[
+            PhasePurpose,
+            typer.Option(
+                "--for",
+                help="One model for any subset of phases, for diagnosis (all four), or screening (NC alone).",
+            ),
+        ] = PhasePurpose.ANY,
+        hard: Annotated[
+            Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
+        ] = None,
+        unchecked_hard: Annotated[
+            bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
+        ] = False,
+        fold: Annotated[
+            str | None,
+            typer.Option(
+                help="Fold held out for validation, 0 to 4; 'each' trains the five one after the other to an "
+                "ensemble, '0,2' some of them; 'all' holds nothing out."
+            ),
+        ] = None,
+        steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+        patience: Annotated[
+            int | None, typer.Option(help="End after so many validations without a better score.")
+        ] = None,
+        seed: SeedOption = None,
+        threads: Annotated[int | None, typer.Option(help="Threads of the training process.")] = None,
+        workers: Annotated[
+            int | None, typer.Option(help="Extra processes that make samples; 0 makes them between steps.")
+        ] = None,
+        processes: ProcessesOption = None,
+        device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+        start_from: Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")] = None,
+        channel: ChannelOption = None,
+        label: LabelOption = None,
+        export: ExportOption = CheckpointChoice.BEST,
+        export_only: Annotated[
+            bool, typer.Option("--export-only", help="Only export to OUT/model, also while a run goes on.")
+        ] = False,
+        quiet: ErrorsOnlyOption = False,
+    ) -> None:
+        with told():
+            require("train")
+            folds, one = _folds(fold)
+            given = {
+                "fold": one,
+                "steps": steps,
+                "patience": patience,
+                "seed": seed,
+                "threads": threads,
+                "workers": workers,
+                "processes": processes,
+                "device": device,
+            }
+            request = TrainRequest(
+                kind=kind,
+                data=data.resolve(),
+                settings=read_settings(settings_class, settings, given, preset=preset, purpose=purpose),
+                hard=None if hard is None else hard.resolve(),
+                unchecked_hard=unchecked_hard,
+                start_from=None if start_from is None else start_from.resolve(),
+                names=DatasetNames.parse(channel or (), label or ()),
+                folds=folds,
+                command=_command(),
+            )
+            _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
 
 
-@app.command()
-def patch(
-    data: Data,
-    out: Out,
-    preset: PresetName = None,
-    settings: Settings = None,
-    setting: For = Setting.ANY,
-    hard: Hard = None,
-    unchecked_hard: UncheckedHard = False,
-    fold: Fold = None,
-    steps: Steps = None,
-    patience: Patience = None,
-    seed: Seed = None,
-    threads: Threads = None,
-    workers: Workers = None,
-    processes: Processes = None,
-    device: Device = None,
-    start_from: StartFrom = None,
-    channel: Channel = None,
-    label: Label = None,
-    export: Export = Weights.BEST,
-    export_only: ExportOnly = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train UNet^patch: 8 classes on lesion-shuffled patches of liver.
-
-    Example: livercascade train patch --data cases --hard runs/whole/out_of_fold --out runs/patch --fold each
-    """
-    given = _given(steps, patience, seed, threads, workers, processes, device)
-    with told():
-        require("train")
-        folds, one = _folds(fold)
-        chosen = read_settings(PatchSettings, settings, given | {"fold": one}, preset=preset, setting=setting)
-        request = TrainRequest(
-            kind=ModelKind.PATCH,
-            data=data.resolve(),
-            settings=chosen,
-            hard=_resolved(hard),
-            unchecked_hard=unchecked_hard,
-            start_from=_resolved(start_from),
-            names=DatasetNames.parse(channel or (), label or ()),
-            folds=folds,
-            command=_command(),
-        )
-        _run(RunFolder(out.resolve()), request, export, export_only=export_only, quiet=quiet)
+_add_training(
+    ModelKind.WHOLE,
+    WholeSettings,
+    "Train UNet^whole: 14 classes on whole scans, any subset of phases.\n\n"
+    "Example: livercascade train whole --data cases --out runs/whole --preset desk --fold each",
+)
+_add_training(
+    ModelKind.PATCH,
+    PatchSettings,
+    "Train UNet^patch: 8 classes on lesion-shuffled patches of liver.\n\n"
+    "Example: livercascade train patch --data cases --hard runs/whole/out_of_fold --out runs/patch --fold each",
+)
 
 
 @app.command()
 def types(
     data: Annotated[list[Path], typer.Option(help="Folder of cases, <case>/{nc,ap,vp,dp,labels}.nii.gz; repeatable.")],
-    out: Out,
-    settings: Settings = None,
-    seed: Seed = None,
-    processes: Processes = None,
-    quiet: Quiet = False,
+    out: RunOption,
+    settings: TomlOption = None,
+    seed: SeedOption = None,
+    processes: ProcessesOption = None,
+    quiet: ErrorsOnlyOption = False,
 ) -> None:
     """Train the network that tells lesion types from how lesions take up contrast medium; minutes on a CPU.
 
     Example: livercascade train types --data cases --out runs/types --processes 2
     """
-    from livercascade.train.type_training import measure_cases, read_measured, train_types
+    from livercascade.train.lesion_classifier_training import measure_cases, read_measured, train_types
 
     with told():
-        chosen = read_settings(TypesSettings, settings, {"seed": seed, "processes": processes})
+        chosen = read_settings(LesionClassifierSettings, settings, {"seed": seed, "processes": processes})
         cases = [case for folder in data for case in find_cases(folder.resolve())]
         with progress_steps("measured cases", len(cases), quiet=quiet) as advance:
             files: list[Path] = []
@@ -222,28 +206,27 @@ def out_of_fold(
     overlap: Annotated[float, typer.Option(help="Overlap of neighbouring windows.")] = 0.25,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
-    export: Export = Weights.BEST,
-    channel: Channel = None,
-    label: Label = None,
-    quiet: Quiet = False,
+    export: ExportOption = CheckpointChoice.BEST,
+    channel: ChannelOption = None,
+    label: LabelOption = None,
+    quiet: ErrorsOnlyOption = False,
 ) -> None:
     """Predict every training case with the network that did not see it; killed or stopped, it goes on where it was.
 
     Example: livercascade train out-of-fold --run runs/whole --workers 2
     """
-    from livercascade.train.out_of_fold import How, jobs_of_model, jobs_of_run, predict_jobs
+    from livercascade.train.out_of_fold import OutOfFoldSettings, jobs_of_model, jobs_of_run, predict_jobs
 
     with told():
         if run is not None:
-            jobs, makers = jobs_of_run(RunFolder(run.resolve()), export)
+            jobs = jobs_of_run(RunFolder(run.resolve()), export)
             out = out or RunFolder(run.resolve()).out_of_fold
         elif model is not None and data is not None and out is not None:
-            names = DatasetNames.parse(channel or (), label or ())
-            jobs, makers = jobs_of_model(model.resolve(), data.resolve(), names)
+            jobs = jobs_of_model(model.resolve(), data.resolve(), DatasetNames.parse(channel or (), label or ()))
         else:
             raise UsageError("WRONG_USE", "Nothing to predict with.", "Give --run, or --model, --data and --out.")
-        how = How(factor=factor, overlap=overlap, device=device)
-        waiting, names_done = predict_jobs(jobs, makers, out, how, workers=workers)
+        settings = OutOfFoldSettings(factor=factor, overlap=overlap, device=device)
+        waiting, names_done = predict_jobs(jobs, out, settings, workers=workers)
         with (
             contextlib.closing(StopFlag(with_parent=False)) as stop,
             contextlib.closing(names_done),
@@ -258,7 +241,7 @@ def out_of_fold(
 
 @app.command()
 def presets(
-    name: Annotated[Preset | None, typer.Argument(help="Preset to print as TOML.")] = None,
+    name: Annotated[TrainingPreset | None, typer.Argument(help="Preset to print as TOML.")] = None,
     network: Annotated[ModelKind, typer.Option(help="Of which network.")] = ModelKind.WHOLE,
 ) -> None:
     """List the presets, or print one as a TOML file to start from.
@@ -268,12 +251,12 @@ def presets(
     if name is not None:
         typer.echo(preset_text(name, WholeSettings if network is ModelKind.WHOLE else PatchSettings), nl=False)
         return
-    for preset in Preset:
-        typer.echo(f"{preset.value}\n  " + describe(preset).replace("\n", "\n  "))
+    for preset in TrainingPreset:
+        typer.echo(f"{preset.value}\n  " + describe_preset(preset).replace("\n", "\n  "))
 
 
 @app.command(hidden=True)
-def work(out: Path, quiet: Quiet = False) -> None:
+def work(out: Path, quiet: ErrorsOnlyOption = False) -> None:
     """Carry out the request noted in a run folder, in this process."""
     stop = StopFlag()
     with told():
@@ -286,14 +269,16 @@ def work(out: Path, quiet: Quiet = False) -> None:
     raise typer.Exit(0 if complete else STOPPED)
 
 
-def _run(folder: RunFolder, request: TrainRequest, weights: Weights, *, export_only: bool, quiet: bool) -> None:
-    from livercascade.train.model_export import export, export_folds
+def _run(
+    folder: RunFolder, request: TrainRequest, weights: CheckpointChoice, *, export_only: bool, quiet: bool
+) -> None:
+    from livercascade.train.model_export import export_folds, export_run
 
     if not export_only:
         _check(request)
         _train_all(folder, request, quiet=quiet)
     folds = request.folds or (read_request(folder).folds if folder.request.is_file() else ())
-    place = export_folds(folder, range(FOLDS), weights) if folds else export(folder, weights)
+    place = export_folds(folder, range(FOLDS), weights) if folds else export_run(folder, weights)
     Console(quiet=quiet, soft_wrap=True).print(f"model: {place}")
 
 
@@ -313,7 +298,7 @@ def _train_all(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None
         write_request(folder, request)
         _train_folds(folder, request, quiet=quiet)
         return
-    one = request.model_copy(update={"start_from": start_of(request)})
+    one = request.model_copy(update={"start_from": start_folder(request)})
     write_request(folder, one)
     _start(folder, one, quiet=quiet)
 
@@ -323,7 +308,7 @@ def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> No
     console = Console(quiet=quiet, soft_wrap=True)
     with contextlib.closing(StopFlag(with_parent=False)) as stop:
         for fold in request.folds:
-            one, asked = folder.fold(fold), of_fold(request, folder, fold)
+            one, asked = folder.fold(fold), request_of_fold(request, folder, fold)
             if is_finished(one, asked):
                 console.print(f"fold {fold} is done")
                 continue
@@ -335,7 +320,9 @@ def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> No
 
 def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
     command = [sys.executable, "-m", "livercascade.cli.train", "work", str(folder.root)]
-    code = run_child([*command, "--quiet"] if quiet else command, child_environment(folder, request.settings.threads))
+    code = run_process(
+        [*command, "--quiet"] if quiet else command, training_environment(folder, request.settings.threads)
+    )
     if code != 0:
         raise typer.Exit(code if code == STOPPED else 1)
 
@@ -349,30 +336,6 @@ def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, 
     from livercascade.train.patch.train_patch import train_patch
 
     return train_patch(folder, request, reporter, stop)
-
-
-def _resolved(path: Path | None) -> Path | None:
-    return None if path is None else path.resolve()
-
-
-def _given(
-    steps: int | None,
-    patience: int | None,
-    seed: int | None,
-    threads: int | None,
-    workers: int | None,
-    processes: int | None,
-    device: str | None,
-) -> dict[str, Any]:
-    return {
-        "steps": steps,
-        "patience": patience,
-        "seed": seed,
-        "threads": threads,
-        "workers": workers,
-        "processes": processes,
-        "device": device,
-    }
 
 
 def _folds(text: str | None) -> tuple[tuple[int, ...], int | str | None]:

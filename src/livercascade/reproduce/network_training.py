@@ -18,7 +18,7 @@ from livercascade.data.errors import CascadeError, UsageError
 from livercascade.reproduce.experiment import TrainingPlan
 from livercascade.segment.card import ModelKind
 from livercascade.system.files import write_file
-from livercascade.train.training_process import STOPPED, run_child
+from livercascade.train.training_process import STOPPED, run_process
 
 OUT_OF_FOLD = "out_of_fold"
 """Folder, inside the run of UNet^whole, of label maps at f = 4, each by a network that did not learn from the case."""
@@ -81,7 +81,7 @@ def _train(
 
 def _call(arguments: list[str], run: Path) -> None:
     """``livercascade train`` in a process of its own, where nnU-Net's environment and threads disturb nobody."""
-    code = run_child([sys.executable, "-m", "livercascade.cli.train", *arguments], dict(os.environ))
+    code = run_process([sys.executable, "-m", "livercascade.cli.train", *arguments], dict(os.environ))
     if code == STOPPED:
         message = f"train {arguments[0]} in {run} was stopped."
         stopped = CascadeError("STOPPED", message, "The same command goes on.", stage="train")

@@ -1,13 +1,13 @@
-"""Random disturbances of training samples, from nnU-Net's batchgeneratorsv2, cheap enough for two cores."""
+"""Random changes of training samples, from nnU-Net's batchgeneratorsv2, cheap enough for two cores."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
@@ -22,43 +22,51 @@ from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from livercascade.segment.card import Size
 from livercascade.train.training_settings import Augmentation
 
-Sample = dict[str, torch.Tensor]
 
+def build_augmentation(settings: Augmentation, patch_size: Size) -> tuple[Callable[..., dict[str, torch.Tensor]], Size]:
+    """Function that changes a sample and cuts it to size, and the size (z, y, x) that it has to start from.
 
-def build_augmentation(settings: Augmentation, patch_size: Size) -> Callable[..., Sample]:
-    """Function of ``image [c, z, y, x]`` and ``segmentation [1, z, y, x]`` that disturbs both and cuts them to size.
-
-    Rotation and zoom stay in the axial plane: 5 mm slices allow no more.
+    The function takes ``image [c, z, y, x]`` and ``segmentation [1, z, y, x]`` and returns both by these names.
     """
+    if settings.recipe == "nnunet":
+        # Importing nnU-Net takes seconds and needs its environment, which only a training process has.
+        from livercascade.train.nnunet_network import nnunet_augmentation
+
+        return nnunet_augmentation(patch_size)
+    return light_augmentation(settings, patch_size), size_before_rotation(settings, patch_size)
+
+
+def light_augmentation(settings: Augmentation, patch_size: Size) -> Callable[..., dict[str, torch.Tensor]]:
+    """Rotation and zoom in the axial plane (5 mm slices allow no more), then changes of intensity."""
     spatial = RandomTransform(_in_plane(settings, patch_size), apply_probability=settings.spatial)
-    return ComposeTransforms([spatial, CentreCrop(patch_size), *_intensity(settings)])
+    return partial(_change, spatial=spatial, intensity=ComposeTransforms([*_intensity(settings)]), size=patch_size)
 
 
-class CentreCrop(BasicTransform):
-    """Cuts the middle of a sample out; needed where no spatial transform did."""
-
-    def __init__(self, size: Size) -> None:
-        super().__init__()
-        self._size = size
-
-    def _apply_to_image(self, img: torch.Tensor, **_: Any) -> torch.Tensor:
-        return self._cut(img)
-
-    def _apply_to_segmentation(self, segmentation: torch.Tensor, **_: Any) -> torch.Tensor:
-        return self._cut(segmentation)
-
-    def _cut(self, value: torch.Tensor) -> torch.Tensor:
-        starts = [(have - want) // 2 for have, want in zip(value.shape[1:], self._size, strict=True)]
-        z, y, x = (slice(start, start + want) for start, want in zip(starts, self._size, strict=True))
-        return value[:, z, y, x]
-
-
-def margin(settings: Augmentation, patch_size: Size) -> Size:
+def size_before_rotation(settings: Augmentation, patch_size: Size) -> Size:
     """Size (z, y, x) a sample needs before rotation and zoom, so that no corner is empty at moderate angles."""
     grow = (1 + 0.5 * math.sin(math.radians(settings.rotation_degrees))) * max(1 / settings.scale[0], 1.0)
     if settings.spatial == 0:
         grow = 1.0
     return patch_size[0], math.ceil(patch_size[1] * grow), math.ceil(patch_size[2] * grow)
+
+
+def _change(
+    *,
+    image: torch.Tensor,
+    segmentation: torch.Tensor,
+    spatial: RandomTransform,
+    intensity: ComposeTransforms,
+    size: Size,
+) -> dict[str, torch.Tensor]:
+    turned = spatial(image=image, segmentation=segmentation)
+    # Where nothing was turned or zoomed, the sample still has its margin.
+    return intensity(**{name: _middle(value, size) for name, value in turned.items()})
+
+
+def _middle(value: torch.Tensor, size: Size) -> torch.Tensor:
+    starts = [(have - want) // 2 for have, want in zip(value.shape[1:], size, strict=True)]
+    z, y, x = (slice(start, start + want) for start, want in zip(starts, size, strict=True))
+    return value[:, z, y, x]
 
 
 def _in_plane(settings: Augmentation, patch_size: Size) -> ComposeTransforms:

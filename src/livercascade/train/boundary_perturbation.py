@@ -13,11 +13,14 @@ from livercascade.data.labels import Organ
 from livercascade.data.lesion import Lesion, with_margin
 
 _LEAST_VOXELS = 3
-_GRAIN_MM, _MARGIN_MM = 4.0, 8.0
+_GRAIN_MM = 4.0
+"""SD of the smoothing of the random shift: bulges are about a slice thick."""
+_MARGIN_MM = 8.0
 _LEAST_RADIUS_MM = 2.0
+"""A lesion of one slice has next to no depth; its outline still moves."""
 
 
-def wobble(
+def perturb_boundary(
     lesion: Lesion,
     labels: UInt8[np.ndarray, "z y x"],
     spacing: Triple,
@@ -27,19 +30,19 @@ def wobble(
     shrink: float = 0.35,
     swell: float = 0.3,
 ) -> tuple[Lesion, UInt8[np.ndarray, "z y x"]]:
-    """A lesion with another outline, and the label map that goes with it.
+    """Lesion with another outline, and the label map that goes with it.
 
     The outline moves by a share of the lesion's radius, everywhere by the same and by a smooth random amount; what it
     leaves out becomes liver, as in a prediction. A lesion of which nothing would be left stays as it is.
 
     Args:
-        lesion: The true lesion.
-        labels: True label map 0-13.
-        spacing: (z, y, x) in mm.
+        lesion: True lesion.
+        labels: Reference label map 0-13.
+        spacing: Voxel spacing (z, y, x) in mm.
         rng: Source of the draw.
-        unevenness: Most of the random part, as a share of the radius.
-        shrink: Most that the whole outline moves inwards, as a share of the radius.
-        swell: Most that it moves outwards.
+        unevenness: Largest random part of the shift, as a share of the radius.
+        shrink: Largest shift of the whole outline inwards, as a share of the radius.
+        swell: Largest shift outwards.
     """
     box, inside = with_margin(lesion, labels.shape, spacing, _MARGIN_MM)
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]

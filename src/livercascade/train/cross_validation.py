@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
 from livercascade.data.errors import UsageError
+from livercascade.data.record import Record
 from livercascade.segment.ensemble import FOLDS
+from livercascade.system.files import sha256_text, write_file
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import TrainingCase
+
+
+class CaseSplit(Record):
+    """Names of the cases a network is trained on and validated on, as ``split.json`` of a run notes them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> CaseSplit:
+        """Split noted in a run."""
+        return cls.model_validate_json(folder.split.read_text())
 
 
 def assign_folds(
@@ -30,19 +43,15 @@ def assign_folds(
     """
     fold_of = {patients[case]: fold for case, fold in (known or {}).items() if case in patients}
     sizes = [list(fold_of.values()).count(fold) for fold in range(count)]
-    for patient in sorted(set(patients.values()) - set(fold_of), key=by_hash):
+    # The hash mixes the names without a seed: neighbours in an alphabetical list, often of one source, are parted.
+    for patient in sorted(set(patients.values()) - set(fold_of), key=sha256_text):
         fold_of[patient] = sizes.index(min(sizes))
         sizes[fold_of[patient]] += 1
     return {case: fold_of[patients[case]] for case in sorted(patients)}
 
 
-def by_hash(name: str) -> str:
-    """Sort key that mixes names without a seed."""
-    return hashlib.sha256(name.encode()).hexdigest()
-
-
-def split_cases(folder: RunFolder, cases: Sequence[TrainingCase], fold: int | str) -> tuple[list[str], list[str]]:
-    """Names of training and validation cases of a fold; ``all`` trains and validates on every case.
+def split_cases(folder: RunFolder, cases: Sequence[TrainingCase], fold: int | str) -> CaseSplit:
+    """Training and validation cases of a fold, sorted by name; ``all`` trains and validates on every case.
 
     The folds are noted in the run when they are first made, and cases added later leave them as they are.
 
@@ -52,20 +61,24 @@ def split_cases(folder: RunFolder, cases: Sequence[TrainingCase], fold: int | st
     names = sorted(case.name for case in cases)
     if folder.split.is_file() and not folder.folds.is_file():
         # A run of version 0.2 or before goes on with the folds it began with.
-        noted = json.loads(folder.split.read_text())
-        return [n for n in names if n in noted["train"]], [n for n in names if n in noted["validation"]]
+        noted = CaseSplit.read(folder)
+        return CaseSplit(
+            train=tuple(name for name in names if name in noted.train),
+            validation=tuple(name for name in names if name in noted.validation),
+        )
     folds = _noted_folds(folder, cases)
-    parts = names, names
-    if fold != "all":
-        parts = [n for n in names if folds[n] != fold], [n for n in names if folds[n] == fold]
-    if not parts[0] or not parts[1]:
+    split = CaseSplit(
+        train=tuple(name for name in names if fold == "all" or folds[name] != fold),
+        validation=tuple(name for name in names if fold in ("all", folds[name])),
+    )
+    if not split.train or not split.validation:
         raise UsageError(
             "TOO_FEW_PATIENTS",
             f"Fold {fold} of {len({case.patient for case in cases})} patients leaves nothing to train or validate.",
             "Use --fold 0 with two patients or more, five or more for all folds, or --fold all.",
         )
-    folder.split.write_text(json.dumps({"train": parts[0], "validation": parts[1]}, indent=1))
-    return parts
+    write_file(folder.split, split.model_dump_json(indent=1))
+    return split
 
 
 def _noted_folds(folder: RunFolder, cases: Sequence[TrainingCase]) -> dict[str, int]:
@@ -73,5 +86,5 @@ def _noted_folds(folder: RunFolder, cases: Sequence[TrainingCase]) -> dict[str, 
     folds = assign_folds({case.name: case.patient for case in cases}, known)
     # Cases that are away for once keep their fold.
     if folds | known != known or not known:
-        folder.folds.write_text(json.dumps(known | folds, indent=1))
+        write_file(folder.folds, json.dumps(known | folds, indent=1))
     return folds

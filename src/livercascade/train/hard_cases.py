@@ -1,4 +1,4 @@
-"""Hard cases: what UNet^whole missed, and what it found where nothing is, from its label map of a case."""
+"""Hard cases: lesions that UNet^whole missed, and findings of its where nothing is, from its label map of a case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prediction_of(folder: Path | None, name: str) -> Path | None:
 
 
 def read_prediction(path: Path, labels: UInt8[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"] | None:
-    """A predicted label map 0-13 beside the true one; None if it holds neither liver nor lesion.
+    """Predicted label map 0-13 on the grid of the reference; None if it holds neither liver nor lesion.
 
     Raises:
         InputError: They differ in shape (``GRID_MISMATCH``).
@@ -45,8 +45,8 @@ def hard_lesions(
     """True lesions that no detection touches, and detections that touch no true lesion.
 
     Args:
-        lesions: The true ones.
-        labels: True label map; lesions are 1-6.
+        lesions: True lesions.
+        labels: Reference label map; lesions are 1-6.
         guess: Predicted label map on the same grid.
     """
     found, truth = is_lesion(guess), is_lesion(labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +10,15 @@ from livercascade.models.model_folder import copy_folder
 from livercascade.segment.card import ModelCard, Provenance
 from livercascade.segment.ensemble import write_ensemble_page
 from livercascade.segment.network import load_card, save_model
-from livercascade.train.best import Weights
-from livercascade.train.network_trainer import read_checkpoint
+from livercascade.train.cross_validation import CaseSplit
+from livercascade.train.network_trainer import CheckpointChoice, read_checkpoint
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_log import read_lines, read_log
+from livercascade.train.training_log import latest_values, read_lines
 from livercascade.train.training_request import TrainRequest, read_request
 
 
-def export(folder: RunFolder, weights: Weights = Weights.BEST) -> Path:
-    """Writes ``RUN/model``; may be called while the training goes on.
+def export_run(folder: RunFolder, weights: CheckpointChoice = CheckpointChoice.BEST) -> Path:
+    """Model folder ``RUN/model`` with the chosen weights; may be called while the training goes on.
 
     Raises:
         UsageError: There is no checkpoint yet (``NO_CHECKPOINT``).
@@ -27,7 +26,7 @@ def export(folder: RunFolder, weights: Weights = Weights.BEST) -> Path:
     if not folder.checkpoint.is_file():
         raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
     request = read_request(folder)
-    best = weights is Weights.BEST and folder.best.is_file() and request.settings.fold != "all"
+    best = weights is CheckpointChoice.BEST and folder.best.is_file() and request.settings.fold != "all"
     state = read_checkpoint(folder.best if best else folder.checkpoint)
     chosen = _best_words(folder) if best else "newest"
     card = ModelCard.model_validate_json(folder.card.read_text())
@@ -38,8 +37,8 @@ def export(folder: RunFolder, weights: Weights = Weights.BEST) -> Path:
     return folder.model
 
 
-def export_folds(folder: RunFolder, folds: Sequence[int], weights: Weights = Weights.BEST) -> Path:
-    """Writes the ensemble ``RUN/model`` of the folds that have a checkpoint.
+def export_folds(folder: RunFolder, folds: Sequence[int], weights: CheckpointChoice = CheckpointChoice.BEST) -> Path:
+    """Ensemble ``RUN/model`` of the folds that have a checkpoint.
 
     Raises:
         UsageError: None has one (``NO_CHECKPOINT``).
@@ -48,7 +47,7 @@ def export_folds(folder: RunFolder, folds: Sequence[int], weights: Weights = Wei
     if not ready:
         raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
     for fold in ready:
-        made, place = export(folder.fold(fold), weights), folder.model / f"fold_{fold}"
+        made, place = export_run(folder.fold(fold), weights), folder.model / f"fold_{fold}"
         copy_folder(made, place)
     write_ensemble_page(folder.model)
     return folder.model
@@ -60,15 +59,14 @@ def _best_words(folder: RunFolder) -> str:
 
 
 def _provenance(folder: RunFolder, request: TrainRequest, steps: int) -> Provenance:
-    cases = len(json.loads(folder.split.read_text())["train"])
     fold = request.settings.fold
     return Provenance(
         command=request.command,
         seed=request.settings.seed,
-        cases=cases,
+        cases=len(CaseSplit.read(folder).train),
         steps=steps,
         trained_on=request.settings.trained_on,
-        log_summary=read_log(folder, steps),
+        log_summary=latest_values(folder, steps),
         settings=request.settings.model_dump(mode="json"),
         started_from=_named(request.start_from),
         fold=fold if isinstance(fold, int) else None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +17,87 @@ from jaxtyping import Float, Integer
 from torch import nn
 
 from livercascade.data.errors import UsageError
-from livercascade.train.best import Standing
-from livercascade.train.segmentation_loss import downsampled
-from livercascade.train.training_settings import Optimiser, Schedule, TrainSettings
+from livercascade.segment.card import ModelCard
+from livercascade.segment.network import start_weights
+from livercascade.system.files import write_file
+from livercascade.train.segmentation_loss import SegmentationLoss, build_loss, downsampled
+from livercascade.train.training_settings import TrainSettings
 
-Loss = Callable[[Any, Any], torch.Tensor]
+
+class CheckpointChoice(StrEnum):
+    """Weights of a run to export."""
+
+    BEST = "best"
+    """Those with the best score on the held-out fold; the newest where there is no such fold, or no score yet."""
+    NEWEST = "newest"
+    """Those of the newest checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Network input of some samples and their truth at full resolution."""
+class BestCheckpoint:
+    """Best state of a training after some validations: a running mean of the score, its maximum, and patience.
+
+    Attributes:
+        smoothed: Running mean of the score; None before the first validation.
+        best: Its highest value.
+        best_step: Step at which that was.
+        stale: Validations since.
+    """
+
+    smoothed: float | None = None
+    best: float = float("-inf")
+    best_step: int = 0
+    stale: int = 0
+
+    def after(self, step: int, score: float, *, smoothing: float) -> BestCheckpoint:
+        """State after one more validation; that is the best so far exactly if ``stale`` is 0.
+
+        Args:
+            step: Step of the training.
+            score: Score at this step, higher is better.
+            smoothing: Share of the earlier mean, 0 (no smoothing) to under 1.
+
+        >>> state = BestCheckpoint().after(10, 0.5, smoothing=0.5).after(20, 0.3, smoothing=0.5)
+        >>> (state.smoothed, state.best_step, state.stale)
+        (0.4, 10, 1)
+        """
+        smoothed = score if self.smoothed is None else smoothing * self.smoothed + (1 - smoothing) * score
+        if smoothed > self.best:
+            return BestCheckpoint(smoothed, smoothed, step, 0)
+        return BestCheckpoint(smoothed, self.best, self.best_step, self.stale + 1)
+
+    def exhausted(self, patience: int | None) -> bool:
+        """True if ``patience`` validations in a row brought nothing better; never without patience."""
+        return patience is not None and self.stale >= patience
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Network input of some samples and their reference labels at full resolution."""
 
     data: Float[torch.Tensor, "batch channel z y x"]
     target: Integer[torch.Tensor, "batch 1 z y x"]
 
 
-class Learner:
+class NetworkTrainer:
     """A network with all that its training changes.
 
     Args:
-        network: With deep supervision if ``settings`` say so.
-        loss: Of lists of logits and targets with deep supervision, of single ones without.
-        strides: Of the encoder's stages.
-        settings: Of the training.
+        network: Network, with deep supervision if ``settings`` say so.
+        loss: Loss of lists of logits and targets with deep supervision, of single ones without.
+        strides: Strides (z, y, x) of the encoder's stages.
+        settings: Settings of the training.
+
+    Raises:
+        UsageError: The device is not there (``NO_DEVICE``).
     """
 
     def __init__(
-        self, network: nn.Module, loss: Loss, strides: Sequence[tuple[int, int, int]], settings: TrainSettings
+        self,
+        network: nn.Module,
+        loss: SegmentationLoss,
+        strides: Sequence[tuple[int, int, int]],
+        settings: TrainSettings,
     ) -> None:
         self.device = choose_device(settings.device)
         layout = torch.channels_last_3d if settings.channels_last else torch.contiguous_format
@@ -50,11 +105,33 @@ class Learner:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = build_optimiser(self.network, settings)
         self.step = 0
-        self.standing = Standing()
+        self.best = BestCheckpoint()
         self._loss, self._strides, self._settings, self._layout = loss, strides, settings, layout
 
-    def learn(self, batch: Batch) -> float:
-        """Takes one step and returns the loss before it."""
+    @classmethod
+    def of_card(cls, card: ModelCard, settings: TrainSettings, start_from: Path | None = None) -> NetworkTrainer:
+        """New training of the network that a card describes.
+
+        Args:
+            card: Architecture, channels and classes.
+            settings: Settings of the training.
+            start_from: Model folder whose weights to start from; None takes nnU-Net's random ones.
+
+        Raises:
+            ModelError: The weights to start from do not fit, see `start_weights`.
+            UsageError: The device is not there (``NO_DEVICE``).
+        """
+        # Importing nnU-Net takes seconds and needs its environment, which only a training process has.
+        from livercascade.train.nnunet_network import build_for_training
+
+        network = build_for_training(card, deep_supervision=settings.deep_supervision)
+        if start_from is not None:
+            start_weights(network, start_from)
+        loss = build_loss(settings, card.architecture.n_stages - 1)
+        return cls(network, loss, card.architecture.strides, settings)
+
+    def take_step(self, batch: TrainingBatch) -> float:
+        """Loss of a batch before the step that is taken to lower it."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self._settings, self.step)
         self.network.train()
@@ -69,7 +146,7 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, data: Float[torch.Tensor, "batch channel z y x"]) -> Integer[torch.Tensor, "batch z y x"]:
-        """Labels by the averaged weights."""
+        """Labels of the averaged weights."""
         return self.logits(data).argmax(1)
 
     @torch.no_grad()
@@ -80,33 +157,33 @@ class Learner:
         return (output[0] if isinstance(output, list) else output).float().cpu()
 
     def save(self, path: Path, random_state: dict[str, Any]) -> None:
-        """Writes everything needed to continue beside ``path``, then moves it there."""
+        """Write everything needed to continue; a crash leaves the old file or the new one."""
         state = {
             "step": self.step,
             "network": _unique(self.network),
             "average": _unique(self.average),
             "optimiser": self.optimiser.state_dict(),
-            "standing": self.standing.record(),
+            "standing": asdict(self.best),
             "random": random_state,
         }
-        _write(path, state)
+        write_file(path, _serialised(state))
 
     def save_average(self, path: Path, scores: dict[str, float]) -> None:
-        """Writes the averaged weights alone, with what they reached."""
-        _write(path, {"step": self.step, "average": _unique(self.average), "scores": scores})
+        """Write the averaged weights alone, with their scores."""
+        write_file(path, _serialised({"step": self.step, "average": _unique(self.average), "scores": scores}))
 
     def restore(self, path: Path) -> dict[str, Any]:
-        """Continues from a checkpoint; returns the random state saved with it."""
+        """Random state saved in a checkpoint; network, mean, optimiser and best state are taken from it."""
         state = read_checkpoint(path)
         self.step = int(state["step"])
-        # Checkpoints of version 0.2 and before have no standing.
-        self.standing = Standing(**state.get("standing", {}))
+        # Checkpoints of version 0.2 and before do not note the best.
+        self.best = BestCheckpoint(**state.get("standing", {}))
         _load(self.network, state["network"])
         _load(self.average, state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         return state["random"]
 
-    def _loss_of(self, batch: Batch) -> torch.Tensor:
+    def _loss_of(self, batch: TrainingBatch) -> torch.Tensor:
         data = batch.data.to(self.device, memory_format=self._layout)
         target = batch.target.to(self.device)
         with self._mixed():
@@ -144,8 +221,9 @@ def choose_device(wanted: str) -> torch.device:
 
 def build_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Optimiser over all parameters."""
-    if settings.optimiser is Optimiser.ADAMW:
+    if settings.optimiser == "adamw":
         return torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    # As nnUNetTrainer.configure_optimizers.
     return torch.optim.SGD(
         network.parameters(),
         settings.learning_rate,
@@ -159,7 +237,8 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
     """Learning rate of step ``step``, counted from 0: a linear rise, then the schedule."""
     warm = min((step + 1) / (settings.warmup_steps + 1), 1.0)
     done = min(step / settings.steps, 1.0)
-    fall = (1 - done) ** 0.9 if settings.schedule is Schedule.POLY else (1 + math.cos(math.pi * done)) / 2
+    # 0.9 is nnU-Net's exponent (PolyLRScheduler).
+    fall = (1 - done) ** 0.9 if settings.schedule == "poly" else (1 + math.cos(math.pi * done)) / 2
     return settings.learning_rate * warm * fall
 
 
@@ -179,7 +258,7 @@ def random_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], rng: np.random.Generator) -> None:
-    """Undoes what happened since `random_state`."""
+    """Give all generators the state that `random_state` returned."""
     rng.bit_generator.state = state["rng"]
     name, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
@@ -187,19 +266,16 @@ def set_random_state(state: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def seed_everything(seed: int) -> np.random.Generator:
-    """Seeds the global generators that nnU-Net draws from and returns one of our own."""
+    """Generator of our own; the global ones that nnU-Net draws from are seeded too."""
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
     return np.random.default_rng(seed)
 
 
-def _write(path: Path, state: dict[str, Any]) -> None:
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+def _serialised(state: dict[str, Any]) -> bytes:
+    stream = BytesIO()
+    torch.save(state, stream)
+    return stream.getvalue()
 
 
 def _unique(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -7,47 +7,47 @@ the training of UNet^patch takes nothing else.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import gzip
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import Field, PositiveFloat, ValidationError
 
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
+from livercascade.data.record import Record
 from livercascade.detect.liver import main_liver, without_strays
 from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.ensemble import FOLDS, load_model_card
 from livercascade.segment.model import Model
 from livercascade.segment.whole import segment
-from livercascade.train.best import Weights
-from livercascade.train.model_export import export
+from livercascade.system.files import sha256_of, write_file
+from livercascade.system.parallel import as_finished
+from livercascade.train.cross_validation import CaseSplit
+from livercascade.train.model_export import export_run
+from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import TrainingCase, find_cases, lps, read_scan
+from livercascade.train.training_process import one_torch_thread
 from livercascade.train.training_request import TrainRequest, find_training_cases, read_request
 
 RECORD_FILE = "record.json"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class How(_Record):
+class OutOfFoldSettings(Record):
     """Settings of the prediction.
 
     Attributes:
         factor: Sensitivity f.
-        overlap: Of neighbouring windows.
-        device: As `Engine.choose` takes it.
+        overlap: Overlap of neighbouring windows, as a share of their size.
+        device: Device as `Engine.choose` takes it.
     """
 
     factor: PositiveFloat = 4.0
@@ -55,8 +55,8 @@ class How(_Record):
     device: str = "auto"
 
 
-class Maker(_Record):
-    """One network.
+class SourceNetwork(Record):
+    """A network that predicted some cases.
 
     Attributes:
         fold: Its fold; None for a network from elsewhere, of which the user says that it saw none of the cases.
@@ -67,11 +67,11 @@ class Maker(_Record):
     trained_on: tuple[str, ...]
 
 
-class Prediction(_Record):
+class PredictedCase(Record):
     """One label map.
 
     Attributes:
-        model_sha256: Key of its `Maker`.
+        model_sha256: Hash of the weights that made it, key of its `SourceNetwork`.
         sha256: Hash of the file.
     """
 
@@ -79,67 +79,82 @@ class Prediction(_Record):
     sha256: str
 
 
-class OutOfFoldRecord(_Record):
-    """What made the label maps of a folder.
+class OutOfFoldRecord(Record):
+    """Origin of the label maps of a folder; its names are those of ``record.json``.
 
     Attributes:
+        how: Settings of the prediction.
         makers: Networks by the hash of their weights.
         predictions: Label maps by case.
     """
 
-    how: How = How()
-    makers: dict[str, Maker] = Field(default_factory=dict)
-    predictions: dict[str, Prediction] = Field(default_factory=dict)
+    how: OutOfFoldSettings = OutOfFoldSettings()
+    makers: dict[str, SourceNetwork] = Field(default_factory=dict)
+    predictions: dict[str, PredictedCase] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One case, and the network to predict it with."""
+class OutOfFoldJob:
+    """One case, and the network to predict it with.
+
+    Attributes:
+        case: Case to predict.
+        model: Model folder of the network.
+        sha256: Hash of its weights.
+        network: Record of it.
+    """
 
     case: TrainingCase
     model: Path
     sha256: str
+    network: SourceNetwork
 
 
-def jobs_of_run(folder: RunFolder, weights: Weights) -> tuple[list[Job], dict[str, Maker]]:
-    """What to predict with the folds of a run that are there; an ordinary run gives its held-out cases.
+def jobs_of_run(folder: RunFolder, weights: CheckpointChoice) -> list[OutOfFoldJob]:
+    """Held-out cases of every fold of a run that has a checkpoint; an ordinary run gives its own.
 
     Raises:
         UsageError: No fold has come to an end, or the run held nothing out (``NOTHING_HELD_OUT``).
     """
     request = read_request(folder)
     cases = {case.name: case for case in find_training_cases(request)}
-    jobs: list[Job] = []
-    makers: dict[str, Maker] = {}
+    jobs: list[OutOfFoldJob] = []
     for one in _folds(folder, request):
-        model = export(one, weights)
-        sha256, split = load_model_card(model).sha256, _Split.model_validate_json(one.split.read_text())
-        makers[sha256] = Maker(fold=_fold_of(one), trained_on=split.train)
-        jobs += [Job(cases[name], model, sha256) for name in split.validation if name in cases]
+        model, split = export_run(one, weights), CaseSplit.read(one)
+        sha256, fold = load_model_card(model).sha256, read_request(one).settings.fold
+        network = SourceNetwork(fold=fold if isinstance(fold, int) else None, trained_on=split.train)
+        jobs += [OutOfFoldJob(cases[name], model, sha256, network) for name in split.validation if name in cases]
     if not jobs:
         raise UsageError("NOTHING_HELD_OUT", f"{folder.root} held no case out.", "Train with --fold each.")
-    return jobs, makers
+    return jobs
 
 
-def jobs_of_model(model: Path, data: Path, names: DatasetNames) -> tuple[list[Job], dict[str, Maker]]:
+def jobs_of_model(model: Path, data: Path, names: DatasetNames) -> list[OutOfFoldJob]:
     """Every case of a data set by one network that saw none of them."""
-    sha256 = load_model_card(model).sha256
-    return [Job(case, model, sha256) for case in find_cases(data, names)], {sha256: Maker(fold=None, trained_on=())}
+    sha256, network = load_model_card(model).sha256, SourceNetwork(fold=None, trained_on=())
+    return [OutOfFoldJob(case, model, sha256, network) for case in find_cases(data, names)]
 
 
 def predict_jobs(
-    jobs: Sequence[Job], makers: dict[str, Maker], out: Path, how: How, *, workers: int
+    jobs: Sequence[OutOfFoldJob], out: Path, settings: OutOfFoldSettings, *, workers: int
 ) -> tuple[int, Generator[str]]:
-    """Writes ``<case>.nii.gz`` and the record; what is there from the same networks and settings is kept.
+    """Write ``<case>.nii.gz`` and the record; what is there from the same networks and settings is kept.
+
+    Args:
+        jobs: Cases and their networks.
+        out: Folder for label maps and record.
+        settings: Settings of the prediction.
+        workers: Number of processes, one thread each.
 
     Returns:
-        How many cases are to be done, and their names as they get done.
+        Number of cases that are to be done, and their names as they get done.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    before = _earlier(out, how)
+    before = _earlier(out, settings)
     kept = {job.case.name: before[job.case.name] for job in jobs if _is_kept(job, out, before)}
     waiting = [job for job in jobs if job.case.name not in kept]
-    return len(waiting), _run(waiting, OutOfFoldRecord(how=how, makers=makers, predictions=kept), out, workers)
+    makers = {job.sha256: job.network for job in jobs}
+    record = OutOfFoldRecord(how=settings, makers=makers, predictions=kept)
+    return len(waiting), _predict_all(waiting, record, out, workers)
 
 
 def check_hard_cases(folder: Path, names: Sequence[str]) -> None:
@@ -159,7 +174,7 @@ def check_hard_cases(folder: Path, names: Sequence[str]) -> None:
         if not path.is_file():
             continue
         noted = record.predictions.get(name)
-        if noted is None or noted.sha256 != _sha256(path):
+        if noted is None or noted.sha256 != sha256_of(path):
             raise _refused(f"{path} is not the label map that {RECORD_FILE} describes.")
         if name in record.makers[noted.model_sha256].trained_on:
             raise _refused(f"{path} was predicted by a network trained on it.")
@@ -180,74 +195,54 @@ def read_record(folder: Path) -> OutOfFoldRecord:
         raise _refused(f"{path} cannot be read.") from error
 
 
-class _Split(_Record):
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-
-
 def _folds(folder: RunFolder, request: TrainRequest) -> list[RunFolder]:
     if not request.folds:
         return [folder] if folder.checkpoint.is_file() and request.settings.fold != "all" else []
     return [one for one in (folder.fold(k) for k in range(FOLDS)) if one.checkpoint.is_file()]
 
 
-def _fold_of(folder: RunFolder) -> int | None:
-    fold = read_request(folder).settings.fold
-    return fold if isinstance(fold, int) else None
-
-
-def _earlier(out: Path, how: How) -> dict[str, Prediction]:
+def _earlier(out: Path, settings: OutOfFoldSettings) -> dict[str, PredictedCase]:
     if not (out / RECORD_FILE).is_file():
         return {}
     record = read_record(out)
-    return record.predictions if record.how == how else {}
+    return record.predictions if record.how == settings else {}
 
 
-def _is_kept(job: Job, out: Path, before: dict[str, Prediction]) -> bool:
+def _is_kept(job: OutOfFoldJob, out: Path, before: dict[str, PredictedCase]) -> bool:
     noted, path = before.get(job.case.name), out / f"{job.case.name}.nii.gz"
-    return noted is not None and noted.model_sha256 == job.sha256 and path.is_file() and _sha256(path) == noted.sha256
+    return noted is not None and noted.model_sha256 == job.sha256 and path.is_file() and sha256_of(path) == noted.sha256
 
 
-def _run(waiting: Sequence[Job], record: OutOfFoldRecord, out: Path, workers: int) -> Generator[str]:
+def _predict_all(waiting: Sequence[OutOfFoldJob], record: OutOfFoldRecord, out: Path, workers: int) -> Generator[str]:
     _write(out, record)
-    if not waiting:
-        return
-    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_predict, job, out, record.how): job for job in waiting}
-        try:
-            for done in as_completed(running):
-                job, digest = running[done], done.result()
-                noted = Prediction(model_sha256=job.sha256, sha256=digest)
-                record.predictions[job.case.name] = noted
-                _write(out, record)
-                yield job.case.name
-        finally:
-            pool.shutdown(cancel_futures=True)
+    work = partial(_predict, out=out, settings=record.how)
+    # Closed at once where the caller stops early: cases that were not begun are left.
+    with contextlib.closing(as_finished(work, waiting, workers=workers)) as finished:
+        for number, digest in finished:
+            job = waiting[number]
+            record.predictions[job.case.name] = PredictedCase(model_sha256=job.sha256, sha256=digest)
+            _write(out, record)
+            yield job.case.name
 
 
-def _predict(job: Job, out: Path, how: How) -> str:
-    """Writes the label map of one case, strays outside the liver removed; returns the hash of the file."""
-    torch.set_num_threads(1)
+@one_torch_thread()
+def _predict(job: OutOfFoldJob, *, out: Path, settings: OutOfFoldSettings) -> str:
+    """Write the label map of one case, strays outside the liver removed; returns the hash of the file."""
     scan, _ = read_scan(job.case)
-    model = Model.load(job.model, ModelKind.WHOLE, Engine.choose(how.device))
+    model = Model.load(job.model, ModelKind.WHOLE, Engine.choose(settings.device))
     model.require(scan.phases)
-    mask = segment(scan, model, overlap=how.overlap).mask(how.factor)
+    mask = segment(scan, model, overlap=settings.overlap).mask(settings.factor)
     labels = without_strays(mask, main_liver(mask, scan.grid))
-    aside = out / f"{job.case.name}.part.nii.gz"
     like: Any = lps(nib.load(job.case.labels))
-    nib.save(nib.Nifti1Image(np.ascontiguousarray(labels.transpose(2, 1, 0)), like.affine), aside)
-    return _sha256(aside.replace(out / f"{job.case.name}.nii.gz"))
+    image = nib.Nifti1Image(np.ascontiguousarray(labels.transpose(2, 1, 0)), like.affine)
+    path = out / f"{job.case.name}.nii.gz"
+    # Level 1, as nibabel has it; without the time of day the same labels give the same file.
+    write_file(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
+    return sha256_of(path)
 
 
 def _write(out: Path, record: OutOfFoldRecord) -> None:
-    aside = out / f"{RECORD_FILE}.part"
-    aside.write_text(record.model_dump_json(indent=1) + "\n")
-    aside.replace(out / RECORD_FILE)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    write_file(out / RECORD_FILE, record.model_dump_json(indent=1) + "\n")
 
 
 def _refused(why: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Random loss of phases in training, so that one model serves any subset of them."""
+"""Phases hidden at random in training, so that one model serves any subset of them."""
 
 from __future__ import annotations
 

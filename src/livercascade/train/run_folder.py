@@ -1,9 +1,13 @@
-"""Names of everything inside the folder of one training run."""
+"""Names of everything inside the folder of one training run, nnU-Net's own folders included."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+DATASET = "Dataset001_livercascade"
+CONFIGURATION = "3d_fullres"
+PLANS = "nnUNetPlans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,7 @@ class RunFolder:
     A training over folds is a run with one run inside it per fold, ``fold_0 ... fold_4``; its prepared data serve all.
 
     Attributes:
-        root: The folder.
+        root: Folder of the run.
         prepared: Run whose prepared data this one uses; None for its own.
     """
 
@@ -31,7 +35,7 @@ class RunFolder:
 
     @property
     def request(self) -> Path:
-        """What was asked for: data, settings and command line."""
+        """Request of the run: data, settings and command line."""
         return self.root / "request.json"
 
     @property
@@ -86,7 +90,7 @@ class RunFolder:
 
     @property
     def chatter(self) -> Path:
-        """What nnU-Net prints."""
+        """Output that nnU-Net prints."""
         return self.root / "nnunet.log"
 
     @property
@@ -98,6 +102,31 @@ class RunFolder:
     def nnunet(self) -> Path:
         """nnU-Net's own folders."""
         return self.data / "nnunet"
+
+    @property
+    def nnunet_raw(self) -> Path:
+        """Data set as nnU-Net wants it."""
+        return self.nnunet / "raw" / DATASET
+
+    @property
+    def nnunet_preprocessed(self) -> Path:
+        """Fingerprint, plans, and below them the preprocessed cases."""
+        return self.nnunet / "preprocessed" / DATASET
+
+    @property
+    def nnunet_arrays(self) -> Path:
+        """Preprocessed cases."""
+        return self.nnunet_preprocessed / f"{PLANS}_{CONFIGURATION}"
+
+    @property
+    def nnunet_fingerprint(self) -> Path:
+        """Sizes, spacings and intensities that nnU-Net found in the data."""
+        return self.nnunet_preprocessed / "dataset_fingerprint.json"
+
+    @property
+    def nnunet_plans(self) -> Path:
+        """Plans file of nnU-Net."""
+        return self.nnunet_preprocessed / f"{PLANS}.json"
 
     @property
     def patch_cases(self) -> Path:

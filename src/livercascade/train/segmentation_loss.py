@@ -1,4 +1,7 @@
-"""Loss on label groups: cross-entropy, soft Dice of every class, of any lesion and of the liver with its content."""
+"""Losses of both trainings: nnU-Net's, or cross-entropy with the soft Dice of classes and of groups of classes.
+
+`build_loss` is the one place where a training gets its loss; `GroupedLoss` sees the reference labels of every voxel.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,27 @@ from jaxtyping import Float, Integer
 from torch.nn import functional
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ
+from livercascade.train.training_settings import TrainSettings
 
-Logits = Float[torch.Tensor, "batch class_ z y x"]
-Target = Integer[torch.Tensor, "batch 1 z y x"]
+SegmentationLoss = Callable[[Any, Any], torch.Tensor]
+"""Loss of logits and reference labels, or with deep supervision of a list of each, finest resolution first."""
+LabelTensor = Integer[torch.Tensor, "batch 1 z y x"]
 
 ANY_LESION = tuple(range(FIRST_LESION, LAST_LESION + 1))
-_PIECE = 16384
 LIVER_WITH_CONTENT = (*ANY_LESION, int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
+_PIECE = 16384
+"""Voxels per piece: 14 classes of them in float32 are 0.9 MB, which stays in the second-level cache."""
+
+
+def build_loss(settings: TrainSettings, outputs: int) -> SegmentationLoss:
+    """Loss of a network with ``outputs`` resolutions: nnU-Net's, or the grouped one."""
+    if settings.loss == "nnunet":
+        # Importing nnU-Net takes seconds and needs its environment: only a training that wants its loss pays for it.
+        from livercascade.train.nnunet_network import nnunet_loss
+
+        return nnunet_loss(outputs, deep_supervision=settings.deep_supervision)
+    loss = GroupedLoss(type_weight=settings.type_weight)
+    return deeply_supervised(loss) if settings.deep_supervision else loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +55,10 @@ class GroupedLoss:
     smooth: float = 1.0
     type_weight: float = 0.0
 
-    def __call__(self, logits: Logits, target: Target) -> Float[torch.Tensor, ""]:
-        """Loss, -2 when perfect; classes and groups without any true voxel have no Dice term."""
+    def __call__(
+        self, logits: Float[torch.Tensor, "batch class_ z y x"], target: LabelTensor
+    ) -> Float[torch.Tensor, ""]:
+        """Loss of a batch, -2 when perfect; classes and groups without any true voxel have no Dice term."""
         rows, labels = logits.permute(0, 2, 3, 4, 1).reshape(-1, logits.shape[1]), target[:, 0].long().flatten()
         loss: Any = _GroupedLoss.apply(rows, labels, self._dice)
         return loss + self.type_weight * type_entropy(rows, labels) if self.type_weight else loss
@@ -88,6 +107,7 @@ def type_entropy(
 class _GroupedLoss(torch.autograd.Function):
     """Loss of logits ``[voxel, class]``; its gradient is made along with it."""
 
+    # Autograd would keep probabilities, their logarithms and their products; here one array [voxel, class] is all.
     @staticmethod
     def forward(ctx: Any, rows: torch.Tensor, labels: torch.Tensor, dice: Callable[..., torch.Tensor]) -> torch.Tensor:
         count, classes = rows.shape
@@ -137,28 +157,23 @@ def _with_slope(
     return score.detach(), slope
 
 
-@dataclass(frozen=True, slots=True)
-class DeepSupervision:
-    """Weighted mean of a loss over the resolutions of a network: half the weight per stage, none for the coarsest."""
+def deeply_supervised(loss: SegmentationLoss) -> SegmentationLoss:
+    """Weighted mean of a loss over the resolutions of a network: half the weight per stage, none for the coarsest.
 
-    loss: GroupedLoss
+    The result takes lists that run from the finest to the coarsest resolution; the weights are nnU-Net's.
+    """
 
-    def __call__(self, outputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> Float[torch.Tensor, ""]:
-        """Loss of lists that run from the finest to the coarsest resolution."""
+    def over_resolutions(outputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> torch.Tensor:
         count = max(len(outputs) - 1, 1)
         weights = [0.5**i for i in range(count)]
-        terms = [w * self.loss(o, t) for w, o, t in zip(weights, outputs[:count], targets[:count], strict=True)]
+        terms = [w * loss(o, t) for w, o, t in zip(weights, outputs[:count], targets[:count], strict=True)]
         return torch.stack(terms).sum() / sum(weights)
 
-
-def build_grouped(deep_supervision: bool, type_weight: float) -> GroupedLoss | DeepSupervision:
-    """Grouped loss for a network with or without deep supervision."""
-    loss = GroupedLoss(type_weight=type_weight)
-    return DeepSupervision(loss) if deep_supervision else loss
+    return over_resolutions
 
 
-def downsampled(target: Target, strides: Sequence[tuple[int, int, int]], outputs: int) -> list[torch.Tensor]:
-    """Truth at each of the first ``outputs`` resolutions, by nearest neighbour, finest first."""
+def downsampled(target: LabelTensor, strides: Sequence[tuple[int, int, int]], outputs: int) -> list[torch.Tensor]:
+    """Reference labels at each of the first ``outputs`` resolutions, by nearest neighbour, finest first."""
     levels, scale = [target], [1, 1, 1]
     for stride in strides[1:outputs]:
         scale = [s * t for s, t in zip(scale, stride, strict=True)]

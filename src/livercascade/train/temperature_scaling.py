@@ -8,14 +8,12 @@ at f is what the old network gave at f to the power of the temperature.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32, UInt8
 from scipy.optimize import minimize_scalar
 
@@ -29,28 +27,31 @@ from livercascade.segment.ensemble import load_model_card, member_folders, write
 from livercascade.segment.model import Model
 from livercascade.segment.network import load_card, load_network, save_model
 from livercascade.segment.whole import segment
+from livercascade.system.parallel import parallel_map
 from livercascade.train.training_cases import TrainingCase, read_scan
+from livercascade.train.training_process import one_torch_thread
 
-SAMPLES = 20_000
+_SAMPLES = 20_000
 """Liver voxels drawn per scan: every patient weighs the same, however large the liver."""
 _BOUNDS = (0.2, 10.0)
+"""Least and largest temperature; networks trained with a Dice term came out between 2 and 3."""
 _HEAD = "seg_layers."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Margins:
-    """Voxels of livers.
+class LesionMargins:
+    """Voxels of livers: how sure a network is that they are no lesion, and whether they are.
 
     Attributes:
         margin: Logit of the best other label minus that of the best lesion type (`SensitivityMap.margin`).
-        lesion: Whether the voxel is one of a lesion.
+        lesion: True where the voxel is one of a lesion.
     """
 
     margin: Float32[np.ndarray, " voxel"]
     lesion: Bool[np.ndarray, " voxel"]
 
     @classmethod
-    def join(cls, parts: Sequence[Margins]) -> Margins:
+    def join(cls, parts: Sequence[LesionMargins]) -> LesionMargins:
         """All voxels of several."""
         return cls(np.concatenate([p.margin for p in parts]), np.concatenate([p.lesion for p in parts]))
 
@@ -60,7 +61,7 @@ class Margins:
         return float(np.logaddexp(0.0, wrong_way / temperature).mean())
 
 
-def fit_temperature(margins: Margins) -> float:
+def fit_temperature(margins: LesionMargins) -> float:
     """Temperature of least cross-entropy, 0.2 to 10.
 
     Raises:
@@ -75,26 +76,38 @@ def fit_temperature(margins: Margins) -> float:
 
 def lesion_margins(
     scan: Scan, labels: UInt8[np.ndarray, "z y x"], model: Model, rng: np.random.Generator, *, overlap: float = 0.25
-) -> Margins:
-    """Margins of a random sample of the true liver's voxels."""
+) -> LesionMargins:
+    """LesionMargins of a random sample of the true liver's voxels."""
     inside = np.flatnonzero(liver_with_content(labels))
-    chosen = rng.choice(inside, min(len(inside), SAMPLES), replace=False)
+    chosen = rng.choice(inside, min(len(inside), _SAMPLES), replace=False)
     truth = labels.ravel()[chosen]
     margin = segment(scan, model, overlap=overlap).margin.ravel()[chosen]
-    return Margins(margin, (truth >= FIRST_LESION) & (truth <= LAST_LESION))
+    return LesionMargins(margin, (truth >= FIRST_LESION) & (truth <= LAST_LESION))
 
 
 def margins_of_cases(
-    cases: Sequence[TrainingCase], model: Path, *, workers: int, device: str = "auto"
-) -> Generator[Margins]:
-    """Margins of each case, as they get done, with all its phases and, where it has others too, with NC alone."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_of_case, case, model, device) for case in cases]):
-            yield done.result()
+    cases: Sequence[TrainingCase],
+    model: Path,
+    *,
+    workers: int,
+    device: str = "auto",
+    advance: Callable[[], None] | None = None,
+) -> LesionMargins:
+    """Margins of all cases, with all their phases and, where they have others too, with NC alone.
+
+    Args:
+        cases: Cases that the network was not trained on.
+        model: Model folder of UNet^whole, or a folder of folds.
+        workers: Number of processes, one thread each.
+        device: Device as `Engine.choose` takes it.
+        advance: Called after each case.
+    """
+    work = partial(_margins_of_case, folder=model, device=device)
+    return LesionMargins.join(parallel_map(work, cases, workers=workers, advance=advance))
 
 
 def temper(folder: Path, out: Path, temperature: float) -> None:
-    """Writes a copy of a model whose logits are divided by ``temperature``; of an ensemble, of every member.
+    """Write a copy of a model whose logits are divided by ``temperature``; of an ensemble, of every member.
 
     Raises:
         ModelError: As `load_card`, or the network has no head to scale (``MODEL_MISMATCH``).
@@ -115,11 +128,11 @@ def temper(folder: Path, out: Path, temperature: float) -> None:
         write_ensemble_page(out)
 
 
-def _of_case(case: TrainingCase, folder: Path, device: str) -> Margins:
-    torch.set_num_threads(1)
+@one_torch_thread()
+def _margins_of_case(case: TrainingCase, *, folder: Path, device: str) -> LesionMargins:
     model, rng = Model.load(folder, ModelKind.WHOLE, Engine.choose(device)), np.random.default_rng(0)
     scan, labels = read_scan(case)
     scans = [scan]
     if Phase.NC in scan.hu and len(scan.hu) > 1 and not set(load_model_card(folder).needs) - {Phase.NC}:
         scans.append(Scan(scan.grid, {Phase.NC: scan.hu[Phase.NC]}, Phase.NC))
-    return Margins.join([lesion_margins(one, labels, model, rng) for one in scans])
+    return LesionMargins.join([lesion_margins(one, labels, model, rng) for one in scans])

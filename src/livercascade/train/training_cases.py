@@ -1,4 +1,8 @@
-"""Training cases: ``DIR/<case>/{nc,ap,vp,dp}.nii.gz`` and ``labels.nii.gz`` on one grid, or an nnU-Net data set."""
+"""Training cases: ``DIR/<case>/{nc,ap,vp,dp}.nii.gz`` and ``labels.nii.gz`` on one grid, or an nnU-Net data set.
+
+Both trainings read their cases here and nowhere else: whatever a label map may say of a case is understood in
+`decode_labels`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,16 @@ import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from livercascade.data.dataset_names import DatasetNames
+from livercascade.data.dataset_names import DatasetNames, read_described
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
 from livercascade.data.scan import Scan
-from livercascade.train.nnunet_dataset import is_nnunet_dataset, nnunet_files
 
 LABELS_FILE = "labels.nii.gz"
 PATIENTS_FILE = "patients.csv"
+NNUNET_FILE = "dataset.json"
+_NIFTI_ENDINGS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,11 @@ class TrainingCase:
     """Files of one training case.
 
     Attributes:
-        name: Name of its folder.
+        name: Name of its folder, or in an nnU-Net data set of its files.
         phases: File of each phase that is there.
-        labels: Label map, 0-13 unless ``values`` translate it.
+        labels: File of the label map, 0-13 unless ``values`` translate it.
         patient: Name of the patient; cases of one patient stay in one fold.
-        values: What each value of the label map means, 0-13, where it is not one of ours.
+        values: Label 0-13 that each value of the label map stands for, where the file does not hold ours.
     """
 
     name: str
@@ -44,12 +49,12 @@ class TrainingCase:
 
     @property
     def present(self) -> Bool[np.ndarray, " phase"]:
-        """Which phases are there, in channel order."""
+        """True for each phase that is there, in channel order."""
         return np.array([phase in self.phases for phase in PHASES])
 
     @property
     def channels(self) -> tuple[Path, ...]:
-        """One file per channel; an absent phase is stood in for by one that is there and has to be hidden later."""
+        """One file per channel; one that is there stands in for an absent phase and has to be hidden later."""
         stand_in = next(iter(self.phases.values()))
         return tuple(self.phases.get(phase, stand_in) for phase in PHASES)
 
@@ -77,21 +82,19 @@ def find_cases(folder: Path, names: DatasetNames | None = None) -> tuple[Trainin
 
     Args:
         folder: The data set.
-        names: What channels and labels of an nnU-Net data set mean, where their names do not say it.
+        names: Meaning of channels and labels of an nnU-Net data set, where their names do not say it.
 
     Raises:
         InputError: No case there (``EMPTY_FOLDER``), one without any phase (``NO_PHASE``), a table that cannot be used
-            (``BAD_PATIENTS``), or as `nnunet_dataset.nnunet_files`.
+            (``BAD_PATIENTS``); in an nnU-Net data set ``dataset.json`` cannot be used (``BAD_DATASET``), files are of
+            another kind than NIfTI (``NOT_NIFTI``), an image is absent (``FILE_MISSING``), or as `DatasetNames`.
     """
-    if is_nnunet_dataset(folder):
-        found = nnunet_files(folder, names or DatasetNames())
-        made = [
-            TrainingCase(name, files.phases, files.labels, name, found.values) for name, files in found.cases.items()
-        ]
+    if (folder / NNUNET_FILE).is_file() and (folder / "labelsTr").is_dir():
+        cases = _nnunet_cases(folder, names or DatasetNames())
     else:
         homes = sorted(p.parent for p in folder.glob(f"*/{LABELS_FILE}")) if folder.is_dir() else []
-        made = [_case(home) for home in homes]
-    if not made:
+        cases = [_case(home) for home in homes]
+    if not cases:
         raise InputError(
             "EMPTY_FOLDER",
             f"{folder} holds no training case.",
@@ -99,17 +102,16 @@ def find_cases(folder: Path, names: DatasetNames | None = None) -> tuple[Trainin
             "or an nnU-Net data set.",
         )
     patients = _patients(folder)
-    return tuple(replace(case, patient=patients.get(case.name, case.name)) for case in made)
+    return tuple(replace(case, patient=patients.get(case.name, case.name)) for case in cases)
 
 
 def read_arrays(case: TrainingCase) -> TrainingArrays:
-    """Reads a case.
+    """Arrays of a case, axes turned to left, posterior, superior.
 
     Raises:
         InputError: Files differ in shape (``GRID_MISMATCH``) or labels leave 0-13 (``BAD_LABELS``).
     """
-    stored, spacing = read_oriented(case.labels)
-    labels = translate(stored, case)
+    labels, spacing = read_labels(case)
     volumes = {path: read_oriented(path)[0] for path in set(case.channels)}
     for path, volume in volumes.items():
         if volume.shape != labels.shape:
@@ -121,7 +123,7 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
 
 
 def read_scan(case: TrainingCase) -> tuple[Scan, UInt8[np.ndarray, "z y x"]]:
-    """A case as a scan of the phases it has, and its label map, voxel on voxel.
+    """Scan of the phases that a case has, and its label map on the same grid.
 
     Raises:
         InputError: As `read_arrays`.
@@ -133,8 +135,18 @@ def read_scan(case: TrainingCase) -> tuple[Scan, UInt8[np.ndarray, "z y x"]]:
     return Scan(Grid.axial((z, y, x), arrays.spacing), hu, reference), arrays.labels
 
 
-def translate(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "z y x"]:
-    """A label map as stored in our labels 0-13; nnU-Net's "ignore" is not known here.
+def read_labels(case: TrainingCase) -> tuple[UInt8[np.ndarray, "z y x"], Triple]:
+    """Label map 0-13 of a case, and its spacing (z, y, x) in mm.
+
+    Raises:
+        InputError: Labels leave 0-13 (``BAD_LABELS``).
+    """
+    stored, spacing = read_oriented(case.labels)
+    return decode_labels(stored, case), spacing
+
+
+def decode_labels(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "z y x"]:
+    """Our labels 0-13 for the values of a label map as stored; nnU-Net's "ignore" is not known here.
 
     Raises:
         InputError: It holds a value without a meaning (``BAD_LABELS``).
@@ -174,6 +186,24 @@ def _case(home: Path) -> TrainingCase:
     if not there:
         raise InputError("NO_PHASE", f"{home} has a label map but no phase.", "Add one of nc, ap, vp, dp.nii.gz.")
     return TrainingCase(home.name, there, (home / LABELS_FILE).resolve(), home.name)
+
+
+def _nnunet_cases(folder: Path, names: DatasetNames) -> list[TrainingCase]:
+    described = read_described(folder / NNUNET_FILE)
+    phases, values = names.phases(described["channel_names"]), names.values(described["labels"])
+    ending = str(described.get("file_ending", ".nii.gz"))
+    if ending not in _NIFTI_ENDINGS:
+        raise InputError("NOT_NIFTI", f"{folder} holds {ending} files.", "Convert them to .nii.gz.")
+    cases: list[TrainingCase] = []
+    for labels in sorted((folder / "labelsTr").glob(f"*{ending}")):
+        name = labels.name.removesuffix(ending)
+        images = {p: folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number, p in phases.items()}
+        absent = [path for path in images.values() if not path.is_file()]
+        if absent:
+            raise InputError("FILE_MISSING", f"{absent[0]} is not there.", "Each case needs an image per channel.")
+        resolved = {phase: path.resolve() for phase, path in images.items()}
+        cases.append(TrainingCase(name, resolved, labels.resolve(), name, values))
+    return cases
 
 
 def _patients(folder: Path) -> dict[str, str]:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from livercascade.data.errors import ModelError
-from livercascade.train.curves import Curves
-from livercascade.train.network_trainer import Batch, Learner, learning_rate, random_state
+from livercascade.train.network_trainer import NetworkTrainer, TrainingBatch, learning_rate, random_state
 from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_log import append
-from livercascade.train.training_plots import View, draw_curves, draw_views
+from livercascade.train.training_log import append_log
+from livercascade.train.training_plots import SliceComparison, draw_curves, draw_slices
 from livercascade.train.training_settings import TrainSettings
-from livercascade.train.whole.detection_metrics import SCORE
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+SCORE = "score"
+"""Name of the validation score that ranks the weights of a run; higher is better."""
+MIN_VOLUME_ML = 0.5
+"""Smaller lesions are neither asked for nor counted in validation (paper, Sec. IV)."""
+
+_MEAN_OVER = 100
+"""Steps over which loss and times are averaged for the log."""
 
 
 @runtime_checkable
-class Reporter(Protocol):
-    """Tells people how far a training is."""
+class TrainingReporter(Protocol):
+    """Where a training tells how far it is."""
 
     def stage(self, text: str) -> None:
         """A new stage begins."""
@@ -43,114 +52,99 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """What a network in training made of held-out patients.
+class ValidationResult:
+    """Outcome of a network in training on held-out patients.
 
     Attributes:
-        scores: By name; `SCORE` is the one that ranks, higher is better.
-        views: A few pictures.
+        scores: Metrics by name; `SCORE` is the one that ranks, higher is better.
+        slices: Pictures of a few patients.
     """
 
     scores: dict[str, float]
-    views: tuple[View, ...] = ()
+    slices: tuple[SliceComparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What `fit` needs beside the learner.
+class TrainingSession:
+    """What `fit` needs beside the network.
 
     Attributes:
-        settings: Of the training.
-        folder: Where checkpoint and log go.
+        settings: Settings of the training.
+        folder: Run that gets checkpoints, log and pictures.
         rng: Generator behind the batches; its state goes into the checkpoint.
-        examine: Examines the network on the same few held-out patients each time.
-        stop: True when the training should save and end.
-        curves: Writes the log for TensorBoard too; None where TensorBoard is not installed.
+        validate: Validation on the same few held-out patients each time.
+        reporter: Receiver of the progress.
+        stop: Function that is true when the training should save and end.
+        board: TensorBoard's event files of the run; None where TensorBoard is not installed.
     """
 
     settings: TrainSettings
     folder: RunFolder
     rng: np.random.Generator
-    examine: Callable[[Learner], Examination]
-    reporter: Reporter
+    validate: Callable[[NetworkTrainer], ValidationResult]
+    reporter: TrainingReporter
     stop: Callable[[], bool]
-    curves: Curves | None = None
+    board: SummaryWriter | None = None
 
 
-def fit(learner: Learner, batches: Iterator[Batch], session: Session) -> bool:
-    """Trains to the last step, until patience is exhausted, or until asked to stop; False only for the last.
+def fit(trainer: NetworkTrainer, batches: Iterator[TrainingBatch], session: TrainingSession) -> bool:
+    """Train to the last step, until patience is exhausted, or until asked to stop; False only for the last.
 
-    Every ``validate_every`` steps and after the last one the network is examined on held-out patients, and the best
+    Every ``validate_every`` steps and after the last one the network is validated on held-out patients, and the best
     so far is kept beside the newest checkpoint.
 
     Raises:
         ModelError: The loss is no longer a number (``DIVERGED``); the last checkpoint stays as it was.
     """
-    settings, clock = session.settings, _Clock()
-    saved = time.monotonic()
-    while not _finished(learner, settings) and not session.stop():
+    settings, folder, saved = session.settings, session.folder, time.monotonic()
+    first, means = trainer.step, dict[str, float]()
+    while not _finished(trainer, settings) and not session.stop():
         began = time.monotonic()
         batch = next(batches)
         waited = time.monotonic() - began
-        loss = learner.learn(batch)
+        loss = trainer.take_step(batch)
         if not math.isfinite(loss):
             raise ModelError(
-                "DIVERGED", f"The loss is {loss} at step {learner.step}.", "Lower learning_rate.", stage="train"
+                "DIVERGED", f"The loss is {loss} at step {trainer.step}.", "Lower learning_rate.", stage="train"
             )
-        clock.add(loss, time.monotonic() - began, waited)
-        session.reporter.stepped(learner.step, settings.steps, clock.loss, clock.seconds)
-        if learner.step % settings.log_every == 0:
-            _log(session, learner.step, clock.values() | {"lr": learning_rate(settings, learner.step)})
-        if learner.step % settings.validate_every == 0 or learner.step == settings.steps:
-            _validate(learner, session)
+        values = {"loss": loss, "seconds": time.monotonic() - began, "batch_seconds": waited}
+        means = _running_means(means, values, count=trainer.step - first)
+        session.reporter.stepped(trainer.step, settings.steps, means["loss"], means["seconds"])
+        if trainer.step % settings.log_every == 0:
+            append_log(folder, trainer.step, means | {"lr": learning_rate(settings, trainer.step)}, session.board)
+        if trainer.step % settings.validate_every == 0 or trainer.step == settings.steps:
+            _validate(trainer, session)
             saved = time.monotonic()
         if time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
-            learner.save(session.folder.checkpoint, random_state(session.rng))
+            trainer.save(folder.checkpoint, random_state(session.rng))
             saved = time.monotonic()
-    learner.save(session.folder.checkpoint, random_state(session.rng))
-    return _finished(learner, settings)
+    trainer.save(folder.checkpoint, random_state(session.rng))
+    return _finished(trainer, settings)
 
 
-def _finished(learner: Learner, settings: TrainSettings) -> bool:
-    return learner.step >= settings.steps or learner.standing.exhausted(settings.patience)
+def _finished(trainer: NetworkTrainer, settings: TrainSettings) -> bool:
+    return trainer.step >= settings.steps or trainer.best.exhausted(settings.patience)
 
 
-def _validate(learner: Learner, session: Session) -> None:
-    """Examines the network, keeps it if it is the best so far, and shows how it goes."""
-    settings, folder = session.settings, session.folder
-    began = time.monotonic()
+def _validate(trainer: NetworkTrainer, session: TrainingSession) -> None:
+    """Validate the network, keep it if it is the best so far, and show how it goes."""
+    settings, folder, began = session.settings, session.folder, time.monotonic()
+    # Validation draws random numbers of its own: the training has to go on as if it had not.
     with torch.random.fork_rng():
-        found = session.examine(learner)
-    learner.standing = learner.standing.after(learner.step, found.scores[SCORE], smoothing=settings.score_smoothing)
-    if learner.standing.stale == 0:
-        learner.save_average(folder.best, found.scores)
-    learner.save(folder.checkpoint, random_state(session.rng))
-    values = {f"val_{name}": value for name, value in found.scores.items()}
-    smoothed = {"val_smoothed": learner.standing.smoothed, "val_seconds": time.monotonic() - began}
-    _log(session, learner.step, values | smoothed)
-    session.reporter.validated(learner.step, found.scores, best_step=learner.standing.best_step)
+        result = session.validate(trainer)
+    trainer.best = trainer.best.after(trainer.step, result.scores[SCORE], smoothing=settings.score_smoothing)
+    if trainer.best.stale == 0:
+        trainer.save_average(folder.best, result.scores)
+    trainer.save(folder.checkpoint, random_state(session.rng))
+    values: dict[str, float | None] = {f"val_{name}": value for name, value in result.scores.items()}
+    values |= {"val_smoothed": trainer.best.smoothed, "val_seconds": time.monotonic() - began}
+    append_log(folder, trainer.step, values, session.board)
+    session.reporter.validated(trainer.step, result.scores, best_step=trainer.best.best_step)
     draw_curves(folder)
-    draw_views(folder, learner.step, found.views)
+    draw_slices(folder, trainer.step, result.slices)
 
 
-def _log(session: Session, step: int, values: Mapping[str, float | None]) -> None:
-    append(session.folder, step, values)
-    if session.curves is not None:
-        session.curves.write(step, values)
-
-
-class _Clock:
-    """Running means over about the last hundred steps."""
-
-    def __init__(self) -> None:
-        self.loss, self.seconds, self.waited, self._count = 0.0, 0.0, 0.0, 0
-
-    def add(self, loss: float, seconds: float, waited: float) -> None:
-        self._count += 1
-        share = 1 / min(self._count, 100)
-        self.loss += share * (loss - self.loss)
-        self.seconds += share * (seconds - self.seconds)
-        self.waited += share * (waited - self.waited)
-
-    def values(self) -> dict[str, float]:
-        return {"loss": self.loss, "seconds": self.seconds, "batch_seconds": self.waited}
+def _running_means(means: dict[str, float], values: dict[str, float], *, count: int) -> dict[str, float]:
+    """Means with one more step: plain ones at first, then those of about the last `_MEAN_OVER` steps."""
+    share = 1 / min(count, _MEAN_OVER)
+    return {name: (old := means.get(name, 0.0)) + share * (value - old) for name, value in values.items()}

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from livercascade.data.errors import UsageError
-from livercascade.train.training_settings import PatchSettings, Planner, TrainSettings, WholeSettings
+from livercascade.train.training_settings import PatchSettings, TrainSettings, WholeSettings
 
-SettingsT = TypeVar("SettingsT", bound=BaseModel)
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
-class Preset(StrEnum):
+class TrainingPreset(StrEnum):
     """Named settings."""
 
     CI = "ci"
@@ -27,8 +27,8 @@ class Preset(StrEnum):
     """The paper's: nnU-Net's defaults, 1,000 epochs, for a GPU."""
 
 
-class Setting(StrEnum):
-    """Which phases one model serves (paper, Sec. IV)."""
+class PhasePurpose(StrEnum):
+    """Phases one model serves (paper, Sec. IV)."""
 
     ANY = "any"
     """Every subset of phases: phases are hidden at random (our default)."""
@@ -38,29 +38,29 @@ class Setting(StrEnum):
     """NC alone, as the paper's screening model."""
 
     @property
-    def values(self) -> dict[str, Any]:
-        """What it changes in the settings."""
-        if self is Setting.ANY:
+    def changes(self) -> dict[str, Any]:
+        """Settings it replaces."""
+        if self is PhasePurpose.ANY:
             return {}
         whole = {"all_phases": 1.0, "nc_only": 0.0, "ap_only": 0.0}
-        return {"phase_dropout": whole} | ({"phases": ["NC"]} if self is Setting.SCREENING else {})
+        return {"phase_dropout": whole} | ({"phases": ["NC"]} if self is PhasePurpose.SCREENING else {})
 
 
-def preset_text(preset: Preset, kind: type[TrainSettings]) -> str:
+def preset_text(preset: TrainingPreset, kind: type[TrainSettings]) -> str:
     """TOML file of a preset, as it lies in the package."""
     name = "whole" if issubclass(kind, WholeSettings) else "patch"
     return (files("livercascade.train") / "presets" / preset.value / f"{name}.toml").read_text()
 
 
 def read_settings(
-    kind: type[SettingsT],
+    kind: type[_Settings],
     path: Path | None,
     overrides: dict[str, Any],
     *,
-    preset: Preset | None = None,
-    setting: Setting = Setting.ANY,
-) -> SettingsT:
-    """Settings of a preset, then of a TOML file, then of ``setting``, then ``overrides``; later ones win.
+    preset: TrainingPreset | None = None,
+    purpose: PhasePurpose = PhasePurpose.ANY,
+) -> _Settings:
+    """Settings of a preset, then of a TOML file, then of ``purpose``, then ``overrides``; later ones win.
 
     Tables are merged entry by entry. Overrides that are None do not count.
 
@@ -75,7 +75,7 @@ def read_settings(
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError("BAD_SETTINGS", f"{path} cannot be read: {error}.", "Give a TOML file.") from error
     chosen = {key: value for key, value in overrides.items() if value is not None}
-    for layer in (given, setting.values, chosen):
+    for layer in (given, purpose.changes, chosen):
         values = _merged(values, layer)
     try:
         return kind.model_validate(values)
@@ -85,15 +85,16 @@ def read_settings(
         raise UsageError("BAD_SETTINGS", f"{where}: {first['msg']}.", "See 'livercascade train --help'.") from error
 
 
-def describe(preset: Preset) -> str:
-    """One line per network: what the preset trains and how long."""
+def describe_preset(preset: TrainingPreset) -> str:
+    """One line per network: architecture and length of the training."""
     lines: list[str] = []
     for kind in (WholeSettings, PatchSettings):
         made = read_settings(kind, None, {}, preset=preset)
-        size = "as nnU-Net plans it" if getattr(made, "planner", None) is Planner.NNUNET else _size(made)
+        planned = isinstance(made, WholeSettings) and made.planner == "nnunet"
+        size = "as nnU-Net plans it" if planned else _size(made)
         lines.append(
             f"UNet^{made.name}: {made.steps:,} steps of {made.batch_size} patches, {size}, {made.base_features} to "
-            f"{made.max_features} features, {made.optimiser.value}, loss {made.loss.value}"
+            f"{made.max_features} features, {made.optimiser}, loss {made.loss}"
         )
     return "\n".join(lines)
 

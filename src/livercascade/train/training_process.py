@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from types import FrameType
 
 from livercascade.train.run_folder import RunFolder
@@ -14,8 +15,8 @@ STOPPED = 75
 """Exit code of a training that was asked to stop and can be continued."""
 
 
-def child_environment(folder: RunFolder, threads: int) -> dict[str, str]:
-    """Environment of the present process plus nnU-Net's folders and threads that sleep instead of spinning."""
+def training_environment(folder: RunFolder, threads: int) -> dict[str, str]:
+    """Environment of this process plus nnU-Net's folders and threads that sleep instead of spinning."""
     home = folder.nnunet.resolve()
     return {
         **os.environ,
@@ -33,35 +34,50 @@ def child_environment(folder: RunFolder, threads: int) -> dict[str, str]:
     }
 
 
-def run_child(arguments: Sequence[str], environment: dict[str, str]) -> int:
-    """Runs a command to its end and returns its exit code; SIGTERM and SIGINT are passed on, so that it can save."""
-    child: subprocess.Popen[bytes] | None = None
+def run_process(arguments: Sequence[str], environment: dict[str, str]) -> int:
+    """Exit code of a command that runs to its end; SIGTERM and SIGINT are passed on, so that it can save."""
+    process: subprocess.Popen[bytes] | None = None
     early: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
-        told = signal.SIGTERM if number == signal.SIGINT else number
-        if child is None:
-            early.append(told)
+        # A process group of its own hears no Ctrl-C; its StopFlag takes both signals for the same.
+        sent = signal.SIGTERM if number == signal.SIGINT else number
+        if process is None:
+            early.append(sent)
         else:
-            child.send_signal(told)
+            process.send_signal(sent)
 
-    # From before the child is there: a signal that came in between would end this process and leave the child alone.
+    # From before the process is there: a signal in between would end this one and leave the other alone.
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        child = subprocess.Popen(list(arguments), env=environment, start_new_session=True)
+        process = subprocess.Popen(list(arguments), env=environment, start_new_session=True)
         for number in early:
-            child.send_signal(number)
-        return child.wait()
+            process.send_signal(number)
+        return process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def one_torch_thread() -> Generator[None]:
+    """Block that runs torch on one thread: faster for small layers, and right where processes share the cores."""
+    # Torch takes a second to import, and the commands that only start a process do without it.
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class StopFlag:
-    """True once this process was told to end, or its parent has gone.
+    """True once this process was asked to end, or its parent has gone.
 
     Args:
-        with_parent: False goes on without the parent, as a command does whose shell was closed.
+        with_parent: True to end with the parent; False goes on, as a command does whose shell was closed.
     """
 
     def __init__(self, *, with_parent: bool = True) -> None:
@@ -74,7 +90,7 @@ class StopFlag:
         return self._asked or (self._parent is not None and os.getppid() != self._parent)
 
     def close(self) -> None:
-        """Gives the signals back to whom they belonged to."""
+        """Give the signals back to their earlier handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -1,17 +1,18 @@
-"""What a training run was asked to do, kept in its folder so that a killed run can be taken up again."""
+"""Request of a training run, kept in its folder so that a killed run can be taken up again."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError
 
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
+from livercascade.data.record import Record
 from livercascade.segment.card import ModelKind
 from livercascade.segment.ensemble import member_folders
+from livercascade.system.files import write_file
 from livercascade.train.phase_dropout import seen_phases
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import TrainingCase, find_cases
@@ -30,21 +31,21 @@ _FIXED = (
 )
 
 
-class TrainRequest(BaseModel):
+class TrainRequest(Record):
     """One training.
 
     Attributes:
+        kind: Network to train.
         data: Folder of training cases.
-        hard: Folder of predicted label maps for the hard cases; what an earlier UNet^whole missed or found falsely.
+        settings: Settings of the training.
+        hard: Folder of predicted label maps for the hard cases, those of an earlier UNet^whole.
         start_from: Model folder whose weights the training starts from; None starts from random ones.
-        names: What channels and labels of an nnU-Net data set mean.
+        names: Meaning of channels and labels of an nnU-Net data set.
         unchecked_hard: True takes hard cases whose origin is not known to be out of fold.
         folds: Folds that were asked for, each a run inside this one; empty for an ordinary run.
         prepared: Run whose prepared data serve this one too; None for its own.
         command: Command line, for the model card.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ModelKind
     data: Path
@@ -59,14 +60,14 @@ class TrainRequest(BaseModel):
 
 
 def write_request(folder: RunFolder, request: TrainRequest) -> None:
-    """Notes the request in a new run folder, or in one that was made for the same network.
+    """Note the request in a new run folder, or in one that was made for the same network.
 
     Raises:
         UsageError: The folder belongs to a run that cannot be continued with these settings (``RUN_TAKEN``).
     """
     if folder.request.is_file():
         before = read_request(folder)
-        changed = [key for key in _FIXED if _of(before, key) != _of(request, key)]
+        changed = [key for key in _FIXED if getattr(before.settings, key) != getattr(request.settings, key)]
         changed += ["folds"] if bool(before.folds) != bool(request.folds) else []
         if before.kind is not request.kind or changed:
             raise UsageError(
@@ -74,8 +75,7 @@ def write_request(folder: RunFolder, request: TrainRequest) -> None:
                 f"{folder.root} holds another run (different {', '.join(changed) or 'kind'}).",
                 "Give a new --out, or the settings it was started with.",
             )
-    folder.root.mkdir(parents=True, exist_ok=True)
-    folder.request.write_text(request.model_dump_json(indent=1) + "\n")
+    write_file(folder.request, request.model_dump_json(indent=1) + "\n")
 
 
 def read_request(folder: RunFolder) -> TrainRequest:
@@ -86,20 +86,17 @@ def read_request(folder: RunFolder) -> TrainRequest:
     """
     if not folder.request.is_file():
         raise UsageError("NO_RUN", f"{folder.root} is not a training run.", "Give the --out of an earlier run.")
-    content = json.loads(folder.request.read_text())
-    # Runs of version 0.2 and before noted how many random batches they validated on.
-    content["settings"].pop("validation_batches", None)
-    return TrainRequest.model_validate(content)
+    return _parsed(folder.request.read_text())
 
 
-def of_fold(request: TrainRequest, folder: RunFolder, fold: int) -> TrainRequest:
+def request_of_fold(request: TrainRequest, folder: RunFolder, fold: int) -> TrainRequest:
     """Request of one fold of a training over folds."""
     settings = request.settings.model_copy(update={"fold": fold})
     one = request.model_copy(update={"settings": settings, "folds": (), "prepared": folder.root})
-    return one.model_copy(update={"start_from": start_of(one)})
+    return one.model_copy(update={"start_from": start_folder(one)})
 
 
-def start_of(request: TrainRequest) -> Path | None:
+def start_folder(request: TrainRequest) -> Path | None:
     """Model folder that an ordinary training starts from.
 
     Of an ensemble it is the member of the same fold, which has not seen the held-out patients either.
@@ -121,16 +118,18 @@ def start_of(request: TrainRequest) -> Path | None:
 
 def is_finished(folder: RunFolder, request: TrainRequest) -> bool:
     """True if the run has come to its end with this very request, whatever the command line was."""
-    return folder.finished.is_file() and folder.finished.read_text() == _asked(request)
+    if not folder.finished.is_file():
+        return False
+    try:
+        return _parsed(folder.finished.read_text()) == request.model_copy(update={"command": ""})
+    except ValidationError:
+        # The file is of a version with settings that are no more.
+        return False
 
 
 def note_finished(folder: RunFolder, request: TrainRequest) -> None:
-    """Notes that the run has come to its end."""
-    folder.finished.write_text(_asked(request))
-
-
-def _asked(request: TrainRequest) -> str:
-    return request.model_dump_json(indent=1, exclude={"command"}) + "\n"
+    """Note that the run has come to its end."""
+    write_file(folder.finished, request.model_dump_json(indent=1, exclude={"command"}) + "\n")
 
 
 def find_training_cases(request: TrainRequest) -> tuple[TrainingCase, ...]:
@@ -148,9 +147,12 @@ def find_training_cases(request: TrainRequest) -> tuple[TrainingCase, ...]:
 
 
 def fold_title(fold: int | str) -> str:
-    """What to add to a title: nothing for a training on all cases."""
+    """Addition to a title: nothing for a training on all cases."""
     return f", fold {fold}" if isinstance(fold, int) else ""
 
 
-def _of(request: TrainRequest, key: str) -> Any:
-    return getattr(request.settings, key)
+def _parsed(text: str) -> TrainRequest:
+    content = json.loads(text)
+    # Runs of version 0.2 and before noted how many random batches they validated on.
+    content["settings"].pop("validation_batches", None)
+    return TrainRequest.model_validate(content)

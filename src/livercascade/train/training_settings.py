@@ -1,13 +1,10 @@
-"""Settings of the two trainings, as read from a TOML file; what a file leaves out keeps the value below."""
+"""Settings of the trainings, as read from a TOML file; what a file leaves out keeps the value below."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -18,66 +15,17 @@ from pydantic import (
 
 from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
+from livercascade.data.record import Fraction, Record
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.card import NetworkClass, Resampling, Size, Spacing
 
-Share = float
 
+class PhaseDropout(Record):
+    """Shares of samples that see all phases, NC alone or AP alone; the rest see a random non-empty subset."""
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Optimiser(Enum):
-    """``sgd`` is nnU-Net's: Nesterov momentum 0.99."""
-
-    ADAMW = "adamw"
-    SGD = "sgd"
-
-
-class Schedule(Enum):
-    """Fall of the learning rate to 0 over all steps; ``poly`` is nnU-Net's (exponent 0.9)."""
-
-    POLY = "poly"
-    COSINE = "cosine"
-
-
-class LossKind(Enum):
-    """``nnunet``: Dice of each class plus cross-entropy; ``grouped`` adds the Dice of any lesion and of the liver."""
-
-    NNUNET = "nnunet"
-    GROUPED = "grouped"
-
-
-class NormaliseBy(Enum):
-    """Voxels whose intensities decide how HU are clipped and scaled."""
-
-    LIVER = "liver"
-    """The liver and what lies in it: lesions and hepatic vessels."""
-    LABELS = "labels"
-    """All labels, nnU-Net's own way; with the stomach's gas among them the window is very wide."""
-
-
-class Planner(Enum):
-    """``settings`` takes spacing, patch size and width from these settings; ``nnunet`` plans them by data and GPU."""
-
-    SETTINGS = "settings"
-    NNUNET = "nnunet"
-
-
-class AugmentationRecipe(Enum):
-    """``light``: our own few disturbances by the shares below; ``nnunet``: nnU-Net's, mirroring included."""
-
-    LIGHT = "light"
-    NNUNET = "nnunet"
-
-
-class PhaseDropout(_Record):
-    """Shares of training samples by what is left of their phases; the rest gets a random non-empty subset."""
-
-    all_phases: Share = Field(default=0.4, ge=0, le=1)
-    nc_only: Share = Field(default=0.2, ge=0, le=1)
-    ap_only: Share = Field(default=0.1, ge=0, le=1)
+    all_phases: Fraction = 0.4
+    nc_only: Fraction = 0.2
+    ap_only: Fraction = 0.1
 
     @model_validator(mode="after")
     def _sum(self) -> PhaseDropout:
@@ -86,43 +34,51 @@ class PhaseDropout(_Record):
         return self
 
 
-class Augmentation(_Record):
-    """Chance of each disturbance per sample; in the light recipe left and right, head and feet are never swapped.
+class Augmentation(Record):
+    """Probability of each random change per sample; in the light recipe no axis is ever mirrored.
+
+    Left and right, head and feet differ in the abdomen: a mirrored liver lies where none is.
 
     Attributes:
-        recipe: Whose disturbances; the other values are for the light recipe.
+        recipe: ``light`` for the few changes whose probabilities stand below, ``nnunet`` for nnU-Net's own, mirroring
+            included; the other values belong to the light recipe.
         rotation_degrees: Largest rotation in the axial plane.
         scale: Range of zoom factors.
     """
 
-    recipe: AugmentationRecipe = AugmentationRecipe.LIGHT
-    spatial: Share = Field(default=0.2, ge=0, le=1)
+    recipe: Literal["light", "nnunet"] = "light"
+    spatial: Fraction = 0.2
     rotation_degrees: NonNegativeFloat = 15.0
     scale: tuple[PositiveFloat, PositiveFloat] = (0.85, 1.18)
-    noise: Share = Field(default=0.1, ge=0, le=1)
-    blur: Share = Field(default=0.1, ge=0, le=1)
-    brightness: Share = Field(default=0.15, ge=0, le=1)
-    contrast: Share = Field(default=0.15, ge=0, le=1)
-    low_resolution: Share = Field(default=0.1, ge=0, le=1)
-    gamma: Share = Field(default=0.15, ge=0, le=1)
+    noise: Fraction = 0.1
+    blur: Fraction = 0.1
+    brightness: Fraction = 0.15
+    contrast: Fraction = 0.15
+    low_resolution: Fraction = 0.1
+    gamma: Fraction = 0.15
 
 
-class TrainSettings(_Record):
-    """What both trainings share.
+class TrainSettings(Record):
+    """Settings that both trainings share.
 
     Attributes:
-        trained_on: What the data are, in words, for the model card.
+        trained_on: Data in words, for the model card.
         base_features: Channels of the first stage; they double per stage up to ``max_features``.
-        stages: Upper limit; nnU-Net's planner decides below it.
+        stages: Most stages; nnU-Net's planner may give fewer.
+        optimiser: ``adamw``, or nnU-Net's ``sgd`` with Nesterov momentum 0.99.
+        schedule: Fall of the learning rate to 0 over all steps: ``cosine``, or nnU-Net's ``poly`` with exponent 0.9.
+        loss: ``nnunet`` for Dice of each class plus cross-entropy; ``grouped`` adds the Dice of any lesion and of the
+            liver with its content.
         type_weight: Weight of the cross-entropy among lesion types on true lesions, in the grouped loss.
         lesion_share: Share of samples centred on a lesion.
         ema_decay: Decay of the running mean of the weights, which is what gets exported.
         bf16: Mixed precision in bfloat16; None uses it on a GPU only, since many CPUs train no faster with it.
         threads: Threads of the training process.
         workers: Extra processes that make batches; 0 makes them between the steps.
+        processes: Processes that prepare the data.
         fold: Fifth of the patients kept for validation, or ``all`` to train on every one; then no score tells which
             weights are best, and the newest are exported.
-        phases: What the network may see; the others are hidden from it, as in a model for screening (NC alone).
+        phases: Phases the network may see; the others are hidden from it, as in a model for screening (NC alone).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         score_smoothing: Share of the earlier validations in the running mean of the score that picks the best weights.
         patience: Validations in a row without a better one after which the training ends; None never ends early.
@@ -142,16 +98,16 @@ class TrainSettings(_Record):
     decoder_blocks_per_stage: PositiveInt = 1
     steps: PositiveInt = 20_000
     batch_size: PositiveInt = 2
-    optimiser: Optimiser = Optimiser.ADAMW
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 2e-3
     weight_decay: NonNegativeFloat = 3e-5
-    schedule: Schedule = Schedule.POLY
+    schedule: Literal["poly", "cosine"] = "poly"
     warmup_steps: NonNegativeInt = 200
     gradient_clip: PositiveFloat = 12.0
-    loss: LossKind = LossKind.GROUPED
+    loss: Literal["nnunet", "grouped"] = "grouped"
     type_weight: NonNegativeFloat = 0.3
     deep_supervision: bool = True
-    lesion_share: Share = Field(default=0.6, ge=0, le=1)
+    lesion_share: Fraction = 0.6
     phase_dropout: PhaseDropout = PhaseDropout()
     augmentation: Augmentation = Augmentation()
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
@@ -180,8 +136,11 @@ class TrainSettings(_Record):
 
     @property
     def class_priors(self) -> ClassPriors | None:
-        """How common the network will take each lesion type for: `type_entropy` weighs the types of a batch alike."""
-        return EVEN if self.loss is LossKind.GROUPED and self.type_weight > 0 else None
+        """Frequency of each lesion type that the network comes to expect; None leaves it that of the data.
+
+        `type_entropy` weighs the types of a batch alike.
+        """
+        return EVEN if self.loss == "grouped" and self.type_weight > 0 else None
 
 
 class WholeSettings(TrainSettings):
@@ -189,23 +148,26 @@ class WholeSettings(TrainSettings):
 
     Attributes:
         organ_share: Share of samples centred on an organ or vessel; what is left of 1 lies anywhere.
-        hard_share: Share of the samples of a case that is centred on what an earlier UNet^whole missed or found where
-            nothing is, where that is given; the other shares hold for the rest.
-        planner: Who decides spacing, patch size, batch size and network; nnU-Net's planner ignores ours.
-        resampling: How images come to the spacing, here and at inference.
-        normalise_by: Voxels whose intensities decide how HU are clipped and scaled.
+        hard_share: Share of the samples of a case centred on a lesion that an earlier UNet^whole missed, or on a
+            finding of its where nothing is, in cases where that is known; the other shares divide the rest.
+        planner: ``settings`` takes spacing, patch size, batch size and network from here, ``nnunet`` lets nnU-Net plan
+            them by data and GPU.
+        resampling: Interpolation that brings images to the spacing, here and at inference.
+        normalise_by: Voxels whose intensities decide how HU are clipped and scaled: ``liver`` with the lesions and
+            hepatic vessels in it, or all ``labels``, nnU-Net's own way; with the stomach's gas among them the range
+            is very wide.
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
-        validation_patients: Held-out patients that are examined at each validation, whole liver each.
+        validation_patients: Held-out patients of each validation, whole liver each.
     """
 
     name: str = "whole"
     spacing_mm: Spacing = (5.0, 2.0, 2.0)
     patch_size: Size = (24, 112, 112)
-    organ_share: Share = Field(default=0.2, ge=0, le=1)
-    hard_share: Share = Field(default=0.3, ge=0, le=1)
-    planner: Planner = Planner.SETTINGS
+    organ_share: Fraction = 0.2
+    hard_share: Fraction = 0.3
+    planner: Literal["settings", "nnunet"] = "settings"
     resampling: Resampling = Resampling.LINEAR
-    normalise_by: NormaliseBy = NormaliseBy.LIVER
+    normalise_by: Literal["liver", "labels"] = "liver"
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6
 
@@ -216,7 +178,7 @@ class WholeSettings(TrainSettings):
         return self
 
 
-class SchemeShares(_Record):
+class SchemeShares(Record):
     """Weights of the four shuffling schemes (paper, Fig. 4); they need not add up to 1."""
 
     original_positive: NonNegativeFloat = 1.0
@@ -229,7 +191,7 @@ class PatchSettings(TrainSettings):
     """Training of UNet^patch, 8 classes on patches of liver only.
 
     Attributes:
-        shuffling: False trains on original patches alone (the paper's "w/o LS").
+        shuffling: True for lesion shuffling; False trains on original patches alone (the paper's "w/o LS").
         schemes: Weights of the shuffling schemes.
         hard_share: Share of positive samples taken from lesions that UNet^whole missed, where there are any, and of
             negative ones taken from its false findings.
@@ -238,7 +200,7 @@ class PatchSettings(TrainSettings):
         patches_per_lesion: Patches of each lesion and scheme (times the scheme's weight) in a round; every round is
             gone through before the next (the paper: about 20). None draws cases evenly instead, without rounds.
         rounds: Length of the training in rounds, in place of ``steps``.
-        validation_patches: Fixed patches of held-out cases that are examined at each validation.
+        validation_patches: Fixed patches of held-out cases for each validation.
     """
 
     name: str = "patch"
@@ -246,8 +208,8 @@ class PatchSettings(TrainSettings):
     patch_size: Size = PATCH_SHAPE
     shuffling: bool = True
     schemes: SchemeShares = SchemeShares()
-    hard_share: Share = Field(default=0.3, ge=0, le=1)
-    predicted_liver_share: Share = Field(default=0.5, ge=0, le=1)
+    hard_share: Fraction = 0.3
+    predicted_liver_share: Fraction = 0.5
     liver_margin_mm: NonNegativeFloat = 10.0
     patches_per_lesion: PositiveInt | None = None
     rounds: PositiveFloat | None = None
@@ -268,22 +230,22 @@ class PatchSettings(TrainSettings):
         return self
 
 
-class TypesSettings(_Record):
-    """Training of the network that tells types from enhancement.
+class LesionClassifierSettings(Record):
+    """Training of the network that tells lesion types from enhancement.
 
     Attributes:
-        version: Of the model.
-        trained_on: The lesions, in words.
-        min_volume_ml: Smaller lesions are left out; below the cascade's own limit, so that parts of lesions are known.
+        version: Version of the model.
+        trained_on: Lesions in words, for the model card.
+        min_volume_ml: Least volume of a lesion; below the cascade's own limit, so that parts of lesions are known.
         outlines: Further outlines of each lesion, drawn as a network might.
         folds: Parts of the patients; one member learns from all but one part and is tested on that.
-        hidden, dropout: Of each member.
+        hidden, dropout: Width and dropout of each member.
         steps, batch_size, learning_rate, weight_decay: AdamW with one cycle of the learning rate.
-        noise: SD of what is added to standardised measures.
+        noise: SD of what is added to standardised features.
         views: Sets of phases that each outline is seen with: all, and others drawn by ``phase_dropout``.
-        phase_dropout: How phases are hidden.
-        seed: Of outlines and members.
-        processes: That measure.
+        phase_dropout: Shares of those other sets.
+        seed: Seed of outlines and members.
+        processes: Processes that measure the lesions.
     """
 
     version: str = "0.1.0"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,11 @@ from livercascade.reclassify.patches import (
     patch_labels,
 )
 from livercascade.reclassify.working_grid import liver_grid, resample_linear, resample_nearest
+from livercascade.system.files import new_folder, sha256_of
 from livercascade.train.hard_cases import MIN_LESION_ML, hard_lesions, prediction_of, read_prediction
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import TrainingCase, read_arrays
-from livercascade.train.training_loop import Reporter
+from livercascade.train.training_loop import TrainingReporter
 from livercascade.train.training_settings import PatchSettings
 
 DONE = "done"
@@ -40,12 +39,12 @@ class PatchCase:
 
     Attributes:
         name: Case name.
-        present: Which phases are there.
-        home: Folder of its arrays.
+        present: True for each phase that is there.
+        home: Folder of the arrays.
         spacing: Working spacing (z, y, x) in mm.
         lesions: True lesions.
-        missed: Those of them that UNet^whole did not touch.
-        false: Its detections that touch no true lesion.
+        missed: True lesions that UNet^whole did not touch.
+        false: Detections of UNet^whole that touch no true lesion.
         predicted: True if a predicted liver region is there beside the true one.
     """
 
@@ -59,7 +58,7 @@ class PatchCase:
     predicted: bool
 
     def hu(self) -> Int16[np.ndarray, "phase z y x"]:
-        """HU, mapped from disk."""
+        """HU of all phases, mapped from disk."""
         return np.load(self.home / "hu.npy", mmap_mode="r")
 
     def labels(self, *, predicted: bool = False) -> UInt8[np.ndarray, "z y x"]:
@@ -67,7 +66,7 @@ class PatchCase:
         return np.load(self.home / ("predicted.npy" if predicted else "labels.npy"))
 
     def volume(self, fill: Sequence[float], *, predicted: bool) -> PatchVolume:
-        """The case ready to be cut; with the predicted liver region if asked and there is one."""
+        """Volume to cut patches from; with the predicted liver region if asked and there is one."""
         labels = self.labels(predicted=predicted and self.predicted)
         return PatchVolume.of(self.hu(), labels, self.spacing, fill, avoid=self._avoid(labels))
 
@@ -85,9 +84,9 @@ def prepare_cases(
     cases: Sequence[TrainingCase],
     hard: Path | None,
     settings: PatchSettings,
-    reporter: Reporter,
+    reporter: TrainingReporter,
 ) -> tuple[PatchCase, ...]:
-    """Caches every case that is not cached yet, or was with another prediction; cases without liver are left out.
+    """Cases with a liver on the grid of the patches; one not cached yet, or with another prediction, is cached.
 
     Raises:
         InputError: No case has a liver (``NO_LIVER``), or a file cannot be used.
@@ -97,11 +96,11 @@ def prepare_cases(
     for done, case in enumerate(cases, start=1):
         home = folder.patch_cases / case.name
         prediction = prediction_of(hard, case.name)
-        made_from = "" if prediction is None else hashlib.sha256(prediction.read_bytes()).hexdigest()
+        made_from = "" if prediction is None else sha256_of(prediction)
         if not (home / DONE).is_file() or (home / DONE).read_text() != made_from:
-            shutil.rmtree(home, ignore_errors=True)
-            _cache(case, prediction, home, settings)
-            (home / DONE).write_text(made_from)
+            with new_folder(home) as fresh:
+                _cache(case, prediction, fresh, settings)
+                (fresh / DONE).write_text(made_from)
         if (home / "labels.npy").is_file():
             found.append(_open(case, home, settings.spacing_mm))
         reporter.prepared(done, len(cases))
@@ -111,7 +110,6 @@ def prepare_cases(
 
 
 def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: PatchSettings) -> None:
-    home.mkdir(parents=True, exist_ok=True)
     arrays = read_arrays(case)
     grid = Grid.axial(arrays.labels.shape, arrays.spacing)
     guess = None if prediction is None else read_prediction(prediction, arrays.labels)
@@ -131,7 +129,7 @@ def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: Pa
 def _truth_in_guess(
     labels: UInt8[np.ndarray, "z y x"], guess: UInt8[np.ndarray, "z y x"]
 ) -> UInt8[np.ndarray, "z y x"]:
-    """Patch classes of the truth inside the predicted liver region: what false findings really are, liver, included."""
+    """Reference patch classes inside the predicted liver region; false findings become liver, which they are."""
     inside = np.where(is_lesion(labels), labels, PATCH_LIVER)
     return np.where(liver_region(guess), inside, PATCH_OUTSIDE).astype(np.uint8)
 

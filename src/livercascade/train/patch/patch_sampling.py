@@ -13,13 +13,13 @@ from jaxtyping import Float
 
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, Scheme
+from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, PatchVolume, Scheme
 from livercascade.reclassify.shuffle import shuffle
 from livercascade.segment.card import PhaseNormalisation
 from livercascade.segment.phase_input import normalise, phase_input
-from livercascade.train.network_trainer import Batch
+from livercascade.train.network_trainer import TrainingBatch
 from livercascade.train.patch.patch_cases import PatchCase
-from livercascade.train.patch.patch_schedule import Card, Deck, scheme_weights
+from livercascade.train.patch.patch_schedule import SamplingSchedule, scheme_weights
 from livercascade.train.phase_dropout import drop_phases, seen_phases
 from livercascade.train.training_settings import PatchSettings
 
@@ -28,54 +28,39 @@ _CASE_TRIES = 12
 _SCHEME_TRIES = 8
 """Schemes tried before giving up."""
 
-Sample = tuple[Float[torch.Tensor, "channel z y x"], torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What a patch shall show.
-
-    Attributes:
-        lesion: A true lesion, or a false finding of UNet^whole.
-        paste_label: Class a moved lesion gets in the truth; None for its own.
-        false_finding: True if the lesion is none: it lies in the predicted liver region, maybe not in the true one.
-    """
-
-    scheme: Scheme
-    lesion: Lesion | None
-    paste_label: int | None = None
-    false_finding: bool = False
-
 
 @dataclass(frozen=True, slots=True)
 class PatchSampler:
     """Endless source of training patches.
 
     Attributes:
-        cases: To draw from; without a deck each as likely as any other.
-        scheme: Normalisation of each phase; its lower bounds fill what lies outside the liver.
-        augment: Applied to every patch, or None.
+        cases: Cases to draw from; without a schedule each as likely as any other.
+        settings: Settings of the training.
+        normalisation: Normalisation of each phase; its lower bounds fill what lies outside the liver.
+        augment: Random change of every patch, or None.
         dropout: True hides phases at random.
-        deck: Says which lesion and scheme comes when; None draws both at random.
+        schedule: Order of lesions and schemes; None draws both at random.
     """
 
     cases: Sequence[PatchCase]
     settings: PatchSettings
-    scheme: tuple[PhaseNormalisation, ...]
+    normalisation: tuple[PhaseNormalisation, ...]
     augment: Callable[..., dict[str, torch.Tensor]] | None = None
     dropout: bool = True
-    deck: Deck | None = None
+    schedule: SamplingSchedule | None = None
 
-    def batch(self, rng: np.random.Generator, number: int) -> Batch:
-        """Network input and truth of one batch, whose number counts from 0 over the whole training."""
+    def batch(self, rng: np.random.Generator, number: int) -> TrainingBatch:
+        """Network input and reference labels of one batch, whose number counts from 0 over the whole training."""
         first = number * self.settings.batch_size
         samples = [self.sample(rng, first + i) for i in range(self.settings.batch_size)]
-        return Batch(torch.stack([s[0] for s in samples]), torch.stack([s[1] for s in samples]))
+        return TrainingBatch(torch.stack([s[0] for s in samples]), torch.stack([s[1] for s in samples]))
 
-    def sample(self, rng: np.random.Generator, number: int = 0) -> Sample:
+    def sample(
+        self, rng: np.random.Generator, number: int = 0
+    ) -> tuple[Float[torch.Tensor, "channel z y x"], torch.Tensor]:
         """Network input ``[8, z, y, x]`` and patch classes ``[1, z, y, x]`` of one patch."""
         case, patch = self.patch(rng, number)
-        image = normalise(torch.from_numpy(patch.image), self.scheme)
+        image = normalise(torch.from_numpy(patch.image), self.normalisation)
         target = torch.from_numpy(patch.labels.astype(np.int16))[None]
         if self.augment is not None:
             changed = self.augment(image=image, segmentation=target)
@@ -85,27 +70,29 @@ class PatchSampler:
         return phase_input(image, torch.from_numpy(present)), target
 
     def patch(self, rng: np.random.Generator, number: int = 0) -> tuple[PatchCase, Patch]:
-        """One patch in HU, and the case it comes from; with a deck its ``number`` says which.
+        """One patch in HU, and the case it comes from; with a schedule its ``number`` says which.
 
         Where a lesion has no room for its scheme, another case stands in, then another scheme.
 
         Raises:
             InputError: The cases hold neither lesions nor free liver (``NO_PATCH``).
         """
-        if self.deck is not None:
-            dealt = self._dealt(self.deck.at(number), rng)
-            if dealt is not None:
-                return dealt
+        if self.schedule is not None:
+            planned = self._scheduled(*self.schedule.at(number), rng)
+            if planned is not None:
+                return planned
         for _ in range(_SCHEME_TRIES):
             found = self._by_scheme(_pick_scheme(self.settings, rng), rng)
             if found is not None:
                 return found
         raise InputError("NO_PATCH", "The training cases give no patch.", "Add cases with lesions and free liver.")
 
-    def _dealt(self, card: Card, rng: np.random.Generator) -> tuple[PatchCase, Patch] | None:
-        case = self.cases[card.case]
-        patch = self._patch_of(case, card.scheme, rng, None if card.lesion is None else case.lesions[card.lesion])
-        return (case, patch) if _shows_liver(patch) else self._by_scheme(card.scheme, rng)
+    def _scheduled(
+        self, number: int, lesion: int | None, scheme: Scheme, rng: np.random.Generator
+    ) -> tuple[PatchCase, Patch] | None:
+        case = self.cases[number]
+        patch = self._patch_of(case, scheme, rng, None if lesion is None else case.lesions[lesion])
+        return (case, patch) if _shows_liver(patch) else self._by_scheme(scheme, rng)
 
     def _by_scheme(self, scheme: Scheme, rng: np.random.Generator) -> tuple[PatchCase, Patch] | None:
         for _ in range(_CASE_TRIES):
@@ -115,54 +102,50 @@ class PatchSampler:
                 return case, patch
         return None
 
-    @property
-    def _fill(self) -> tuple[float, ...]:
-        return tuple(entry.lower for entry in self.scheme)
-
     def _patch_of(
         self, case: PatchCase, scheme: Scheme, rng: np.random.Generator, lesion: Lesion | None = None
     ) -> Patch | None:
-        draw = self._draw(case, scheme, rng, lesion)
-        if draw is None:
-            return None
-        predicted = draw.false_finding or rng.random() < self.settings.predicted_liver_share
-        volume = case.volume(self._fill, predicted=predicted)
-        return shuffle(draw.lesion, volume, draw.scheme, rng, paste_label=draw.paste_label)
-
-    def _draw(self, case: PatchCase, scheme: Scheme, rng: np.random.Generator, dealt: Lesion | None) -> Draw | None:
+        """Patch of a hard lesion in ``hard_share`` of the draws, else of ``lesion``, or of any in the case."""
         hard = rng.random() < self.settings.hard_share
         if scheme in (Scheme.ORIGINAL_POSITIVE, Scheme.SHUFFLED_POSITIVE):
-            lesion = _any(case.missed, rng) if hard and case.missed else dealt or _any(case.lesions, rng)
-            return None if lesion is None else Draw(scheme, lesion)
-        if hard and case.false:
-            return self._false_finding(scheme, case, rng)
-        if scheme is Scheme.ORIGINAL_NEGATIVE:
-            return Draw(scheme, None)
-        lesion = dealt or _any(case.lesions, rng)
-        return None if lesion is None else Draw(scheme, lesion)
+            lesion = _any(case.missed, rng) if hard and case.missed else lesion or _any(case.lesions, rng)
+        elif hard and case.false:
+            return self._patch_of_false_finding(case, scheme, rng)
+        elif scheme is Scheme.ORIGINAL_NEGATIVE:
+            lesion = None
+        else:
+            lesion = lesion or _any(case.lesions, rng)
+        if lesion is None and scheme is not Scheme.ORIGINAL_NEGATIVE:
+            return None
+        volume = self._volume(case, predicted=rng.random() < self.settings.predicted_liver_share)
+        return shuffle(lesion, volume, scheme, rng)
 
-    def _false_finding(self, scheme: Scheme, case: PatchCase, rng: np.random.Generator) -> Draw:
-        """A false finding where it is, or moved elsewhere: liver to the network, both times."""
-        moved = scheme.shuffled
-        return Draw(
-            Scheme.SHUFFLED_POSITIVE if moved else Scheme.ORIGINAL_POSITIVE,
-            _any(case.false, rng),
-            PATCH_LIVER if moved else None,
-            false_finding=True,
-        )
+    def _patch_of_false_finding(self, case: PatchCase, scheme: Scheme, rng: np.random.Generator) -> Patch | None:
+        """A false finding where it is, or moved elsewhere: liver to the network, both times.
+
+        It lies in the predicted liver region, maybe not in the true one.
+        """
+        finding, volume = _any(case.false, rng), self._volume(case, predicted=True)
+        if scheme.shuffled:
+            return shuffle(finding, volume, Scheme.SHUFFLED_POSITIVE, rng, paste_label=PATCH_LIVER)
+        return shuffle(finding, volume, Scheme.ORIGINAL_POSITIVE, rng)
+
+    def _volume(self, case: PatchCase, *, predicted: bool) -> PatchVolume:
+        return case.volume([phase.lower for phase in self.normalisation], predicted=predicted)
 
     def _emptied(self, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The image with outside the liver what is there at inference: the fill value, undisturbed."""
-        fill = torch.tensor([(entry.lower - entry.mean) / entry.std for entry in self.scheme])
+        fill = torch.tensor([(phase.lower - phase.mean) / phase.std for phase in self.normalisation])
         return torch.where(target == PATCH_OUTSIDE, fill[:, None, None, None].to(image.dtype), image)
 
 
 @dataclass(slots=True)
-class PatchStream(torch.utils.data.IterableDataset[Batch]):
+class PatchStream(torch.utils.data.IterableDataset[TrainingBatch]):
     """Batches for torch's loader; each worker draws from a generator of its own.
 
     Attributes:
-        seed: Seeds of the generators: of the run, and of the step it starts from.
+        sampler: Source of the batches.
+        seed: Seeds of the generators: seed of the run, and the step it starts from.
         first: Number of the first batch; the workers take turns.
     """
 
@@ -170,7 +153,7 @@ class PatchStream(torch.utils.data.IterableDataset[Batch]):
     seed: tuple[int, ...] = field(default=(0,))
     first: int = 0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         info: Any = torch.utils.data.get_worker_info()
         worker, workers = (0, 1) if info is None else (int(info.id), int(info.num_workers))
         rng = np.random.default_rng((*self.seed, worker))
@@ -181,7 +164,7 @@ class PatchStream(torch.utils.data.IterableDataset[Batch]):
             yield self.sampler.batch(rng, number)
 
 
-def endless(sampler: PatchSampler, rng: np.random.Generator, step: int) -> Iterator[Batch]:
+def endless_batches(sampler: PatchSampler, rng: np.random.Generator, step: int) -> Iterator[TrainingBatch]:
     """Batches from ``step`` on, made between the steps, or ahead of them by ``workers`` processes."""
     settings = sampler.settings
     if settings.workers == 0:

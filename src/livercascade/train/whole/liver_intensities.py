@@ -7,43 +7,37 @@ alone, as where nnU-Net is trained on livers and tumours, it differs by half of 
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
+from livercascade.system.parallel import parallel_map
 from livercascade.train.segmentation_loss import LIVER_WITH_CONTENT
 
 _SAMPLES = 10_000
-"""Voxels of a case, as nnU-Net takes."""
+"""Voxels of a case, as many as nnU-Net takes."""
 
-Samples = Float[np.ndarray, "phase n"]
+Intensities = Float[np.ndarray, "phase n"]
 
 
 def liver_intensities(cases: Mapping[str, Mapping[str, Any]], processes: int) -> dict[str, dict[str, float]] | None:
     """Statistics of each channel under liver, hepatic vessels and lesions, named as in nnU-Net's fingerprint.
 
     Args:
-        cases: ``images`` (one file a channel) and ``label`` of each case.
-        processes: How many read.
+        cases: Files of each case: ``images`` (one per channel) and ``label``.
+        processes: Processes that read.
 
     Returns:
         None if no case has such a label.
     """
-    numbered = list(enumerate(cases.values()))
-    if processes == 1:
-        found = [_samples(one) for one in numbered]
-    else:
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = list(pool.map(_samples, numbered))
-    return statistics([samples for samples in found if samples.size])
+    found = parallel_map(_samples, list(enumerate(cases.values())), workers=processes)
+    return intensity_statistics([samples for samples in found if samples.size])
 
 
-def statistics(samples: Sequence[Samples]) -> dict[str, dict[str, float]] | None:
+def intensity_statistics(samples: Sequence[Intensities]) -> dict[str, dict[str, float]] | None:
     """Statistics of each channel over all cases; None without any."""
     if not samples:
         return None
@@ -62,7 +56,7 @@ def statistics(samples: Sequence[Samples]) -> dict[str, dict[str, float]] | None
     return out
 
 
-def _samples(job: tuple[int, Mapping[str, Any]]) -> Samples:
+def _samples(job: tuple[int, Mapping[str, Any]]) -> Intensities:
     seed, files = job
     reader: Any = SimpleITKIO()
     images, _ = reader.read_images(files["images"])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,133 +19,97 @@ from scipy import ndimage
 
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
-from livercascade.segment.card import Architecture, PhaseNormalisation, Resampling, Size, Spacing
+from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation, Resampling
 from livercascade.segment.nnunet_import import planned_resampling
+from livercascade.system.files import write_file
+from livercascade.system.parallel import as_finished
 from livercascade.train.nnunet_network import plan_architecture, plan_entry, read_entry
-from livercascade.train.run_folder import RunFolder
-from livercascade.train.training_cases import TrainingCase, is_lps, lps, translate
-from livercascade.train.training_loop import Reporter
-from livercascade.train.training_settings import NormaliseBy, Planner, WholeSettings
+from livercascade.train.phase_dropout import needed_phases
+from livercascade.train.run_folder import CONFIGURATION, DATASET, PLANS, RunFolder
+from livercascade.train.training_cases import TrainingCase, decode_labels, is_lps, lps
+from livercascade.train.training_loop import TrainingReporter
+from livercascade.train.training_settings import WholeSettings
 from livercascade.train.whole.liver_intensities import liver_intensities
 
-DATASET = "Dataset001_livercascade"
-CONFIGURATION = "3d_fullres"
-PLANS = "nnUNetPlans"
 _SAMPLES_PER_CLASS = 1000
+"""Most voxels kept of a lesion or an organ; they only say where a sample may have its centre."""
 
 
-@dataclass(frozen=True, slots=True)
-class NnUNetFolders:
-    """nnU-Net's three folders inside a run."""
+def prepare_arrays(
+    folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: TrainingReporter
+) -> ModelCard:
+    """Card of the network that nnU-Net's plan describes; raw data set, fingerprint, plan and arrays are made.
 
-    home: Path
-
-    @property
-    def raw(self) -> Path:
-        """Data set as nnU-Net wants it."""
-        return self.home / "raw" / DATASET
-
-    @property
-    def preprocessed(self) -> Path:
-        """Fingerprint, plans, and below them the preprocessed cases."""
-        return self.home / "preprocessed" / DATASET
-
-    @property
-    def arrays(self) -> Path:
-        """Preprocessed cases."""
-        return self.preprocessed / f"{PLANS}_{CONFIGURATION}"
-
-    @property
-    def fingerprint(self) -> Path:
-        """What nnU-Net found out about the data: sizes, spacings, intensities."""
-        return self.preprocessed / "dataset_fingerprint.json"
-
-    @property
-    def plans(self) -> Path:
-        """Plans file."""
-        return self.preprocessed / f"{PLANS}.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What nnU-Net's plans file says about a network and its input.
-
-    Attributes:
-        spacing_mm: (z, y, x).
-        patch_size: (z, y, x) in voxels.
-        batch_size: Patches a step.
-        architecture: The network.
-        normalisation: Intensities of each phase by nnU-Net's fingerprint.
-        resampling: How images came to the spacing.
-    """
-
-    spacing_mm: Spacing
-    patch_size: Size
-    batch_size: int
-    architecture: Architecture
-    normalisation: tuple[PhaseNormalisation, ...]
-    resampling: Resampling
-
-
-def read_plan(places: NnUNetFolders) -> Plan:
-    """Plan of the prepared data."""
-    plans = json.loads(places.plans.read_text())
-    chosen = plans["configurations"][CONFIGURATION]
-    return Plan(
-        spacing_mm=tuple(chosen["spacing"]),
-        patch_size=tuple(chosen["patch_size"]),
-        batch_size=int(chosen["batch_size"]),
-        architecture=read_entry(chosen["architecture"]),
-        normalisation=_intensity_scheme(plans["foreground_intensity_properties_per_channel"]),
-        resampling=planned_resampling(chosen),
-    )
-
-
-def prepare(folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: Reporter) -> Plan:
-    """Makes raw data set, fingerprint, plan and preprocessed cases; what is already there is not made again.
+    What is already there is not made again.
 
     Raises:
         UsageError: The data were prepared for other settings (``PREPARED_OTHERWISE``).
     """
-    places = NnUNetFolders(folder.nnunet)
-    _write_raw(places, cases)
-    if not places.plans.is_file():
+    _write_raw(folder, cases)
+    if not folder.nnunet_plans.is_file():
         reporter.stage("nnU-Net: fingerprint and plan")
-        with quiet(folder):
-            _fingerprint(places, settings)
-            _planner(settings).plan_experiment()
+        with output_to_log(folder):
+            _fingerprint(folder, settings)
+            build_planner(settings).plan_experiment()
     reporter.stage("nnU-Net: preprocessing")
-    _preprocess(folder, places, cases, settings, reporter)
-    plan = read_plan(places)
-    _check_plan(places, plan, settings)
-    return plan
+    _preprocess(folder, cases, settings, reporter)
+    card = planned_card(folder, settings)
+    _check_plan(folder, card, settings)
+    return card
 
 
-def _check_plan(places: NnUNetFolders, plan: Plan, settings: WholeSettings) -> None:
+def read_plans(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Plans file of the prepared data, and its configuration that is trained."""
+    plans = json.loads(folder.nnunet_plans.read_text())
+    return plans, plans["configurations"][CONFIGURATION]
+
+
+def planned_card(folder: RunFolder, settings: WholeSettings) -> ModelCard:
+    """Card, without weights, of the network that the plans of a run describe."""
+    plans, chosen = read_plans(folder)
+    return ModelCard(
+        name=settings.name,
+        kind=ModelKind.WHOLE,
+        version=settings.version,
+        phases=PHASES,
+        needs=needed_phases(settings.phases),
+        classes=tuple(label_name(i) for i in range(NUM_CLASSES)),
+        spacing_mm=tuple(chosen["spacing"]),
+        patch_size=tuple(chosen["patch_size"]),
+        normalisation=_normalisation(plans["foreground_intensity_properties_per_channel"]),
+        architecture=read_entry(chosen["architecture"]),
+        resampling=planned_resampling(chosen),
+        class_priors=settings.class_priors,
+    )
+
+
+def _check_plan(folder: RunFolder, card: ModelCard, settings: WholeSettings) -> None:
     """Data of an earlier plan would train a network of other settings than the run notes."""
-    if plan.resampling is not settings.resampling:
+    remedy = "Give a new --out, or the settings it was started with."
+    home = folder.nnunet
+    if card.resampling is not settings.resampling:
         raise UsageError(
             "PREPARED_OTHERWISE",
-            f"{places.home} was prepared with resampling {plan.resampling.value!r}, not {settings.resampling.value!r}.",
-            "Give a new --out, or the settings it was started with.",
+            f"{home} was prepared with resampling {card.resampling.value!r}, not {settings.resampling.value!r}.",
+            remedy,
         )
     wanted = (settings.spacing_mm, settings.patch_size, plan_architecture(settings))
-    if settings.planner is Planner.SETTINGS and (plan.spacing_mm, plan.patch_size, plan.architecture) != wanted:
+    if settings.planner == "settings" and (card.spacing_mm, card.patch_size, card.architecture) != wanted:
         raise UsageError(
             "PREPARED_OTHERWISE",
-            f"{places.home} was prepared for a patch of {plan.patch_size} at {plan.spacing_mm} mm.",
-            "Give a new --out, or the settings it was started with.",
+            f"{home} was prepared for a patch of {card.patch_size} at {card.spacing_mm} mm.",
+            remedy,
         )
 
 
 @contextlib.contextmanager
-def quiet(folder: RunFolder) -> Generator[None]:
-    """Sends what nnU-Net prints to a file of the run."""
+def output_to_log(folder: RunFolder) -> Generator[None]:
+    """Send what nnU-Net prints to a file of the run."""
     with folder.chatter.open("a") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         yield
 
 
-def _intensity_scheme(properties: dict[str, Any]) -> tuple[PhaseNormalisation, ...]:
+def _normalisation(properties: dict[str, Any]) -> tuple[PhaseNormalisation, ...]:
     """Normalisation of each phase from nnU-Net's intensity fingerprint."""
     return tuple(
         PhaseNormalisation(
@@ -161,39 +122,37 @@ def _intensity_scheme(properties: dict[str, Any]) -> tuple[PhaseNormalisation, .
     )
 
 
-def _planner(settings: WholeSettings) -> ExperimentPlanner:
-    planner: Any = _HeldPlanner.of(settings)
-    if settings.planner is Planner.NNUNET:
-        planner = _Planner(DATASET, plans_name=PLANS, suppress_transpose=True)
-        planner.settings = settings
+def build_planner(settings: WholeSettings) -> ExperimentPlanner:
+    """Planner of nnU-Net for the data set of the run this process works for."""
+    held = settings.planner == "settings"
+    spacing: Any = settings.spacing_mm if held else None
+    planner = SettingsPlanner(DATASET, plans_name=PLANS, overwrite_target_spacing=spacing, suppress_transpose=True)
+    planner.settings = settings
     # One resolution is enough; looking for a second one takes minutes.
     planner.lowres_creation_threshold = 0
     return planner
 
 
-class _Planner(ExperimentPlanner):
-    """nnU-Net's planner, with its own resampling or a linear one, which takes a fraction of the time."""
+class SettingsPlanner(ExperimentPlanner):
+    """nnU-Net's planner, held to our spacing, patch size and network unless ``settings`` leave these to it.
+
+    Its own resampling (splines) may be replaced by a linear one, which takes a fraction of the time.
+    """
 
     settings: WholeSettings
 
     def determine_resampling(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
+        """Functions that resample images and labels, each with its arguments."""
         if self.settings.resampling is Resampling.SPLINE:
             return super().determine_resampling(*args, **kwargs)
         common = {"num_threads": self.settings.threads, "force_separate_z": False}
         function = resample_torch_fornnunet
         return function, {"is_seg": False, **common}, function, {"is_seg": True, **common}
 
-
-class _HeldPlanner(_Planner):
-    """The same held to a spacing, a patch size and a network."""
-
-    @classmethod
-    def of(cls, settings: WholeSettings) -> _HeldPlanner:
-        planner = cls(DATASET, plans_name=PLANS, overwrite_target_spacing=settings.spacing_mm, suppress_transpose=True)
-        planner.settings = settings
-        return planner
-
     def get_plans_for_configuration(self, spacing: Any, median_shape: Any, *rest: Any, **named: Any) -> dict[str, Any]:
+        """Plan of one configuration; empty for the two-dimensional one where the network is ours."""
+        if self.settings.planner == "nnunet":
+            return super().get_plans_for_configuration(spacing, median_shape, *rest, **named)
         if len(spacing) == 2:
             return {}
         # The wanted patch size in place of the image size makes the planner's own topology fit it.
@@ -206,10 +165,11 @@ class _HeldPlanner(_Planner):
         }
 
 
-class _Preprocessor(DefaultPreprocessor):
+class LesionListingPreprocessor(DefaultPreprocessor):
     """nnU-Net's preprocessing that also lists voxels of every single lesion, for sampling."""
 
     def run_case_npy(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Image, labels and properties of a case."""
         data, seg, properties = super().run_case_npy(*args, **kwargs)
         organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in properties["class_locations"].items() if k > LAST_LESION}
         properties["class_locations"] = organs | _lesion_voxels(seg)
@@ -228,9 +188,8 @@ def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     return found
 
 
-def _write_raw(places: NnUNetFolders, cases: Sequence[TrainingCase]) -> None:
-    places.raw.mkdir(parents=True, exist_ok=True)
-    turned = places.raw / "turned"
+def _write_raw(folder: RunFolder, cases: Sequence[TrainingCase]) -> None:
+    turned = folder.nnunet_raw / "turned"
     files = {
         case.name: {
             "images": [str(_readable(path, turned / case.name)) for path in case.channels],
@@ -246,7 +205,7 @@ def _write_raw(places: NnUNetFolders, cases: Sequence[TrainingCase]) -> None:
         "overwrite_image_reader_writer": "SimpleITKIO",
         "dataset": files,
     }
-    (places.raw / "dataset.json").write_text(json.dumps(content, indent=1))
+    write_file(folder.nnunet_raw / "dataset.json", json.dumps(content, indent=1))
 
 
 def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -> Path:
@@ -259,66 +218,61 @@ def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -
         turned.mkdir(parents=True, exist_ok=True)
         image: Any = lps(nib.load(path))
         if labels_of is not None:
-            image = nib.Nifti1Image(translate(np.asanyarray(image.dataobj), labels_of), image.affine)
+            image = nib.Nifti1Image(decode_labels(np.asanyarray(image.dataobj), labels_of), image.affine)
         nib.save(image, copy)
     return copy
 
 
-def _fingerprint(places: NnUNetFolders, settings: WholeSettings) -> None:
+def _fingerprint(folder: RunFolder, settings: WholeSettings) -> None:
     extractor = DatasetFingerprintExtractor(DATASET, settings.processes)
+    # A tenth of nnU-Net's 10e7 voxels: they are sorted, and still come to hundreds of thousands a case.
     extractor.num_foreground_voxels_for_intensitystats = 10**7
     names = sorted(extractor.dataset)
     step = max(1, len(names) // settings.fingerprint_cases)
     extractor.dataset = {name: extractor.dataset[name] for name in names[::step]}
     extractor.run(overwrite_existing=True)
-    if settings.normalise_by is NormaliseBy.LIVER:
-        _normalise_by_liver(places, extractor.dataset, settings.processes)
+    if settings.normalise_by == "liver":
+        _normalise_by_liver(folder, extractor.dataset, settings.processes)
 
 
-def _normalise_by_liver(places: NnUNetFolders, cases: dict[str, Any], processes: int) -> None:
+def _normalise_by_liver(folder: RunFolder, cases: dict[str, Any], processes: int) -> None:
     """Puts intensities of the liver in the place of those of all labels, from where the plan takes them."""
     made = liver_intensities(cases, processes)
     if made is not None:
-        fingerprint = json.loads(places.fingerprint.read_text())
+        fingerprint = json.loads(folder.nnunet_fingerprint.read_text())
         fingerprint["foreground_intensity_properties_per_channel"] = made
-        places.fingerprint.write_text(json.dumps(fingerprint, indent=1))
+        write_file(folder.nnunet_fingerprint, json.dumps(fingerprint, indent=1))
 
 
 def _preprocess(
-    folder: RunFolder,
-    places: NnUNetFolders,
-    cases: Sequence[TrainingCase],
-    settings: WholeSettings,
-    reporter: Reporter,
+    folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: TrainingReporter
 ) -> None:
-    places.arrays.mkdir(parents=True, exist_ok=True)
-    waiting = [case.name for case in cases if not (places.arrays / f"{case.name}.done").is_file()]
-    jobs = [(places, folder, name) for name in waiting]
-    if settings.processes == 1:
-        for done, job in enumerate(jobs, start=1):
-            _preprocess_case(job)
-            reporter.prepared(done, len(jobs))
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.processes, mp_context=spawn) as pool:
-        for done, _ in enumerate(pool.map(_preprocess_case, jobs), start=1):
-            reporter.prepared(done, len(jobs))
+    folder.nnunet_arrays.mkdir(parents=True, exist_ok=True)
+    waiting = [case.name for case in cases if not _done_file(folder, case.name).is_file()]
+    jobs = [(folder, name) for name in waiting]
+    for done, _ in enumerate(as_finished(_preprocess_case, jobs, workers=settings.processes), start=1):
+        reporter.prepared(done, len(jobs))
 
 
-def _preprocess_case(job: tuple[NnUNetFolders, RunFolder, str]) -> None:
-    places, folder, name = job
-    plans = PlansManager(json.loads(places.plans.read_text()))
-    dataset = json.loads((places.raw / "dataset.json").read_text())
+def _preprocess_case(job: tuple[RunFolder, str]) -> None:
+    folder, name = job
+    plans = PlansManager(json.loads(folder.nnunet_plans.read_text()))
+    dataset = json.loads((folder.nnunet_raw / "dataset.json").read_text())
     files = dataset["dataset"][name]
+    # A run that was killed here may have left part of an array.
     for stale in (f"{name}.b2nd", f"{name}_seg.b2nd"):
-        (places.arrays / stale).unlink(missing_ok=True)
-    with quiet(folder):
-        _Preprocessor(verbose=False).run_case_save(
-            str(places.arrays / name),
+        (folder.nnunet_arrays / stale).unlink(missing_ok=True)
+    with output_to_log(folder):
+        LesionListingPreprocessor(verbose=False).run_case_save(
+            str(folder.nnunet_arrays / name),
             files["images"],
             files["label"],
             plans,
             plans.get_configuration(CONFIGURATION),
             dataset,
         )
-    (places.arrays / f"{name}.done").touch()
+    _done_file(folder, name).touch()
+
+
+def _done_file(folder: RunFolder, name: str) -> Path:
+    return folder.nnunet_arrays / f"{name}.done"

@@ -1,11 +1,12 @@
-"""Examination of UNet^whole in training: the livers of a few held-out patients, lesion by lesion."""
+"""Validation of UNet^whole in training: the livers of a few held-out patients, lesion by lesion."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +15,31 @@ from jaxtyping import Bool, Float32, UInt8
 from livercascade.data.grid import Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.data.lesion import Box
-from livercascade.segment.card import Size
-from livercascade.train.network_trainer import Learner
-from livercascade.train.training_loop import Examination
-from livercascade.train.training_plots import View
-from livercascade.train.whole.detection_metrics import Tally
+from livercascade.detect.liver import liver_with_content
+from livercascade.detect.match import Counting, Match, Outcome, match
+from livercascade.detect.seg2det import bounding_box, seg2det
+from livercascade.segment.card import ModelCard, Size
+from livercascade.segment.phase_input import phase_input
+from livercascade.system.files import sha256_text
+from livercascade.train.network_trainer import NetworkTrainer
+from livercascade.train.training_loop import MIN_VOLUME_ML, SCORE, ValidationResult
+from livercascade.train.training_plots import SliceComparison
 
 HIGH_FACTOR = 4.0
 _OVERLAP = 0.25
-_VIEWS = 3
+_SLICES = 3
+_AROUND_MM = 15.0
+"""Width round a liver that is predicted too, so that false findings beside it count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class ValidationLiver:
     """The liver of one held-out patient on the network's grid.
 
     Attributes:
         name: Case name.
         image: Network input.
-        labels: Truth.
+        labels: Reference labels.
         phase: Channel to show.
     """
 
@@ -42,54 +49,145 @@ class HeldOut:
     phase: int
 
 
-@dataclass(frozen=True, slots=True)
-class WholeExaminer:
-    """Examines a network on the same patients each time.
+@dataclass(slots=True)
+class LesionCounts:
+    """Lesions of some patients: detected with or without the right type, missed, and false findings."""
+
+    detected: int = 0
+    typed: int = 0
+    missed: int = 0
+    false: int = 0
+
+    def add(
+        self, reference: UInt8[np.ndarray, "z y x"], prediction: UInt8[np.ndarray, "z y x"], spacing: Triple
+    ) -> None:
+        """Count the lesions of one patient; those under half a millilitre neither count nor are false."""
+        lesions = seg2det(reference, spacing, min_volume_ml=0.0)
+        findings = seg2det(prediction, spacing, min_volume_ml=MIN_VOLUME_ML)
+        result: Match = match(lesions, findings, counting=Counting.GT)
+        for lesion, outcome in zip(lesions, result.truth_outcomes, strict=True):
+            # A lesion of exactly the limit counts, however its voxels are summed up.
+            if lesion.volume_ml >= MIN_VOLUME_ML * (1 - 1e-9):
+                self.detected += outcome is not Outcome.FN
+                self.typed += outcome is Outcome.TP
+                self.missed += outcome is Outcome.FN
+        self.false += sum(outcome is Outcome.FP for outcome in result.found_outcomes)
+
+    @property
+    def recall(self) -> float:
+        """Share of the lesions that were detected; 1 if there is none."""
+        return _ratio(self.detected, self.detected + self.missed)
+
+    @property
+    def f1_detected(self) -> float:
+        """F1 of detecting a lesion, whatever its type; 1 with nothing to detect and nothing detected."""
+        return _ratio(2 * self.detected, 2 * self.detected + self.missed + self.false)
+
+    @property
+    def f1_typed(self) -> float:
+        """F1 of detecting a lesion with its type: one of another type is missed and false at once."""
+        wrong = self.detected - self.typed
+        return _ratio(2 * self.typed, 2 * self.typed + self.missed + self.false + 2 * wrong)
+
+
+@dataclass(slots=True)
+class LiverMetrics:
+    """Metrics of UNet^whole over the validation patients added so far.
 
     Attributes:
-        patients: Whose livers.
-        patch_size: Of the network's windows.
-        spacing: (z, y, x) in mm.
+        patients: Number of patients.
+        low, high: Lesion counts at f = 1 and f = 4.
+        overlaps: Common, predicted and true voxels of lesions and of the liver with its content, at f = 1.
     """
 
-    patients: Sequence[HeldOut]
-    patch_size: Size
-    spacing: Triple
+    patients: int = 0
+    low: LesionCounts = field(default_factory=LesionCounts)
+    high: LesionCounts = field(default_factory=LesionCounts)
+    overlaps: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
-    def __call__(self, learner: Learner) -> Examination:
-        """Scores of all patients together, and pictures of the first few that have lesions."""
-        tally, views = Tally(), list[View]()
-        for patient in self.patients:
-            low, high = self._predict(learner, patient)
-            tally.add(patient.labels, low, high, self.spacing)
-            if len(views) < _VIEWS and _lesion(patient.labels).any():
-                views.append(self._view(patient, low, high))
-        return Examination(tally.scores(), tuple(views))
+    def add(
+        self,
+        reference: UInt8[np.ndarray, "z y x"],
+        low: UInt8[np.ndarray, "z y x"],
+        high: UInt8[np.ndarray, "z y x"],
+        spacing: Triple,
+    ) -> None:
+        """Add one patient: reference labels, and the network's at f = 1 and f = 4."""
+        self.patients += 1
+        self.low.add(reference, low, spacing)
+        self.high.add(reference, high, spacing)
+        for name, member in (("lesion", _lesion), ("liver", liver_with_content)):
+            a, b = member(low), member(reference)
+            new = np.array([np.count_nonzero(a & b), np.count_nonzero(a), np.count_nonzero(b)], dtype=np.float64)
+            self.overlaps[name] = self.overlaps.get(name, np.zeros(3)) + new
 
-    def _predict(
-        self, learner: Learner, patient: HeldOut
-    ) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"]]:
-        """Labels at f = 1 and f = 4: the mean of overlapping windows."""
-        total: torch.Tensor | None = None
-        for box in windows(patient.image.shape[1:], self.patch_size):
-            logits = learner.logits(patient.image[(slice(None), *box)][None])[0]
-            if total is None:
-                total = torch.zeros((logits.shape[0], *patient.image.shape[1:]))
-            total[(slice(None), *box)] += logits * _tent(self.patch_size)
-        if total is None:
-            raise ValueError("no window")
-        # The weight of the windows scales all classes alike: only the offset of f needs the mean itself.
-        low = total.argmax(0)
-        total[FIRST_LESION : LAST_LESION + 1] += math.log(HIGH_FACTOR) * _weight(
-            patient.image.shape[1:], self.patch_size
-        )
-        return low.numpy().astype(np.uint8), total.argmax(0).numpy().astype(np.uint8)
+    def scores(self) -> dict[str, float]:
+        """Metrics of all patients together; `SCORE` is the mean of both F1 (detected, typed) and the Dice of lesions.
 
-    def _view(self, patient: HeldOut, low: UInt8[np.ndarray, "z y x"], high: UInt8[np.ndarray, "z y x"]) -> View:
-        z = int(np.count_nonzero(_lesion(patient.labels), axis=(1, 2)).argmax())
-        image = patient.image[patient.phase, z].numpy()
-        aspect = self.spacing[1] / self.spacing[2]
-        return View(f"{patient.name}, slice {z}", image, patient.labels[z], low[z], high[z], aspect)
+        The first says which lesions are detected and what else is, the second adds the type, the third is smooth where
+        a few patients let the first two jump.
+        """
+        dice = {f"dice_{name}": _ratio(2 * c, p + t) for name, (c, p, t) in self.overlaps.items()}
+        patients = max(self.patients, 1)
+        typed = {"type_accuracy": self.low.typed / self.low.detected} if self.low.detected else {}
+        return {
+            SCORE: (self.low.f1_detected + self.low.f1_typed + dice.get("dice_lesion", 0.0)) / 3,
+            "recall": self.low.recall,
+            "false_per_patient": self.low.false / patients,
+            "recall_f4": self.high.recall,
+            "false_per_patient_f4": self.high.false / patients,
+            **typed,
+            **dice,
+        }
+
+
+def validate_livers(
+    livers: Sequence[ValidationLiver], patch_size: Size, spacing: Triple, trainer: NetworkTrainer
+) -> ValidationResult:
+    """Metrics of all patients together, and pictures of the first few that have lesions.
+
+    Args:
+        livers: Held-out livers, the same at each validation.
+        patch_size: Size (z, y, x) of the network's windows.
+        spacing: Voxel spacing (z, y, x) in mm.
+        trainer: Network in training.
+    """
+    metrics, slices = LiverMetrics(), list[SliceComparison]()
+    for liver in livers:
+        low, high = _predict(trainer, liver, patch_size)
+        metrics.add(liver.labels, low, high, spacing)
+        if len(slices) < _SLICES and _lesion(liver.labels).any():
+            slices.append(_comparison(liver, low, high, spacing))
+    return ValidationResult(metrics.scores(), tuple(slices))
+
+
+def validation_livers(
+    read: Callable[[str], tuple[Any, UInt8[np.ndarray, "z y x"]]],
+    names: Sequence[str],
+    seen: Mapping[str, Bool[np.ndarray, " phase"]],
+    count: int,
+    card: ModelCard,
+) -> tuple[ValidationLiver, ...]:
+    """Livers of up to ``count`` held-out cases, the same for the same names; those without liver are passed over.
+
+    Args:
+        read: Function that gives the prepared image [phase, z, y, x] and the labels 0-13 of a case.
+        names: Held-out cases.
+        seen: Phases the network may see of each case.
+        count: Most livers to take.
+        card: Network; livers smaller than its windows get that much of their surroundings, or zeros.
+    """
+    found: list[ValidationLiver] = []
+    for name in sorted(names, key=sha256_text):
+        data, labels = read(name)
+        box = bounding_box(liver_with_content(labels))
+        if box is not None:
+            box = _wider(box, labels.shape, card.patch_size, card.spacing_mm)
+            image = phase_input(torch.from_numpy(np.asarray(data[(slice(None), *box)])), torch.from_numpy(seen[name]))
+            found.append(_padded(name, image, labels[box], seen[name], card.patch_size))
+        if len(found) == count:
+            break
+    return tuple(found)
 
 
 def windows(shape: Sequence[int], size: Size) -> Iterator[Box]:
@@ -101,6 +199,24 @@ def windows(shape: Sequence[int], size: Size) -> Iterator[Box]:
     for corner in product(*starts):
         z, y, x = (slice(a, a + n) for a, n in zip(corner, size, strict=True))
         yield z, y, x
+
+
+def _predict(
+    trainer: NetworkTrainer, liver: ValidationLiver, size: Size
+) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"]]:
+    """Labels at f = 1 and f = 4: the mean of overlapping windows."""
+    total: torch.Tensor | None = None
+    for box in windows(liver.image.shape[1:], size):
+        logits = trainer.logits(liver.image[(slice(None), *box)][None])[0]
+        if total is None:
+            total = torch.zeros((logits.shape[0], *liver.image.shape[1:]))
+        total[(slice(None), *box)] += logits * _tent(size)
+    if total is None:
+        raise ValueError("no window")
+    # The weight of the windows scales all classes alike: only the offset of f needs the mean itself.
+    low = total.argmax(0)
+    total[FIRST_LESION : LAST_LESION + 1] += math.log(HIGH_FACTOR) * _weight(liver.image.shape[1:], size)
+    return low.numpy().astype(np.uint8), total.argmax(0).numpy().astype(np.uint8)
 
 
 def _tent(size: Size) -> Float32[torch.Tensor, "z y x"]:
@@ -116,5 +232,44 @@ def _weight(shape: Sequence[int], size: Size) -> Float32[torch.Tensor, "z y x"]:
     return total
 
 
+def _comparison(
+    liver: ValidationLiver, low: UInt8[np.ndarray, "z y x"], high: UInt8[np.ndarray, "z y x"], spacing: Triple
+) -> SliceComparison:
+    """The slice with most lesion in it."""
+    z = int(np.count_nonzero(_lesion(liver.labels), axis=(1, 2)).argmax())
+    image = liver.image[liver.phase, z].numpy()
+    return SliceComparison(f"{liver.name}, slice {z}", image, liver.labels[z], low[z], high[z], spacing[1] / spacing[2])
+
+
+def _wider(box: Box, shape: Sequence[int], size: Size, spacing: Triple) -> Box:
+    sides: list[slice] = []
+    for side, have, want, mm in zip(box, shape, size, spacing, strict=True):
+        grow = max(math.ceil(_AROUND_MM / mm), math.ceil((want - (side.stop - side.start)) / 2))
+        sides.append(slice(max(side.start - grow, 0), min(side.stop + grow, have)))
+    return sides[0], sides[1], sides[2]
+
+
+def _padded(
+    name: str,
+    image: Float32[torch.Tensor, "channel z y x"],
+    labels: UInt8[np.ndarray, "z y x"],
+    present: Bool[np.ndarray, " phase"],
+    size: Size,
+) -> ValidationLiver:
+    """Images smaller than a window are filled up as in training: phases with 0, flags go on."""
+    missing = [max(want - have, 0) for have, want in zip(labels.shape, size, strict=True)]
+    around = (0, missing[2], 0, missing[1], 0, missing[0])
+    phases = torch.nn.functional.pad(image[: len(present)], around)
+    flags = torch.from_numpy(present).to(image.dtype)[:, None, None, None].expand(phases.shape)
+    filled = np.pad(labels, [(0, n) for n in missing])
+    # VP shows lesions best; where it is absent, the first phase that is there.
+    shown = 2 if present[2] else int(np.flatnonzero(present)[0])
+    return ValidationLiver(name, torch.cat((phases, flags)), filled, shown)
+
+
 def _lesion(labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     return (labels >= FIRST_LESION) & (labels <= LAST_LESION)
+
+
+def _ratio(part: float | int, whole: float | int) -> float:
+    return float(part / whole) if whole > 0 else 1.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +20,15 @@ from livercascade.classify.type_network import TypeMember, TypeNetwork, TypesCar
 from livercascade.data.errors import InputError
 from livercascade.data.labels import FIRST_LESION, LESION_TYPES, PHASES, LesionType, Phase
 from livercascade.detect.seg2det import seg2det
-from livercascade.train.boundary_perturbation import wobble
+from livercascade.system.files import sha256_text, write_file
+from livercascade.system.parallel import as_finished
+from livercascade.train.boundary_perturbation import perturb_boundary
 from livercascade.train.cross_validation import assign_folds
 from livercascade.train.phase_dropout import drop_phases
 from livercascade.train.training_cases import TrainingCase, read_scan
-from livercascade.train.training_settings import TypesSettings
+from livercascade.train.training_process import one_torch_thread
+from livercascade.train.training_settings import LesionClassifierSettings
 
-Advance = Callable[[], None]
 _TESTED = {
     "all": PHASES,
     "AP, VP, DP": (Phase.AP, Phase.VP, Phase.DP),
@@ -38,16 +38,17 @@ _TESTED = {
 }
 """Sets of phases for which the card gives scores."""
 _BOUNDS = (0.3, 5.0)
+"""Least and largest temperature."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class MeasuredLesions:
     """Measured lesions of training cases; several outlines of one lesion follow one another.
 
     Attributes:
-        enhancements: What was measured.
-        types: True type, counted from 0.
-        patients: Whose lesions they are.
+        enhancements: Measurements of each.
+        types: True type of each, counted from 0.
+        patients: Patient of each.
     """
 
     enhancements: tuple[Enhancement, ...]
@@ -59,21 +60,17 @@ class Measured:
         return np.stack([e.features(p) for e, p in zip(self.enhancements, phases, strict=True)])
 
 
-def measure_cases(cases: Sequence[TrainingCase], folder: Path, settings: TypesSettings) -> Generator[Path]:
-    """Measures of every case as files in ``folder``, as they get done; those that are there are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
+def measure_cases(cases: Sequence[TrainingCase], folder: Path, settings: LesionClassifierSettings) -> Generator[Path]:
+    """Files in ``folder`` with the measured lesions of each case, as they get done; those that are there are kept."""
     # Cases of several folders may have the same name: what tells them apart is their file.
     files = [(case, _file(folder, case, settings)) for case in cases]
     waiting = [(case, path) for case, path in files if not path.is_file()]
     yield from (path for _, path in files if path.is_file())
-    if not waiting:
-        return
-    with ProcessPoolExecutor(settings.processes, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_measure, case, path, settings) for case, path in waiting]):
-            yield done.result()
+    work = partial(_measure, settings=settings)
+    yield from (path for _, path in as_finished(work, waiting, workers=settings.processes))
 
 
-def read_measured(files: Sequence[Path]) -> Measured:
+def read_measured(files: Sequence[Path]) -> MeasuredLesions:
     """Lesions of the files that `measure_cases` wrote.
 
     Raises:
@@ -90,11 +87,16 @@ def read_measured(files: Sequence[Path]) -> Measured:
     absent = [t.title for t in LESION_TYPES if int(t) - FIRST_LESION not in types]
     if absent:
         raise InputError("NO_LESIONS", f"No lesion of type {', '.join(absent)}.", "Give cases with every type.")
-    return Measured(tuple(enhancements), np.array(types, dtype=np.int64), tuple(patients))
+    return MeasuredLesions(tuple(enhancements), np.array(types, dtype=np.int64), tuple(patients))
 
 
 def train_types(
-    measured: Measured, folder: Path, settings: TypesSettings, *, command: str = "", advance: Advance | None = None
+    measured: MeasuredLesions,
+    folder: Path,
+    settings: LesionClassifierSettings,
+    *,
+    command: str = "",
+    advance: Callable[[], None] | None = None,
 ) -> TypesCard:
     """Fits one member for each fold of the patients, tests it on that fold, and writes the model folder.
 
@@ -103,8 +105,8 @@ def train_types(
     Args:
         measured: Lesions to learn from.
         folder: Model folder to write.
-        settings: How.
-        command: For the card.
+        settings: Settings of the training.
+        command: Command line, for the card.
         advance: Called after every member.
     """
     fold_of = assign_folds({name: name for name in measured.patients}, count=settings.folds)
@@ -112,7 +114,7 @@ def train_types(
     network = TypeNetwork(settings.folds, settings.hidden)
     unseen = {name: np.zeros((len(fold), len(LESION_TYPES)), dtype=np.float32) for name in _TESTED}
     for number in range(settings.folds):
-        with _one_thread():
+        with one_torch_thread():
             member = _fit(measured, fold != number, settings, np.random.default_rng([settings.seed, number]))
         network.members[number].load_state_dict(member.state_dict())
         held = np.flatnonzero(fold == number)
@@ -131,15 +133,15 @@ def train_types(
         trained_on=settings.trained_on,
         cases=len(set(measured.patients)),
         lesions=len(measured.types) // (1 + settings.outlines),
-        scores={name: scores(logits / temperature, measured.types) for name, logits in unseen.items()},
+        scores={name: type_scores(logits / temperature, measured.types) for name, logits in unseen.items()},
         command=command,
         settings=settings.model_dump(mode="json"),
     )
     return save_types(folder, card, network)
 
 
-def scores(logits: Float[np.ndarray, "n 6"], types: Int64[np.ndarray, " n"]) -> dict[str, float]:
-    """Of lesions whose types weigh alike: share typed right, share told malignant or not, and cross-entropy in nats."""
+def type_scores(logits: Float[np.ndarray, "n 6"], types: Int64[np.ndarray, " n"]) -> dict[str, float]:
+    """Shares typed right and rightly called malignant or not, and cross-entropy in nats; types weigh alike."""
     weight, guess = _weights(types), logits.argmax(axis=1)
     malignant = np.array([t.malignant for t in LESION_TYPES])
     return {
@@ -149,49 +151,42 @@ def scores(logits: Float[np.ndarray, "n 6"], types: Int64[np.ndarray, " n"]) -> 
     }
 
 
-def _measure(case: TrainingCase, path: Path, settings: TypesSettings) -> Path:
+def _measure(job: tuple[TrainingCase, Path], settings: LesionClassifierSettings) -> Path:
+    case, path = job
     scan, labels = read_scan(case)
-    rng = np.random.default_rng([settings.seed, *hashlib.sha256(case.name.encode()).digest()[:8]])
+    rng = np.random.default_rng([settings.seed, *bytes.fromhex(sha256_text(case.name))[:8]])
     background = Background.measure(scan, labels)
     made: list[Enhancement] = []
     types: list[LesionType] = []
     for lesion in seg2det(labels, scan.grid, min_volume_ml=settings.min_volume_ml, per_label=True):
         made.append(measure(scan, labels, lesion, background))
         for _ in range(settings.outlines):
-            other, its_labels = wobble(lesion, labels, scan.grid.spacing, rng)
+            other, its_labels = perturb_boundary(lesion, labels, scan.grid.spacing, rng)
             made.append(measure(scan, its_labels, other, background))
         types += [lesion.label] * (1 + settings.outlines)
-    aside = path.with_suffix(".part.npz")
+    stream = BytesIO()
     np.savez(
-        aside,
+        stream,
         levels=np.array([e.levels for e in made], dtype=np.float32),
         form=np.array([e.form for e in made], dtype=np.float32),
         types=np.array([int(t) - FIRST_LESION for t in types], dtype=np.int64),
         patient=case.patient,
     )
-    aside.replace(path)
+    write_file(path, stream.getvalue())
     return path
 
 
-def _file(folder: Path, case: TrainingCase, settings: TypesSettings) -> Path:
+def _file(folder: Path, case: TrainingCase, settings: LesionClassifierSettings) -> Path:
     """Named by what the measures depend on."""
-    told = f"{case.labels} {LEVELS} {FORM} {settings.outlines} {settings.min_volume_ml} {settings.seed}"
-    return folder / f"{case.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.npz"
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """Layers this small are slower, on a busy machine by far, on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    made_from = f"{case.labels} {LEVELS} {FORM} {settings.outlines} {settings.min_volume_ml} {settings.seed}"
+    return folder / f"{case.name}-{sha256_text(made_from)[:12]}.npz"
 
 
 def _fit(
-    measured: Measured, chosen: Bool[np.ndarray, " n"], settings: TypesSettings, rng: np.random.Generator
+    measured: MeasuredLesions,
+    chosen: Bool[np.ndarray, " n"],
+    settings: LesionClassifierSettings,
+    rng: np.random.Generator,
 ) -> TypeMember:
     torch.manual_seed(int(rng.integers(2**31)))
     everything = [np.ones(len(PHASES), dtype=np.bool_)] * len(measured.types)
@@ -218,12 +213,14 @@ def _fit(
     return member.eval()
 
 
-def _seen(measured: Measured, settings: TypesSettings, rng: np.random.Generator) -> list[Bool[np.ndarray, " 4"]]:
+def _seen(
+    measured: MeasuredLesions, settings: LesionClassifierSettings, rng: np.random.Generator
+) -> list[Bool[np.ndarray, " 4"]]:
     return [drop_phases(~np.isnan(e.levels[:, 0]), settings.phase_dropout, rng) for e in measured.enhancements]
 
 
 def _logits(
-    member: TypeMember, measured: Measured, rows: Int64[np.ndarray, " m"], phases: tuple[Phase, ...]
+    member: TypeMember, measured: MeasuredLesions, rows: Int64[np.ndarray, " m"], phases: tuple[Phase, ...]
 ) -> Float32[np.ndarray, "m 6"]:
     seen = np.array([phase in phases for phase in PHASES])
     features = np.stack([measured.enhancements[row].features(seen) for row in rows])
@@ -232,16 +229,16 @@ def _logits(
 
 
 def _weights(types: Int64[np.ndarray, " n"]) -> np.ndarray:
-    """One for each lesion, so that types weigh alike; together 1."""
+    """Weight of each lesion, such that types weigh alike; together 1."""
     count = np.bincount(types, minlength=len(LESION_TYPES))
     return 1.0 / count[types] / np.count_nonzero(count)
 
 
 def _temperature(logits: list[Float32[np.ndarray, "n 6"]], types: Int64[np.ndarray, " n"], weight: np.ndarray) -> float:
-    """That of least cross-entropy over all sets of phases."""
+    """Temperature of least cross-entropy over all sets of phases."""
 
     def cost(log_t: float) -> float:
-        return float(sum(weight @ _entropies(each / np.exp(log_t), types) for each in logits))
+        return float(sum(weight @ _entropies(one / np.exp(log_t), types) for one in logits))
 
     low, high = np.log(_BOUNDS)
     return float(np.exp(minimize_scalar(cost, bounds=(low, high), method="bounded").x))

@@ -17,15 +17,21 @@ from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Organ
 from livercascade.testing.nifti_cases import write_training_case
 from livercascade.testing.phantoms import ENHANCING_GRID, enhancing_phantom
-from livercascade.train.boundary_perturbation import wobble
+from livercascade.train.boundary_perturbation import perturb_boundary
+from livercascade.train.lesion_classifier_training import (
+    MeasuredLesions,
+    measure_cases,
+    read_measured,
+    train_types,
+    type_scores,
+)
 from livercascade.train.training_cases import find_cases
-from livercascade.train.training_settings import TypesSettings
-from livercascade.train.type_training import Measured, measure_cases, read_measured, scores, train_types
+from livercascade.train.training_settings import LesionClassifierSettings
 
-QUICK = TypesSettings(steps=600, folds=2, hidden=16, dropout=0.0, outlines=0, batch_size=64, views=3)
+QUICK = LesionClassifierSettings(steps=600, folds=2, hidden=16, dropout=0.0, outlines=0, batch_size=64, views=3)
 
 
-def made_up(count: int, seed: int = 0) -> Measured:
+def made_up(count: int, seed: int = 0) -> MeasuredLesions:
     """Six types whose AP and DP levels tell them apart."""
     rng = np.random.default_rng(seed)
     types = np.arange(count) % 6
@@ -34,7 +40,7 @@ def made_up(count: int, seed: int = 0) -> Measured:
     levels[:, 3, 0] += 40.0 * (types // 3)
     form = rng.normal(size=(count, len(FORM))).astype(np.float32)
     rows = tuple(Enhancement(a, b) for a, b in zip(levels, form, strict=True))
-    return Measured(rows, types, tuple(f"patient-{n // 3}" for n in range(count)))
+    return MeasuredLesions(rows, types, tuple(f"patient-{n // 3}" for n in range(count)))
 
 
 def test_what_can_be_told_apart_is_told_apart_and_no_more_than_the_phases_show(tmp_path: Path) -> None:
@@ -52,7 +58,7 @@ def test_what_can_be_told_apart_is_told_apart_and_no_more_than_the_phases_show(t
 def test_scores_are_those_of_the_literal_definition() -> None:
     rng = np.random.default_rng(0)
     types, logits = rng.integers(0, 6, 200), rng.normal(size=(200, 6)).astype(np.float32)
-    told = scores(logits, types)
+    told = type_scores(logits, types)
     guess = logits.argmax(axis=1)
     by_type = [np.mean(guess[types == t] == t) for t in range(6)]
     malignant = [np.mean((guess[types == t] < 3) == (t < 3)) for t in range(6)]
@@ -67,7 +73,7 @@ def test_scores_are_those_of_the_literal_definition() -> None:
 @settings(max_examples=30)
 def test_an_outline_stays_in_the_liver_and_what_it_leaves_out_becomes_liver(seed: int) -> None:
     _, labels, lesion = enhancing_phantom((0, 0, 0, 0), radius_mm=12.0)
-    other, its_labels = wobble(lesion, labels, ENHANCING_GRID.spacing, np.random.default_rng(seed))
+    other, its_labels = perturb_boundary(lesion, labels, ENHANCING_GRID.spacing, np.random.default_rng(seed))
     made = np.zeros(ENHANCING_GRID.shape, dtype=bool)
     made[other.bbox] = other.mask
     assert made.any()
@@ -120,7 +126,7 @@ def test_cases_of_two_folders_may_have_the_same_name(tmp_path: Path) -> None:
     for seed, folder in enumerate(("one", "two")):
         write_training_case(tmp_path / folder / "case", (20, 48, 48), seed, lesions=6)
     cases = [case for folder in ("one", "two") for case in find_cases(tmp_path / folder)]
-    wanted = TypesSettings(outlines=0, min_volume_ml=0.01)
+    wanted = LesionClassifierSettings(outlines=0, min_volume_ml=0.01)
     files = list(measure_cases(cases, tmp_path / "measured", wanted))
     assert len(set(files)) == 2 and all(path.is_file() for path in files)
     assert sorted(measure_cases(cases, tmp_path / "measured", wanted)) == sorted(files)
