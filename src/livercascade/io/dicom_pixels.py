@@ -115,7 +115,8 @@ def _check_codec(syntax: UID, name: str) -> None:
     if not decoder.is_available:
         wanted = "; ".join(decoder.missing_dependencies)
         message = f"{name}: no decoder for {syntax.name} is installed."
-        raise InputError("CODEC_MISSING", message, f"Install one of these with pip: {wanted}")
+        remedy = f"Install with: pip install 'livercascade[dicom-compressed]' (or one of: {wanted})."
+        raise InputError("CODEC_MISSING", message, remedy)
 
 
 def _padding(dataset: FileDataset) -> int | None:
