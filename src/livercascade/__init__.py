@@ -7,5 +7,5 @@ from livercascade.diagnose.patient import classify_patient
 from livercascade.reclassify.reclassify import reclassify
 from livercascade.reclassify.shuffle import shuffle
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["SensitivityMap", "classify_patient", "match", "reclassify", "seg2det", "shuffle"]
