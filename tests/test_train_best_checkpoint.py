@@ -21,7 +21,7 @@ from livercascade.train.training_log import read_lines
 from livercascade.train.training_loop import SCORE, TrainingSession, ValidationResult, fit
 from livercascade.train.training_request import TrainRequest, write_request
 from livercascade.train.training_settings import WholeSettings
-from livercascade.train.whole.whole_validation import LiverMetrics
+from livercascade.train.whole.whole_validation import LesionCounts, liver_metrics
 from tiny_training import SilentReporter, tiny_batch, tiny_settings, tiny_trainer
 
 SPACING = (5.0, 5.0, 5.0)
@@ -149,9 +149,7 @@ def test_the_metrics_count_lesions_types_and_false_findings() -> None:
     shape = (8, 16, 16)
     truth, low = ball(shape, 1, A, B), ball(shape, 1, A, C)
     low[A] = 3
-    metrics = LiverMetrics()
-    metrics.add(truth, low, ball(shape, 1, A, B, C), SPACING)
-    found = metrics.scores()
+    found = liver_metrics([(truth, low, ball(shape, 1, A, B, C))], SPACING)
     assert (found["recall"], found["recall_f4"]) == (0.5, 1.0)
     assert (found["false_per_patient"], found["false_per_patient_f4"]) == (1.0, 1.0)
     assert found["type_accuracy"] == 0.0 and found["dice_lesion"] == 0.5 and found["dice_liver"] == 1.0
@@ -161,10 +159,8 @@ def test_the_metrics_count_lesions_types_and_false_findings() -> None:
 def test_a_perfect_network_scores_one_and_small_things_do_not_count() -> None:
     truth = ball((8, 16, 16), 4, A, B)
     truth[7, 15, 15] = 2
-    metrics = LiverMetrics()
-    metrics.add(truth, truth, truth, SPACING)
-    assert metrics.scores()[SCORE] == 1.0
-    assert metrics.low.detected == 2 and metrics.low.false == 0
-    missed = LiverMetrics()
-    missed.add(truth, ball((8, 16, 16), 4, A, B), truth, SPACING)
-    assert missed.scores()["recall"] == 1.0
+    assert liver_metrics([(truth, truth, truth)], SPACING)[SCORE] == 1.0
+    counts = LesionCounts()
+    counts.add(truth, truth, SPACING)
+    assert (counts.detected, counts.false) == (2, 0)
+    assert liver_metrics([(truth, ball((8, 16, 16), 4, A, B), truth)], SPACING)["recall"] == 1.0

@@ -70,6 +70,42 @@ ExportOption = Annotated[
     typer.Option("--export", help="Weights that OUT/model gets: best on the held-out fold, or newest."),
 ]
 ErrorsOnlyOption = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+NamedSettingsOption = Annotated[
+    TrainingPreset | None, typer.Option("--preset", help="Named settings, see 'train presets'.")
+]
+PurposeOption = Annotated[
+    PhasePurpose,
+    typer.Option(
+        "--for", help="One model for any subset of phases, for diagnosis (all four), or screening (NC alone)."
+    ),
+]
+HardOption = Annotated[
+    Path | None, typer.Option("--hard", help="Label maps of 'train out-of-fold': missed lesions and false findings.")
+]
+UncheckedHardOption = Annotated[
+    bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
+]
+FoldOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fold",
+        help="Fold held out for validation, 0 to 4; 'each' trains the five one after the other to an ensemble, '0,2' "
+        "some of them; 'all' holds nothing out.",
+    ),
+]
+StepsOption = Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")]
+PatienceOption = Annotated[
+    int | None, typer.Option("--patience", help="End after so many validations without a better score.")
+]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads of the training process.")]
+SampleWorkersOption = Annotated[
+    int | None, typer.Option("--workers", help="Extra processes that make samples; 0 makes them between steps.")
+]
+TrainingDeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+StartOption = Annotated[Path | None, typer.Option("--start-from", help="Model folder whose weights to start from.")]
+ExportOnlyOption = Annotated[
+    bool, typer.Option("--export-only", help="Only export to OUT/model, also while a run goes on.")
+]
 
 
 def _add_training(kind: ModelKind, settings_class: type[WholeSettings | PatchSettings], text: str) -> None:
@@ -79,63 +115,31 @@ def _add_training(kind: ModelKind, settings_class: type[WholeSettings | PatchSet
     def train(
         data: CasesOption,
         out: RunOption,
-        preset: Annotated[
-            TrainingPreset | None, typer.Option("--preset", help="Named settings, see 'train presets'.")
-        ] = None,
+        preset: NamedSettingsOption = None,
         settings: TomlOption = None,
-        purpose: Annotated[
-            PhasePurpose,
-            typer.Option(
-                "--for",
-                help="One model for any subset of phases, for diagnosis (all four), or screening (NC alone).",
-            ),
-        ] = PhasePurpose.ANY,
-        hard: Annotated[
-            Path | None, typer.Option(help="Label maps of 'train out-of-fold': missed lesions and false findings.")
-        ] = None,
-        unchecked_hard: Annotated[
-            bool, typer.Option("--unchecked-hard", help="Take --hard even if it is not known to be out of fold.")
-        ] = False,
-        fold: Annotated[
-            str | None,
-            typer.Option(
-                help="Fold held out for validation, 0 to 4; 'each' trains the five one after the other to an "
-                "ensemble, '0,2' some of them; 'all' holds nothing out."
-            ),
-        ] = None,
-        steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-        patience: Annotated[
-            int | None, typer.Option(help="End after so many validations without a better score.")
-        ] = None,
+        purpose: PurposeOption = PhasePurpose.ANY,
+        hard: HardOption = None,
+        unchecked_hard: UncheckedHardOption = False,
+        fold: FoldOption = None,
+        steps: StepsOption = None,
+        patience: PatienceOption = None,
         seed: SeedOption = None,
-        threads: Annotated[int | None, typer.Option(help="Threads of the training process.")] = None,
-        workers: Annotated[
-            int | None, typer.Option(help="Extra processes that make samples; 0 makes them between steps.")
-        ] = None,
+        threads: ThreadsOption = None,
+        workers: SampleWorkersOption = None,
         processes: ProcessesOption = None,
-        device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-        start_from: Annotated[Path | None, typer.Option(help="Model folder whose weights to start from.")] = None,
+        device: TrainingDeviceOption = None,
+        start_from: StartOption = None,
         channel: ChannelOption = None,
         label: LabelOption = None,
         export: ExportOption = CheckpointChoice.BEST,
-        export_only: Annotated[
-            bool, typer.Option("--export-only", help="Only export to OUT/model, also while a run goes on.")
-        ] = False,
+        export_only: ExportOnlyOption = False,
         quiet: ErrorsOnlyOption = False,
     ) -> None:
         with told():
             require("train")
             folds, one = _folds(fold)
-            given = {
-                "fold": one,
-                "steps": steps,
-                "patience": patience,
-                "seed": seed,
-                "threads": threads,
-                "workers": workers,
-                "processes": processes,
-                "device": device,
-            }
+            given = {"fold": one, "steps": steps, "patience": patience, "seed": seed}
+            given |= {"threads": threads, "workers": workers, "processes": processes, "device": device}
             request = TrainRequest(
                 kind=kind,
                 data=data.resolve(),

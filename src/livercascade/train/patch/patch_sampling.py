@@ -1,4 +1,8 @@
-"""Random training patches of UNet^patch, made by lesion shuffling as they are needed (paper, Sec. III-B, Fig. 4)."""
+"""Random training patches of UNet^patch, made by lesion shuffling as they are needed (paper, Sec. III-B, Fig. 4).
+
+A schedule says in which order lesions and schemes come: about 20 patches of each in every round (paper, Sec. IV-B1).
+A sampler makes the patches, and a stream hands them to the training in batches.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Lesion
@@ -19,7 +23,6 @@ from livercascade.segment.card import PhaseNormalisation
 from livercascade.segment.phase_input import normalise, phase_input
 from livercascade.train.network_trainer import TrainingBatch
 from livercascade.train.patch.patch_cases import PatchCase
-from livercascade.train.patch.patch_schedule import SamplingSchedule, scheme_weights
 from livercascade.train.phase_dropout import drop_phases, seen_phases
 from livercascade.train.training_settings import PatchSettings
 
@@ -27,6 +30,66 @@ _CASE_TRIES = 12
 """Cases tried for one scheme: some have no lesion, or no room for one."""
 _SCHEME_TRIES = 8
 """Schemes tried before giving up."""
+
+
+@dataclass(slots=True)
+class SamplingSchedule:
+    """All patches of a round, shuffled anew for every round; what comes at which number depends on the seed alone.
+
+    Attributes:
+        entries: Position of the case, position of the lesion in it (None for a patch of a case without lesions), and
+            scheme; each as often as it comes in a round.
+        seed: Seed of the shuffling.
+    """
+
+    entries: tuple[tuple[int, int | None, Scheme], ...]
+    seed: int
+    _round: int = field(default=-1, init=False)
+    _order: Int[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), init=False)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def at(self, number: int) -> tuple[int, int | None, Scheme]:
+        """Entry at a number counted from 0 over all rounds."""
+        turn, place = divmod(number, len(self.entries))
+        if turn != self._round:
+            self._round, self._order = turn, np.random.default_rng((self.seed, turn)).permutation(len(self.entries))
+        return self.entries[int(self._order[place])]
+
+
+def build_schedule(cases: Sequence[PatchCase], settings: PatchSettings) -> SamplingSchedule | None:
+    """Schedule of ``patches_per_lesion`` entries per lesion and scheme, times the scheme's weight; None without it.
+
+    A case without lesions counts as one lesion of the scheme that needs none.
+    """
+    if settings.patches_per_lesion is None:
+        return None
+    entries: list[tuple[int, int | None, Scheme]] = []
+    for scheme, weight in scheme_weights(settings).items():
+        times = round(settings.patches_per_lesion * weight)
+        for number, case in enumerate(cases):
+            lesions: Sequence[int | None] = range(len(case.lesions))
+            if not lesions and scheme is Scheme.ORIGINAL_NEGATIVE:
+                lesions = [None]
+            entries += [(number, lesion, scheme) for lesion in lesions for _ in range(times)]
+    return SamplingSchedule(tuple(entries), settings.seed) if entries else None
+
+
+def scheme_weights(settings: PatchSettings) -> dict[Scheme, float]:
+    """Weight of each scheme in use."""
+    return {
+        scheme: float(getattr(settings.schemes, scheme.value))
+        for scheme in Scheme
+        if settings.shuffling or not scheme.shuffled
+    }
+
+
+def training_steps(settings: PatchSettings, schedule: SamplingSchedule | None) -> int:
+    """Optimiser steps of the training: so many rounds, or as the settings say."""
+    if settings.rounds is None or schedule is None:
+        return settings.steps
+    return max(1, round(settings.rounds * len(schedule) / settings.batch_size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from livercascade.train.model_export import export_run
 from livercascade.train.network_trainer import NetworkTrainer, seed_everything, set_random_state
 from livercascade.train.nnunet_network import plan_architecture
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
-from livercascade.train.patch.patch_sampling import PatchSampler, endless_batches
-from livercascade.train.patch.patch_schedule import build_schedule, training_steps
+from livercascade.train.patch.patch_sampling import PatchSampler, build_schedule, endless_batches, training_steps
 from livercascade.train.patch.patch_validation import validate_patches, validation_patches
 from livercascade.train.phase_dropout import needed_phases
 from livercascade.train.run_folder import RunFolder

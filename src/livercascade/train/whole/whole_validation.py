@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -48,6 +48,11 @@ class ValidationLiver:
     labels: UInt8[np.ndarray, "z y x"]
     phase: int
 
+    @property
+    def has_lesion(self) -> bool:
+        """True if there is a lesion to show."""
+        return bool(_lesion(self.labels).any())
+
 
 @dataclass(slots=True)
 class LesionCounts:
@@ -90,57 +95,6 @@ class LesionCounts:
         return _ratio(2 * self.typed, 2 * self.typed + self.missed + self.false + 2 * wrong)
 
 
-@dataclass(slots=True)
-class LiverMetrics:
-    """Metrics of UNet^whole over the validation patients added so far.
-
-    Attributes:
-        patients: Number of patients.
-        low, high: Lesion counts at f = 1 and f = 4.
-        overlaps: Common, predicted and true voxels of lesions and of the liver with its content, at f = 1.
-    """
-
-    patients: int = 0
-    low: LesionCounts = field(default_factory=LesionCounts)
-    high: LesionCounts = field(default_factory=LesionCounts)
-    overlaps: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
-
-    def add(
-        self,
-        reference: UInt8[np.ndarray, "z y x"],
-        low: UInt8[np.ndarray, "z y x"],
-        high: UInt8[np.ndarray, "z y x"],
-        spacing: Triple,
-    ) -> None:
-        """Add one patient: reference labels, and the network's at f = 1 and f = 4."""
-        self.patients += 1
-        self.low.add(reference, low, spacing)
-        self.high.add(reference, high, spacing)
-        for name, member in (("lesion", _lesion), ("liver", liver_with_content)):
-            a, b = member(low), member(reference)
-            new = np.array([np.count_nonzero(a & b), np.count_nonzero(a), np.count_nonzero(b)], dtype=np.float64)
-            self.overlaps[name] = self.overlaps.get(name, np.zeros(3)) + new
-
-    def scores(self) -> dict[str, float]:
-        """Metrics of all patients together; `SCORE` is the mean of both F1 (detected, typed) and the Dice of lesions.
-
-        The first says which lesions are detected and what else is, the second adds the type, the third is smooth where
-        a few patients let the first two jump.
-        """
-        dice = {f"dice_{name}": _ratio(2 * c, p + t) for name, (c, p, t) in self.overlaps.items()}
-        patients = max(self.patients, 1)
-        typed = {"type_accuracy": self.low.typed / self.low.detected} if self.low.detected else {}
-        return {
-            SCORE: (self.low.f1_detected + self.low.f1_typed + dice.get("dice_lesion", 0.0)) / 3,
-            "recall": self.low.recall,
-            "false_per_patient": self.low.false / patients,
-            "recall_f4": self.high.recall,
-            "false_per_patient_f4": self.high.false / patients,
-            **typed,
-            **dice,
-        }
-
-
 def validate_livers(
     livers: Sequence[ValidationLiver], patch_size: Size, spacing: Triple, trainer: NetworkTrainer
 ) -> ValidationResult:
@@ -152,13 +106,10 @@ def validate_livers(
         spacing: Voxel spacing (z, y, x) in mm.
         trainer: Network in training.
     """
-    metrics, slices = LiverMetrics(), list[SliceComparison]()
-    for liver in livers:
-        low, high = _predict(trainer, liver, patch_size)
-        metrics.add(liver.labels, low, high, spacing)
-        if len(slices) < _SLICES and _lesion(liver.labels).any():
-            slices.append(_comparison(liver, low, high, spacing))
-    return ValidationResult(metrics.scores(), tuple(slices))
+    predictions = [(liver.labels, *_predict(trainer, liver, patch_size)) for liver in livers]
+    shown = [(liver, low, high) for liver, (_, low, high) in zip(livers, predictions, strict=True) if liver.has_lesion]
+    slices = tuple(_comparison(liver, low, high, spacing) for liver, low, high in shown[:_SLICES])
+    return ValidationResult(liver_metrics(predictions, spacing), slices)
 
 
 def validation_livers(
@@ -188,6 +139,40 @@ def validation_livers(
         if len(found) == count:
             break
     return tuple(found)
+
+
+def liver_metrics(
+    predictions: Sequence[tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"]]],
+    spacing: Triple,
+) -> dict[str, float]:
+    """Metrics of some patients together; `SCORE` is the mean of both F1 (detected, typed) and the Dice of lesions.
+
+    The first says which lesions are detected and what else is, the second adds the type, the third is smooth where
+    a few patients let the first two jump.
+
+    Args:
+        predictions: Reference labels of each patient, and the network's at f = 1 and f = 4.
+        spacing: Voxel spacing (z, y, x) in mm.
+    """
+    low, high = LesionCounts(), LesionCounts()
+    overlaps = {"lesion": np.zeros(3), "liver": np.zeros(3)}
+    for reference, at_1, at_4 in predictions:
+        low.add(reference, at_1, spacing)
+        high.add(reference, at_4, spacing)
+        for name, member in (("lesion", _lesion), ("liver", liver_with_content)):
+            a, b = member(at_1), member(reference)
+            overlaps[name] += [np.count_nonzero(a & b), np.count_nonzero(a), np.count_nonzero(b)]
+    dice = {f"dice_{name}": _ratio(2 * common, a + b) for name, (common, a, b) in overlaps.items()}
+    typed = {"type_accuracy": low.typed / low.detected} if low.detected else {}
+    return {
+        SCORE: (low.f1_detected + low.f1_typed + dice["dice_lesion"]) / 3,
+        "recall": low.recall,
+        "false_per_patient": low.false / max(len(predictions), 1),
+        "recall_f4": high.recall,
+        "false_per_patient_f4": high.false / max(len(predictions), 1),
+        **typed,
+        **dice,
+    }
 
 
 def windows(shape: Sequence[int], size: Size) -> Iterator[Box]:
