@@ -101,6 +101,7 @@ def _decided(
 def _value(part: ClaimPart, two: Float[np.ndarray, "cases 2"], results: PatientResults) -> PartResult:
     hits, whole = _sums(two)
     counts, value = f"{hits}/{whole}", hits / whole if whole else None
+    # One patient is one trial: a share of patients is binomial, and Wilson's interval holds; lesions share patients.
     if part.metric in _OF_PATIENTS:
         return _decided(part, results, value, wilson(hits, whole), whole, counts, "Wilson")
     interval = as_interval(percentile_interval(_ratios(two, results.resampling.weights)))
@@ -138,6 +139,7 @@ def _difference(
         counted, counts = max(n for n, _ in sums), " → ".join(f"{n}" for n, _ in sums)
     else:
         counted, counts = whole, " → ".join(f"{n}/{of}" for n, of in sums)
+    # A share of nothing, in one of the models.
     if np.isnan(value):
         return _decided(part, results, None, None, counted, counts, f"paired {_BOOTSTRAP}")
     return _decided(part, results, value, interval, counted, counts, f"paired {_BOOTSTRAP}")
@@ -197,6 +199,7 @@ def _counts(part: ClaimPart, key: ModelKey, results: PatientResults) -> Float[np
         return None
     if part.metric in _OF_PATIENTS:
         return _patient_counts(part.metric, model)
+    # The claims are about the paper's tables, which count as mode ``paper`` does.
     lesions, row = LesionFigures.of(model.confusion[Counting.PAPER]), ROWS.index(part.row)
     if part.metric.is_count:
         missed_or_false = lesions.fn if part.metric is ClaimMetric.FN else lesions.fp

@@ -47,6 +47,7 @@ def train_whole(data: Path, run: Path, plan: TrainingPlan, *, quiet: bool) -> No
         CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
     """
     settings = training_settings(plan, ModelKind.WHOLE)
+    # The comma at the end makes a single fold a list too: its model then is an ensemble of one, in fold_N.
     folds = ",".join(map(str, plan.folds)) + ","
     _train(ModelKind.WHOLE, data, run, settings, ["--fold", folds], quiet=quiet)
 
@@ -58,6 +59,7 @@ def train_patch(data: Path, run: Path, plan: TrainingPlan, hard: Path, *, shuffl
         CascadeError: ``STOPPED`` or ``TRAINING_FAILED``.
     """
     settings = training_settings(plan, ModelKind.PATCH, shuffling=shuffling)
+    # Fold ``all`` holds nothing out: the test patients are apart already.
     _train(ModelKind.PATCH, data, run, settings, ["--hard", str(hard), "--fold", "all"], quiet=quiet)
 
 

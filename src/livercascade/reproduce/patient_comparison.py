@@ -132,6 +132,7 @@ def _compare_patient(
     case: Path, group: Path, patches: Sequence[PaperModel], settings: ExperimentSettings
 ) -> JudgedCase:
     """One patient; in a setting in which the cascade refused it every model finds nothing."""
+    # Made here and not handed over: a side with all patients would be pickled for each of them.
     sides = {(s, p): _side(group, s, p, [case.name]) for s in PaperSetting for p in patches}
     found = tuple(side for side in sides.values() if side.paths)
     judged = read_case(CaseFiles(case.name, case / "labels.nii.gz", found, None, True), settings.evaluation)
@@ -139,6 +140,7 @@ def _compare_patient(
     curves = dict(judged.curves)
     for (setting, patch), side in sides.items():
         curves.setdefault(side.name, _empty_curves(judged.case, settings.cascade))
+        # `evaluation` names models by side and variant; tables and claims speak of models of the ablation.
         for variant, name in side_models(side).items():
             reading = readings.setdefault(name.key, _NOTHING)
             for model in _models_of(patch):

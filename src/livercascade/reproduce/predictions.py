@@ -161,10 +161,12 @@ def _predict_patient(
         for model, cascade in _cascades(networks, settings, calibration)
     ]
     try:
+        # Nobody leafs through the reports of hundreds of patients.
         predict_variants(None, variants, files=files, case_id=case.name, report=False)
     except InputError as error:
         write_file(refusal, json.dumps({"code": error.code, "message": error.message, "key": key}))
         return
+    # Other networks or settings may find the liver that earlier ones did not.
     refusal.unlink(missing_ok=True)
 
 
@@ -177,6 +179,7 @@ def _cascades(
     lesions (paper, Tables II and III), so that its two models need no High.
     """
     whole, patches, types = _loaded(networks)
+    # Curves, figures and the models before reclassification follow from the evidence.
     kept = settings.model_copy(update={"evidence": True})
     low = settings.low_factor
     base = kept.model_copy(update={"high_factor": low, "sweep": (low,)})
@@ -189,6 +192,7 @@ def _cascades(
         yield model, Cascade(whole, patch, chosen[model], calibration if chosen[model] is kept else None, types)
 
 
+# A process works on many patients; it loads and compiles the networks once.
 @lru_cache(maxsize=1)
 def _loaded(networks: NetworkFolders) -> tuple[Model, Mapping[PaperModel, Model], LesionClassifier | None]:
     engine = Engine.choose("auto")

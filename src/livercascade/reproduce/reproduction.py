@@ -97,6 +97,7 @@ class Reproduction:
         patients = self._patients(CohortPart.TRAIN)
         cohort = {"patients": self._cohort(CohortPart.TRAIN), "version": __version__}
         whole, inputs = self._train_whole(patients, cohort)
+        # The hard cases change with whatever changes UNet^whole.
         hard = {**cohort, "hard": inputs_sha256(inputs)}
         patch, without = (
             self._train_patch(name, patients, whole / OUT_OF_FOLD, hard, shuffling=shuffling)
@@ -160,6 +161,7 @@ class Reproduction:
         predicted = self._predict(CohortPart.VALIDATION, own, None)
         settings = self.settings.evaluation
         inputs = {"predictions": inputs_sha256(predicted), "settings": settings.sha256, "alpha": self.settings.alpha}
+        # A UNet^patch that was given belongs to somebody else: nothing is written into its folder.
         kept = [self.out / CALIBRATION]
         if self.given is None:
             kept.append(networks.patch / CALIBRATION)

@@ -124,6 +124,7 @@ def in_unit(part: ClaimPart, value: float, *, unit: bool = True) -> str:
     points = part.contrast is Contrast.DIFFERENCE
     number = percent(value, 1 if points or part.contrast is Contrast.VALUE else 0)
     number = f"+{number}" if points and value > 0 else number
+    # A minus of its own, which does not break across lines as a hyphen does.
     return number.replace("-", "−") + ((" points" if points else " %") if unit else "")
 
 

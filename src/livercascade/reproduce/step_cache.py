@@ -95,6 +95,7 @@ def inputs_sha256(inputs: StepInputs) -> str:
 
 
 def _json(inputs: StepInputs) -> str:
+    # Sorted, so that the order in which inputs were put together does not do a step again.
     return json.dumps(inputs, sort_keys=True, ensure_ascii=False)
 
 
