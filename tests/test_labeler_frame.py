@@ -7,8 +7,8 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from labeler_project import SHAPE, lps_affine, phantom_labels, save
+from livercascade.labeler.imaging.decoded_volume import volume_of_file
 from livercascade.labeler.imaging.frame import Frame, label_file_bytes
-from livercascade.labeler.imaging.phase_volume import volume_of_file
 from livercascade.labeler.project.versions import NewVersion, Versions
 
 CODES = [

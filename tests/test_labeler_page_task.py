@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from labeler_page import Desk
 from labeler_project import Server, mask_of
+from livercascade.detect.seg2det import seg2det
 from livercascade.io.nifti import write_nifti
+from livercascade.labeler.editing.lesion_tools import split
 from livercascade.virtual.patient_folders import case_name, write_patient
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
@@ -38,11 +39,8 @@ class Patient:
 
 def lesions_of(labels: np.ndarray) -> list[np.ndarray]:
     """Voxels of every lesion, largest first."""
-    found = []
-    for label in range(1, 7):
-        numbered = cc3d.connected_components(labels == label, connectivity=26)
-        found += [numbered == k for k in range(1, int(numbered.max()) + 1)]
-    return sorted(found, key=lambda voxels: -int(voxels.sum()))
+    found = seg2det(labels, (1.0, 1.0, 1.0), min_volume_ml=0.0)
+    return [found.where([one is lesion for one in found]).instances() > 0 for lesion in found]
 
 
 def middle(voxels: np.ndarray) -> tuple[int, int, int]:
@@ -80,8 +78,11 @@ def copying_and_splitting() -> Patient:
     wrong, expected = made.labels.copy(), made.labels.copy()
     for lesion in ordered[1:3]:
         wrong[lesion] = LIVER
-    part = ordered[0] & (np.arange(wrong.shape[2]) > middle(ordered[0])[2])
-    expected[part] = 2
+    z, y, x = middle(ordered[0])
+    part = ordered[0] & (np.arange(wrong.shape[2]) > x)
+    at = next(tuple(int(n) for n in one) for one in np.argwhere(part) if one[0] == z)
+    split(expected, at, [[y - 12, x + 0.5], [y + 12, x + 0.5]], 2).apply(expected)
+    assert np.all(expected[part] == 2)
     return Patient(made, wrong, made.labels, expected)
 
 

@@ -7,8 +7,8 @@ import { testHandle } from "./app/testHandle";
 import { Api, ServerError } from "./server/api";
 import { App } from "./ui/App";
 import { USER_KEY } from "./ui/Dialogs";
-import { Viewer } from "./viewer/viewer";
 import type { Renderer } from "./viewer/viewer";
+import { Viewer } from "./viewer/viewer";
 
 function wantedRenderer(): Renderer | "auto" {
   const wanted = new URLSearchParams(location.search).get("renderer");
@@ -41,9 +41,10 @@ async function start(): Promise<void> {
     });
     await openFirst();
   } catch (reason) {
-    S.fatal.value = reason instanceof ServerError && reason.status === 401
-      ? "This page needs the link that the terminal shows: it holds a one-time key."
-      : `The labeler could not start: ${messageOf(reason)}`;
+    S.fatal.value =
+      reason instanceof ServerError && reason.status === 401
+        ? "This page needs the link that the terminal shows: it holds a one-time key."
+        : `The labeler could not start: ${messageOf(reason)}`;
   }
 }
 

@@ -1,6 +1,9 @@
 /** Acts on lesions and masks, shared by keys, buttons and the mouse. Each is one named, undoable step. */
+import { rounded } from "../model/grid";
+import type { StepBodies } from "../server/api";
 import type { Delta } from "../server/delta";
-import type { Box, Evidence, Lesion, Measurement, Phase, Point } from "../server/types";
+import type { Box, EvidenceKind, Phase, Point } from "../server/names";
+import type { ListedLesion, MeasurementRecord, MeasureRequest } from "../server/types";
 import { lesionsFresh, refreshLesionsSoon, refreshNotes } from "./casework";
 import { giveVerdict, refreshDifferences } from "./compare";
 import { activate, show } from "./navigate";
@@ -37,14 +40,16 @@ export async function commitStroke(tool: S.Tool, change: Omit<Delta, "header">):
   if (!draft || !step || change.indices.length === 0) return;
   const what = tool === "eraser" ? step.verb : `${step.verb} ${S.labelInfo(S.brushLabel.value).name}`;
   S.lesionsStale.value = true;
-  if (await draft.commit({ header: { name: `${what}, ${counted(change.indices.length)}`, kind: step.kind }, ...change })) {
+  if (
+    await draft.commit({ header: { name: `${what}, ${counted(change.indices.length)}`, kind: step.kind }, ...change })
+  ) {
     S.confirmedAt.value = new Date().toISOString();
     S.say(`${what}, ${counted(change.indices.length)}`);
   }
   refreshLesionsSoon();
 }
 
-async function step(act: string, json?: unknown): Promise<boolean> {
+async function step<Act extends keyof StepBodies>(act: Act, json: StepBodies[Act]): Promise<boolean> {
   const draft = S.draft.value;
   if (!draft) {
     S.say("The mask is still loading");
@@ -62,9 +67,9 @@ export const undo = (): Promise<boolean> => {
     S.splitLine.value = undefined;
     return Promise.resolve(true);
   }
-  return step("undo").then(afterVerdicts);
+  return step("undo", undefined).then(afterVerdicts);
 };
-export const redo = (): Promise<boolean> => step("redo").then(afterVerdicts);
+export const redo = (): Promise<boolean> => step("redo", undefined).then(afterVerdicts);
 export const goToStep = (position: number): Promise<boolean> => step("goto", { position }).then(afterVerdicts);
 
 async function afterVerdicts(done: boolean): Promise<boolean> {
@@ -76,22 +81,21 @@ async function afterVerdicts(done: boolean): Promise<boolean> {
 
 // ---- lesions -------------------------------------------------------------------------------------------------------
 
-export function selectedLesions(): Lesion[] {
+export function selectedLesions(): ListedLesion[] {
   return (S.lesions.value?.lesions ?? []).filter((one) => S.selected.value.includes(one.first));
 }
 
-const holds = (lesion: Lesion, point: Point): boolean =>
-  lesion.box.every(([first, end], axis) => (point[axis] as number) >= first && (point[axis] as number) < end);
+const holds = (lesion: ListedLesion, point: Point): boolean =>
+  lesion.box.every(([first, end], axis) => point[axis] >= first && point[axis] < end);
 
-/** The lesion at a voxel: 3D connected region, one look-up in the table, asked of the server where boxes overlap. */
-async function lesionAt(point: Point): Promise<Lesion | undefined> {
+/** The lesion at a voxel: one look-up in the table, asked of the server where boxes overlap. */
+async function lesionAt(point: Point): Promise<ListedLesion | undefined> {
   const draft = S.draft.value;
   const opened = S.open.value;
   if (!draft || !opened) return undefined;
-  const label = draft.mask[opened.grid.flat(point)] as number;
-  if (S.labelInfo(label).group !== "lesion") return undefined;
+  if (S.labelInfo(draft.mask[opened.grid.flat(point)]).group !== "lesion") return undefined;
   await lesionsFresh();
-  const near = (S.lesions.value?.lesions ?? []).filter((one) => one.label === label && holds(one, point));
+  const near = (S.lesions.value?.lesions ?? []).filter((one) => holds(one, point));
   if (near.length < 2) return near[0];
   const found = await S.services().api.component(draft.caseId, draft.ref, point);
   return near.find((one) => one.first === found.first);
@@ -107,11 +111,16 @@ export async function selectAt(point: Point, add: boolean): Promise<void> {
   selectLesion(lesion, add);
 }
 
-export function selectLesion(lesion: Lesion, add = false): void {
+export function selectLesion(lesion: ListedLesion, add = false): void {
   const now = S.selected.value;
   if (!add) S.selected.value = [lesion.first];
-  else S.selected.value = now.includes(lesion.first) ? now.filter((first) => first !== lesion.first) : [...now, lesion.first];
-  S.say(`Lesion ${lesion.number}: ${S.labelInfo(lesion.label).name}, ${lesion.volume_ml.toFixed(2)} ml, ${lesion.diameter_mm.toFixed(0)} mm`);
+  else
+    S.selected.value = now.includes(lesion.first)
+      ? now.filter((first) => first !== lesion.first)
+      : [...now, lesion.first];
+  S.say(
+    `ListedLesion ${lesion.number}: ${S.labelInfo(lesion.label).name}, ${lesion.volume_ml.toFixed(2)} ml, ${lesion.diameter_mm.toFixed(0)} mm`,
+  );
 }
 
 /** Goes to the next or previous lesion of the table. */
@@ -119,7 +128,7 @@ export function walkLesions(direction: 1 | -1): void {
   const all = S.lesions.value?.lesions ?? [];
   if (all.length === 0) return S.say("No lesions in this mask");
   const at = all.findIndex((one) => S.selected.value.includes(one.first));
-  const lesion = all[(at < 0 ? (direction > 0 ? 0 : all.length - 1) : at + direction + all.length) % all.length] as Lesion;
+  const lesion = all[(at < 0 ? (direction > 0 ? 0 : all.length - 1) : at + direction + all.length) % all.length];
   selectLesion(lesion);
   show(lesion.at);
 }
@@ -147,7 +156,7 @@ export function pick(point: Point): void {
   const draft = S.draft.value;
   const opened = S.open.value;
   if (!draft || !opened) return;
-  const label = draft.mask[opened.grid.flat(point)] as number;
+  const label = draft.mask[opened.grid.flat(point)];
   if (label === 0) return S.say("Nothing is labelled here");
   S.brushLabel.value = label;
   S.say(`Brush paints ${S.labelInfo(label).name}`);
@@ -168,10 +177,10 @@ export async function interpolate(point: Point | undefined): Promise<void> {
   const draft = S.draft.value;
   const opened = S.open.value;
   if (!draft || !opened) return;
-  const here = point && (draft.mask[opened.grid.flat(point)] as number);
+  const here = point && draft.mask[opened.grid.flat(point)];
   const lesion = selectedLesions()[0];
   if (point && here) await step("tools/interpolate", { at: point, label: here });
-  else if (lesion) await step("tools/interpolate", { at: lesion.at, label: lesion.label });
+  else if (lesion) await step("tools/interpolate", { at: lesion.at, label: draft.mask[opened.grid.flat(lesion.at)] });
   else S.say("Point at a drawn slice of the lesion, then press I");
 }
 
@@ -191,8 +200,9 @@ export function copy(): void {
   const at = opened.grid.flat(point);
   const beside = S.mode.value === "edit" ? S.reference.value : undefined;
   const isLesion = (label: number): boolean => S.labelInfo(label).group === "lesion";
-  const from = beside && isLesion(beside.mask[at] as number) ? { ref: beside.ref, mask: beside.mask } : { ref: draft.ref, mask: draft.mask };
-  const label = from.mask[at] as number;
+  const from =
+    beside && isLesion(beside.mask[at]) ? { ref: beside.ref, mask: beside.mask } : { ref: draft.ref, mask: draft.mask };
+  const label = from.mask[at];
   if (!isLesion(label)) return S.say("No lesion under the pointer to copy");
   S.clipboard.value = { from: from.ref, at: point, slice: point[0], label };
   S.say(
@@ -208,9 +218,8 @@ export async function paste(sliceOnly: boolean): Promise<void> {
   const draft = S.draft.value;
   if (!copied || !draft) return S.say("Nothing copied yet: Ctrl+C over a lesion");
   const own = copied.from === draft.ref;
-  const json: Record<string, unknown> = { from: copied.from, at: copied.at, label: null };
-  if (own || sliceOnly) Object.assign(json, { slice: copied.slice, to_slice: S.cursor.value[0] });
-  await step("tools/copy", json);
+  const whole = { from: copied.from, at: copied.at, label: null };
+  await step("tools/copy", own || sliceOnly ? { ...whole, slice: copied.slice, to_slice: S.cursor.value[0] } : whole);
 }
 
 /** Cuts a lesion along the line that was drawn; the part at the voxel takes the brush's type. */
@@ -241,16 +250,16 @@ export async function seedFromBox(id: string, method: "prediction" | "intensity"
 
 export const removeBox = (id: string): Promise<boolean> => step("tools/remove_box", { id });
 
-export const setEvidence = (lesion: Lesion, evidence: Evidence["evidence"], note: string): Promise<boolean> =>
+export const setEvidence = (lesion: ListedLesion, evidence: EvidenceKind, note: string): Promise<boolean> =>
   step("tools/evidence", { at: lesion.at, evidence, note });
 
-export const keepMeasurement = (json: Record<string, unknown>): Promise<boolean> => step("tools/measure", json);
+export const keepMeasurement = (json: MeasureRequest): Promise<boolean> => step("tools/measure", json);
 
 export const removeMeasurement = (id: string): Promise<boolean> => step("tools/remove_measurement", { id });
 
-export function goToMeasurement(one: Measurement): void {
+export function goToMeasurement(one: MeasurementRecord): void {
   const at = one.centre ?? one.from;
   if (!at) return;
   activate(one.phase, "axial");
-  show(at.map(Math.round) as Point);
+  show(rounded(at));
 }

@@ -2,11 +2,12 @@
 import { batch } from "@preact/signals";
 import { Grid } from "../model/grid";
 import { PhaseVolume } from "../model/phaseVolume";
-import { PHASES } from "../server/types";
-import type { CaseInfo, Phase } from "../server/types";
+import type { Phase } from "../server/names";
+import { PHASES } from "../server/names";
+import type { CaseInfo } from "../server/types";
 import { messageOf } from "./attempt";
-import { Draft } from "./draft";
 import type { DraftEvents } from "./draft";
+import { Draft } from "./draft";
 import { forgetAutomaticWindows, setAutomaticWindows } from "./navigate";
 import * as S from "./state";
 import { refreshVersions } from "./versions";
@@ -59,9 +60,13 @@ function showCase(info: CaseInfo, grid: Grid): void {
     const own = one.grid ? new Grid(one.grid) : grid;
     volumes.set(phase, new PhaseVolume(api, id, phase, own, () => S.loaded.value++));
   }
-  const middle: [number, number, number] = [Math.floor(grid.shape[0] / 2), Math.floor(grid.shape[1] / 2), Math.floor(grid.shape[2] / 2)];
+  const middle: [number, number, number] = [
+    Math.floor(grid.shape[0] / 2),
+    Math.floor(grid.shape[1] / 2),
+    Math.floor(grid.shape[2] / 2),
+  ];
   forgetAutomaticWindows();
-  const active = volumes.has(info.reference) ? info.reference : ([...volumes.keys()][0] ?? "VP");
+  const active = info.reference && volumes.has(info.reference) ? info.reference : ([...volumes.keys()][0] ?? "VP");
   batch(() => {
     S.windows.value = {};
     S.cursor.value = middle;
@@ -79,7 +84,9 @@ function showCase(info: CaseInfo, grid: Grid): void {
 
 /** What stands in the way of a case none of whose phases can be read. */
 function whyNothingShows(info: CaseInfo): string {
-  const said = PHASES.map((phase) => info.phases[phase].error).filter((error) => error && error.code !== "PHASE_MISSING");
+  const said = PHASES.map((phase) => info.phases[phase].error).filter(
+    (error) => error && error.code !== "PHASE_MISSING",
+  );
   const faults = [...new Set(said.map((error) => `${error?.message} ${error?.remedy}`))];
   return [`${info.id} cannot be shown.`, ...(faults.length > 0 ? faults : ["It has no image."])].join("\n");
 }
@@ -123,7 +130,7 @@ async function loadWindows(id: string, turn: number): Promise<void> {
 async function loadBeside(id: string, turn: number): Promise<void> {
   const { api } = S.services();
   const [report, reviews] = await Promise.all([
-    api.report(id).catch(() => ({ status: "missing", parts: [] })),
+    api.report(id).catch(() => undefined),
     api.reviews(id).catch(() => ({ reviews: [] })),
     refreshNotes(),
   ]);

@@ -1,9 +1,10 @@
 /** Intelligent Editing: two masks of a case compared lesion by lesion, and a verdict for each difference. */
 import { batch } from "@preact/signals";
-import type { Difference, VerdictName } from "../server/types";
+import type { VerdictName } from "../server/names";
+import type { DifferenceRow } from "../server/types";
 import { messageOf } from "./attempt";
-import { Draft } from "./draft";
 import { draftEvents, reopenEdit, useDraft } from "./casework";
+import { Draft } from "./draft";
 import { show } from "./navigate";
 import * as S from "./state";
 
@@ -16,10 +17,12 @@ const VERDICT_WORDS: Record<VerdictName, string> = {
   clear: "open again",
 };
 
-export const verdictWords = (one: Difference): string => {
+export const verdictWords = (one: DifferenceRow): string => {
   const verdict = one.verdict;
   if (!verdict) return "";
-  return verdict.verdict === "relabel" && verdict.label ? `now ${S.labelInfo(verdict.label).name}` : VERDICT_WORDS[verdict.verdict];
+  return verdict.verdict === "relabel" && verdict.label
+    ? `now ${S.labelInfo(verdict.label).name}`
+    : VERDICT_WORDS[verdict.verdict];
 };
 
 /** Opens the comparison of two masks; what was decided before is there again. */
@@ -33,7 +36,11 @@ export async function compare(old: string, fresh: string): Promise<void> {
   try {
     await S.draft.value?.settled();
     const draft = await Draft.open(api, id, { task: "review", old, new: fresh, recover: "continue" }, draftEvents);
-    const [before, after, list] = await Promise.all([api.mask(id, old), api.mask(id, fresh), api.differences(id, old, fresh)]);
+    const [before, after, list] = await Promise.all([
+      api.mask(id, old),
+      api.mask(id, fresh),
+      api.differences(id, old, fresh),
+    ]);
     if (S.open.value !== opened) return draft.close();
     batch(() => {
       S.mode.value = "compare";
@@ -82,7 +89,7 @@ export async function refreshDifferences(): Promise<void> {
 }
 
 /** The differences that are listed, by the filter. */
-export function listed(all: readonly Difference[]): Difference[] {
+export function listed(all: readonly DifferenceRow[]): DifferenceRow[] {
   const filter = S.differenceFilter.value;
   if (filter === "open") return all.filter((one) => one.kind !== "same" && !one.verdict);
   if (filter === "all") return all.filter((one) => one.kind !== "same");
@@ -91,15 +98,15 @@ export function listed(all: readonly Difference[]): Difference[] {
 }
 
 /** The differences in the order of the walk: all that count, decided or not. */
-function walked(all: readonly Difference[]): Difference[] {
+function walked(all: readonly DifferenceRow[]): DifferenceRow[] {
   return all.filter((one) => one.kind !== "same");
 }
 
-export function currentDifference(): Difference | undefined {
+export function currentDifference(): DifferenceRow | undefined {
   return S.differences.value?.differences.find((one) => one.id === S.difference.value);
 }
 
-export function goToDifference(one: Difference): void {
+export function goToDifference(one: DifferenceRow): void {
   S.difference.value = one.id;
   show(one.at);
 }
@@ -112,7 +119,7 @@ export function walkDifferences(direction: 1 | -1, openOnly = false): void {
   if (all.length === 0) return S.say("No differences");
   const at = all.findIndex((one) => one.id === S.difference.value);
   for (let far = 1; far <= all.length; far++) {
-    const next = all[(at + direction * far + 2 * all.length) % all.length] as Difference;
+    const next = all[(at + direction * far + 2 * all.length) % all.length];
     if (!openOnly || !(next.verdict || deciding.has(next.id))) return goToDifference(next);
   }
   S.say(ALL_DECIDED);

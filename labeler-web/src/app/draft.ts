@@ -5,11 +5,13 @@
  * by the server, which answers with the voxels that changed. Requests go one after another, so that `If-Match` always
  * names the journal's true length. When the server cannot be reached, the queue waits and tries again.
  */
-import { signal } from "@preact/signals";
+
 import type { Signal } from "@preact/signals";
-import { Api, ServerError, Unreachable } from "../server/api";
+import { signal } from "@preact/signals";
+import type { StepBodies } from "../server/api";
+import { type Api, ServerError, Unreachable } from "../server/api";
 import type { Delta } from "../server/delta";
-import type { DraftState, Version } from "../server/types";
+import type { DraftState, OpenDraftRequest, VersionInfo } from "../server/types";
 
 const RETRY_MS = 1000;
 
@@ -44,7 +46,7 @@ export class Draft {
     this.mask = mask;
   }
 
-  static async open(api: Api, caseId: string, request: Record<string, unknown>, events: DraftEvents): Promise<Draft> {
+  static async open(api: Api, caseId: string, request: OpenDraftRequest, events: DraftEvents): Promise<Draft> {
     const state = await api.openDraft(caseId, request);
     const mask = await api.mask(caseId, `draft.${state.draft}`);
     return new Draft(api, caseId, state, mask, events);
@@ -75,19 +77,19 @@ export class Draft {
       try {
         this.state.value = await this.api.edit(this.caseId, this.name, n, delta);
       } catch (reason) {
-        if (!(await this.wasWritten(reason, n, String(delta.header["name"])))) throw reason;
+        if (!(await this.wasWritten(reason, n, String(delta.header.name)))) throw reason;
       }
     });
   }
 
   /** Runs a tool, undo, redo or goto on the server and shows what it changed; resolves to the step's name, or undefined. */
-  async step(act: string, json?: unknown): Promise<string | undefined> {
+  async step<Act extends keyof StepBodies>(act: Act, json: StepBodies[Act]): Promise<string | undefined> {
     let name: string | undefined;
     const done = await this.enqueue(async () => {
       const n = this.state.value.n;
       try {
         const delta = await this.api.step(this.caseId, this.name, n, act, json);
-        for (let k = 0; k < delta.indices.length; k++) this.mask[delta.indices[k] as number] = delta.after[k] as number;
+        for (let k = 0; k < delta.indices.length; k++) this.mask[delta.indices[k]] = delta.after[k];
         this.state.value = delta.header.state;
         name = delta.header.name;
         if (delta.indices.length > 0 || delta.header.notes.includes("evidence")) this.events.changed();
@@ -102,10 +104,10 @@ export class Draft {
   }
 
   /** Saves a version; throws `ServerError` with `VERSION_CONFLICT` when someone else saved in between. */
-  async save(note: string, beside: boolean): Promise<Version> {
+  async save(note: string, beside: boolean): Promise<VersionInfo> {
     await this.settled();
     const version = await this.api.save(this.caseId, this.name, this.state.value.n, { note, beside });
-    if (version.draft) this.state.value = version.draft;
+    this.state.value = version.draft;
     return version;
   }
 

@@ -1,10 +1,13 @@
 /** Turns mouse, pen and key acts in one pane into acts on the case. */
-import { Stroke, cover } from "../model/stroke";
-import type { Box, Measurement, Point } from "../server/types";
+import type { Grid, Plane } from "../model/grid";
+import type { PhaseVolume } from "../model/phaseVolume";
+import { cover, Stroke } from "../model/stroke";
+import type { Box, Point } from "../server/names";
+import type { MeasurementRecord } from "../server/types";
 import * as acts from "./acts";
 import { attempt } from "./attempt";
+import type { PaneSpec } from "./navigate";
 import { activate, goTo, pan, scroll, setWindow, zoom } from "./navigate";
-import type { PaneController } from "./pane";
 import type { Preview } from "./scene";
 import * as S from "./state";
 
@@ -20,6 +23,21 @@ type Drag =
   | { kind: "paint"; tool: S.Tool; stroke: Stroke; at: [number, number] }
   | { kind: "ruler" | "circle" | "split" | "box"; from: [number, number]; to: [number, number] };
 
+/** What gestures need to know of the pane that they happen in. */
+export interface GesturePane {
+  readonly spec: PaneSpec;
+  readonly plane: Plane;
+  readonly volume: PhaseVolume;
+  readonly caseGrid: Grid;
+  readonly sameGrid: boolean;
+  slice(): number;
+  pixelAt(event: MouseEvent): [number, number];
+  voxelAt(pixel: readonly [number, number]): Point | undefined;
+  sharedMm(event: MouseEvent): [number, number];
+  valueAt(point: Point): number | undefined;
+  redraw(): void;
+}
+
 const CLICK_PX = 3;
 
 export class Gestures {
@@ -28,7 +46,7 @@ export class Gestures {
   private readonly stops: (() => void)[] = [];
 
   constructor(
-    private readonly pane: PaneController,
+    private readonly pane: GesturePane,
     private readonly element: HTMLDivElement,
   ) {
     this.listen();
@@ -43,16 +61,21 @@ export class Gestures {
     const drag = this.drag;
     const here = this.pointer;
     const tool = this.tool();
-    const brush = here && acts.PAINTERS.has(tool) && !(drag && drag.kind !== "paint")
-      ? { at: here, mm: S.brushMm.value, color: tool === "eraser" ? "#ffffff" : S.labelInfo(S.brushLabel.value).color }
-      : undefined;
+    const brush =
+      here && acts.PAINTERS.has(tool) && !(drag && drag.kind !== "paint")
+        ? {
+            at: here,
+            mm: S.brushMm.value,
+            color: tool === "eraser" ? "#ffffff" : S.labelInfo(S.brushLabel.value).color,
+          }
+        : undefined;
     if (!drag || !("from" in drag)) return { brush };
     if (drag.kind === "split") return { line: { from: drag.from, to: drag.to } };
     if (drag.kind === "box") return { box: boxOf(drag.from, drag.to) };
     return { measurement: this.measurement(drag) };
   }
 
-  private measurement(drag: { kind: string; from: [number, number]; to: [number, number] }): Measurement {
+  private measurement(drag: { kind: string; from: [number, number]; to: [number, number] }): MeasurementRecord {
     const { grid } = this.pane.volume;
     const [su, sv] = grid.planeSpacing(this.pane.plane);
     const mm = Math.hypot((drag.to[0] - drag.from[0]) * su, (drag.to[1] - drag.from[1]) * sv);
@@ -146,8 +169,8 @@ export class Gestures {
     const [low, high] = S.threshold.value;
     const values = drag.tool === "threshold" ? this.pane.volume.values : undefined;
     cover(this.pane.caseGrid, segment, S.brushMm.value, drag.tool === "ball", (index) => {
-      if (values && ((values[index] as number) < low || (values[index] as number) > high)) return;
-      const label = acts.painted(drag.tool, draft.mask[index] as number);
+      if (values && (values[index] < low || values[index] > high)) return;
+      const label = acts.painted(drag.tool, draft.mask[index]);
       if (label !== undefined) drag.stroke.set(index, label);
     });
     drag.at = to;
@@ -180,7 +203,8 @@ export class Gestures {
     [drag.x, drag.y] = [event.clientX, event.clientY];
     if (drag.kind === "pan" && view) pan(this.pane.plane, -dx * view.mmPerPixel, -dy * view.mmPerPixel);
     const window = S.windows.value[this.pane.spec.phase];
-    if (drag.kind === "window" && window) setWindow(this.pane.spec.phase, { width: window.width + dx, level: window.level + dy });
+    if (drag.kind === "window" && window)
+      setWindow(this.pane.spec.phase, { width: window.width + dx, level: window.level + dy });
   }
 
   private up(event: PointerEvent): void {
@@ -207,12 +231,28 @@ export class Gestures {
       if (drag.kind === "circle" && this.pane.plane !== "axial") return S.say("The HU circle measures in axial slices");
       attempt(() => acts.keepMeasurement(json));
     } else if (drag.kind === "split") {
-      S.splitLine.value = { at: [slice, 0, 0], slice, line: [[drag.from[1], drag.from[0]], [drag.to[1], drag.to[0]]] };
-      S.say(`Now click the part that becomes ${S.labelInfo(S.brushLabel.value).name} (1-6 changes the type, Esc forgets the cut)`);
+      S.splitLine.value = {
+        at: [slice, 0, 0],
+        slice,
+        line: [
+          [drag.from[1], drag.from[0]],
+          [drag.to[1], drag.to[0]],
+        ],
+      };
+      S.say(
+        `Now click the part that becomes ${S.labelInfo(S.brushLabel.value).name} (1-6 changes the type, Esc forgets the cut)`,
+      );
     } else {
       const { columns, rows } = boxOf(drag.from, drag.to);
-      const half = Math.max(1, Math.round(((columns[1] - columns[0]) * this.pane.caseGrid.spacing[2]) / 2 / this.pane.caseGrid.spacing[0]));
-      const box: Box = [[Math.max(0, slice - half), Math.min(this.pane.caseGrid.shape[0], slice + half + 1)], rows, columns];
+      const half = Math.max(
+        1,
+        Math.round(((columns[1] - columns[0]) * this.pane.caseGrid.spacing[2]) / 2 / this.pane.caseGrid.spacing[0]),
+      );
+      const box: Box = [
+        [Math.max(0, slice - half), Math.min(this.pane.caseGrid.shape[0], slice + half + 1)],
+        rows,
+        columns,
+      ];
       attempt(() => acts.drawBox(box));
     }
   }
@@ -247,7 +287,8 @@ export class Gestures {
   /** Mean HU of the 3 x 3 voxels of the slice around one; the one itself is counted twice, so that noise alone does not refuse it. */
   private meanAround(voxel: Point): number | undefined {
     const values = [this.pane.valueAt(voxel)];
-    for (const dy of [-1, 0, 1]) for (const dx of [-1, 0, 1]) values.push(this.pane.valueAt([voxel[0], voxel[1] + dy, voxel[2] + dx]));
+    for (const dy of [-1, 0, 1])
+      for (const dx of [-1, 0, 1]) values.push(this.pane.valueAt([voxel[0], voxel[1] + dy, voxel[2] + dx]));
     const known = values.filter((value) => value !== undefined);
     return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : undefined;
   }
@@ -255,6 +296,9 @@ export class Gestures {
 
 /** Half-open rectangle of whole pixels between two corners. */
 function boxOf(a: [number, number], b: [number, number]): { columns: [number, number]; rows: [number, number] } {
-  const span = (p: number, q: number): [number, number] => [Math.max(0, Math.round(Math.min(p, q))), Math.round(Math.max(p, q)) + 1];
+  const span = (p: number, q: number): [number, number] => [
+    Math.max(0, Math.round(Math.min(p, q))),
+    Math.round(Math.max(p, q)) + 1,
+  ];
   return { columns: span(a[0], b[0]), rows: span(a[1], b[1]) };
 }

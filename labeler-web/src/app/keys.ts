@@ -22,15 +22,35 @@ export interface Key {
 }
 
 export const TOOLS: readonly { id: S.Tool; name: string; key: string; does: string }[] = [
-  { id: "navigate", name: "Navigate", key: "V", does: "click goes there in all panes and selects the lesion; drag moves the linked cursor" },
+  {
+    id: "navigate",
+    name: "Navigate",
+    key: "V",
+    does: "click goes there in all panes and selects the lesion; drag moves the linked cursor",
+  },
   { id: "brush", name: "Brush", key: "B", does: "paints the active type" },
   { id: "eraser", name: "Eraser", key: "E", does: "turns lesion into liver or background (or hold Ctrl with a brush)" },
   { id: "ball", name: "3D brush", key: "Shift+B", does: "paints a ball through neighbouring slices" },
   { id: "threshold", name: "Threshold brush", key: "T", does: "paints only voxels within the HU range" },
-  { id: "fill", name: "Fill", key: "G", does: "fills the connected region within the HU range in 3D; Shift-click: in this slice" },
-  { id: "interpolate", name: "Interpolate", key: "I", does: "fills the slices between drawn ones of the object you point at" },
+  {
+    id: "fill",
+    name: "Fill",
+    key: "G",
+    does: "fills the connected region within the HU range in 3D; Shift-click: in this slice",
+  },
+  {
+    id: "interpolate",
+    name: "Interpolate",
+    key: "I",
+    does: "fills the slices between drawn ones of the object you point at",
+  },
   { id: "pick", name: "Pick", key: "C", does: "takes the label under the pointer for the brush" },
-  { id: "split", name: "Split", key: "S", does: "draw a line across a lesion, then click the part that takes the active type" },
+  {
+    id: "split",
+    name: "Split",
+    key: "S",
+    does: "draw a line across a lesion, then click the part that takes the active type",
+  },
   { id: "ruler", name: "Ruler", key: "D", does: "drag to measure a distance" },
   { id: "circle", name: "HU circle", key: "U", does: "drag from the centre: mean, SD and range of HU" },
   { id: "box", name: "Box", key: "Q", does: "drag a box round a proven lesion; it becomes a lesion from the table" },
@@ -57,8 +77,7 @@ const setOpacity = (step: number): void => {
 };
 
 const cycleOverlay = (): void => {
-  const order: S.Overlay[] = ["both", "contour", "fill"];
-  S.overlay.value = order[(order.indexOf(S.overlay.value) + 1) % 3] as S.Overlay;
+  S.overlay.value = S.OVERLAYS[(S.OVERLAYS.indexOf(S.overlay.value) + 1) % S.OVERLAYS.length];
   S.say({ both: "Contour and fill", contour: "Contour only", fill: "Fill only" }[S.overlay.value]);
 };
 
@@ -94,7 +113,7 @@ function nextRegion(): void {
   }
 }
 
-function escape(): void {
+function leave(): void {
   if (S.splitLine.value) S.splitLine.value = undefined;
   else if (S.menuOpen.value) S.menuOpen.value = false;
   else if (S.enlarged.value) S.enlarged.value = undefined;
@@ -103,8 +122,20 @@ function escape(): void {
 
 const DIGITS = [1, 2, 3, 4, 5, 6] as const;
 
-const key = (group: Key["group"], shown: string, does: string, combos: string, run: () => unknown, extra: Partial<Key> = {}): Key => ({
-  group, shown, does, combos: combos.split(" "), run, ...extra,
+const key = (
+  group: Key["group"],
+  shown: string,
+  does: string,
+  combos: string,
+  run: () => unknown,
+  extra: Partial<Key> = {},
+): Key => ({
+  group,
+  shown,
+  does,
+  combos: combos.split(" "),
+  run,
+  ...extra,
 });
 
 export const KEYS: readonly Key[] = [
@@ -114,17 +145,26 @@ export const KEYS: readonly Key[] = [
   key("Look", "", "", "Shift+arrowdown", () => nav.scroll(5), { onPanes: true }),
   key("Look", "Home, End", "uppermost, lowest slice", "home", () => nav.scrollToEnd(true), { onPanes: true }),
   key("Look", "", "", "end", () => nav.scrollToEnd(false), { onPanes: true }),
-  key("Look", "Ctrl+wheel", "zoom; also Ctrl+↑ Ctrl+↓", "Ctrl+arrowup", () => nav.zoom(S.activePlane.value, 1.15), { onPanes: true }),
+  key("Look", "Ctrl+wheel", "zoom; also Ctrl+↑ Ctrl+↓", "Ctrl+arrowup", () => nav.zoom(S.activePlane.value, 1.15), {
+    onPanes: true,
+  }),
   key("Look", "", "", "Ctrl+arrowdown", () => nav.zoom(S.activePlane.value, 1 / 1.15), { onPanes: true }),
   key("Look", "Middle or Space-drag", "move the picture", "", () => undefined),
   key("Look", "Right-drag", "window of that phase", "", () => undefined),
-  key("Look", "Z", "fit the picture into the panes", "z", () => { nav.refit.value++; }),
+  key("Look", "Z", "fit the picture into the panes", "z", () => {
+    nav.refit.value++;
+  }),
   key("Look", "W", "automatic window in every phase", "w", nav.automaticWindow),
   ...nav.PRESETS.map((preset, k) =>
-    key("Look", `Shift+${k + 1}`, `window: ${preset.title.toLowerCase()} (active phase)`, `Shift+#${k + 1}`, () => nav.presetWindow(preset.key))),
+    key("Look", `Shift+${k + 1}`, `window: ${preset.title.toLowerCase()} (active phase)`, `Shift+#${k + 1}`, () =>
+      nav.presetWindow(preset.key),
+    ),
+  ),
   key("Look", "F, double-click", "enlarge the active pane, or show all", "f", () => nav.enlarge(activePane())),
   key("Look", "L", "next layout: four, 1 + 3, axial/coronal/sagittal", "l", nav.nextLayout),
-  key("Look", "Alt+arrows", "move the linked cursor by a voxel", "Alt+arrowleft", () => nudge(-1, 0), { onPanes: true }),
+  key("Look", "Alt+arrows", "move the linked cursor by a voxel", "Alt+arrowleft", () => nudge(-1, 0), {
+    onPanes: true,
+  }),
   key("Look", "", "", "Alt+arrowright", () => nudge(1, 0), { onPanes: true }),
   key("Look", "", "", "Alt+arrowup", () => nudge(0, -1), { onPanes: true }),
   key("Look", "", "", "Alt+arrowdown", () => nudge(0, 1), { onPanes: true }),
@@ -144,17 +184,31 @@ export const KEYS: readonly Key[] = [
   key("Tools", "Q", "box round a proven lesion", "q", () => take("box")),
   key("Tools", "[  ]", "brush smaller, larger", "[", () => brushSize(-1)),
   key("Tools", "", "", "]", () => brushSize(1)),
-  key("Tools", "Alt+Enter", "use the tool at the linked cursor", "Alt+enter", () => panes.get(activePane())?.gestures.applyAtCursor(), { onPanes: true }),
+  key(
+    "Tools",
+    "Alt+Enter",
+    "use the tool at the linked cursor",
+    "Alt+enter",
+    () => panes.get(activePane())?.gestures.applyAtCursor(),
+    { onPanes: true },
+  ),
   key("Tools", "H (hold)", "hide the masks", "", () => undefined),
   key("Tools", "O", "contour and fill, contour, fill", "o", cycleOverlay),
   key("Tools", "-  =", "fill weaker, stronger", "-", () => setOpacity(-0.05)),
   key("Tools", "", "", "= Shift++ +", () => setOpacity(0.05)),
-  key("Tools", "J", "show or hide organs", "j", () => { S.organsShown.value = !S.organsShown.value; }),
+  key("Tools", "J", "show or hide organs", "j", () => {
+    S.organsShown.value = !S.organsShown.value;
+  }),
 
   ...DIGITS.map((label) =>
-    key("Lesions", String(label), `type ${label} for the selected lesion, else for the brush`, `#${label}`, () => acts.giveType(label))),
+    key("Lesions", String(label), `type ${label} for the selected lesion, else for the brush`, `#${label}`, () =>
+      acts.giveType(label),
+    ),
+  ),
   key("Lesions", "0, Delete", "delete the selected lesion", "#0 delete", acts.deleteLesions),
-  key("Lesions", "Tab, Shift+Tab", "next, previous lesion (in the panes)", "tab", () => acts.walkLesions(1), { onPanes: true }),
+  key("Lesions", "Tab, Shift+Tab", "next, previous lesion (in the panes)", "tab", () => acts.walkLesions(1), {
+    onPanes: true,
+  }),
   key("Lesions", "", "", "Shift+tab", () => acts.walkLesions(-1), { onPanes: true }),
   key("Lesions", "Ctrl+C", "copy the lesion under the pointer (the dashed mask first)", "Ctrl+c", acts.copy),
   key("Lesions", "Ctrl+V", "paste the lesion, or its slice into this slice", "Ctrl+v", () => acts.paste(false)),
@@ -162,7 +216,10 @@ export const KEYS: readonly Key[] = [
 
   key("Compare", "N, P", "next, previous difference", "n", () => walkDifferences(1), { mode: "compare" }),
   key("Compare", "", "", "p", () => walkDifferences(-1), { mode: "compare" }),
-  key("Compare", "Enter", "accept the new mask here and go on", "enter", acceptAndGoOn, { mode: "compare", onPanes: true }),
+  key("Compare", "Enter", "accept the new mask here and go on", "enter", acceptAndGoOn, {
+    mode: "compare",
+    onPanes: true,
+  }),
   key("Compare", "A", "accept the new mask here", "a", () => giveVerdict("accept"), { mode: "compare" }),
   key("Compare", "R", "keep the old mask here", "r", () => giveVerdict("keep"), { mode: "compare" }),
   key("Compare", "1 to 6", "accept the shape with this type", "", () => undefined),
@@ -176,8 +233,10 @@ export const KEYS: readonly Key[] = [
   key("Work", "Ctrl+S", "save a version", "Ctrl+s", () => save()),
   key("Work", "Ctrl+→, Ctrl+←", "next, previous case", "Ctrl+arrowright", () => moveToCase(1)),
   key("Work", "", "", "Ctrl+arrowleft", () => moveToCase(-1)),
-  key("Work", "Esc", "forget a cut, leave a large pane, select nothing", "escape", escape),
-  key("Work", "?", "this help", "? Shift+? f1", () => { S.dialog.value = "help"; }),
+  key("Work", "Esc", "forget a cut, leave a large pane, select nothing", "escape", leave),
+  key("Work", "?", "this help", "? Shift+? f1", () => {
+    S.dialog.value = "help";
+  }),
 ];
 
 function comboOf(event: KeyboardEvent): string[] {
@@ -190,7 +249,8 @@ function comboOf(event: KeyboardEvent): string[] {
 function typing({ target, ctrlKey, metaKey }: KeyboardEvent): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target instanceof HTMLSelectElement) return !ctrlKey && !metaKey;
-  if (target instanceof HTMLInputElement) return target.type !== "checkbox" && target.type !== "range" && target.type !== "radio";
+  if (target instanceof HTMLInputElement)
+    return target.type !== "checkbox" && target.type !== "range" && target.type !== "radio";
   return target instanceof HTMLTextAreaElement || target.isContentEditable;
 }
 
@@ -239,4 +299,4 @@ export function listenToKeys(): void {
   window.addEventListener("blur", release);
 }
 
-export { take as takeTool, setOpacity, brushSize };
+export { brushSize, setOpacity, take as takeTool };

@@ -1,9 +1,9 @@
 /** Where one looks: slice, position, view, window, layout. All panes of a plane share slice and view; windows are per phase. */
 import { batch, signal } from "@preact/signals";
-import { PLANES } from "../model/grid";
 import type { Plane } from "../model/grid";
-import { PHASES } from "../server/types";
-import type { Phase, Point } from "../server/types";
+import { PLANES } from "../model/grid";
+import type { Phase, Point } from "../server/names";
+import { PHASES } from "../server/names";
 import type { Window } from "../viewer/viewer";
 import * as S from "./state";
 
@@ -31,7 +31,8 @@ export const paneId = (phase: Phase, plane: Plane): string => `${phase}-${plane}
 export function panesOf(layout: S.Layout, main: Phase): PaneSpec[] {
   const pane = (phase: Phase, plane: Plane): PaneSpec => ({ id: paneId(phase, plane), phase, plane });
   if (layout === "mpr") return PLANES.map((plane) => pane(main, plane));
-  if (layout === "one-three") return [main, ...PHASES.filter((phase) => phase !== main)].map((phase) => pane(phase, "axial"));
+  if (layout === "one-three")
+    return [main, ...PHASES.filter((phase) => phase !== main)].map((phase) => pane(phase, "axial"));
   return PHASES.map((phase) => pane(phase, "axial"));
 }
 
@@ -51,7 +52,7 @@ export function scrollTo(slice: number, plane: Plane = S.activePlane.value): voi
 
 /** To the uppermost or the lowest slice of the scroll. */
 export function scrollToEnd(top: boolean, plane: Plane = S.activePlane.value): void {
-  scrollTo(top === (DOWN[plane] < 0) ? 1e9 : 0, plane);
+  scrollTo(top === DOWN[plane] < 0 ? 1e9 : 0, plane);
 }
 
 export function goTo(point: Point): void {
@@ -104,7 +105,10 @@ export function zoom(plane: Plane, factor: number, about?: readonly [number, num
   const mmPerPixel = Math.min(8, Math.max(0.02, view.mmPerPixel / factor));
   const share = mmPerPixel / view.mmPerPixel;
   const [u, v] = about ?? [view.u, view.v];
-  S.views.value = { ...S.views.value, [plane]: { mmPerPixel, u: u + (view.u - u) * share, v: v + (view.v - v) * share } };
+  S.views.value = {
+    ...S.views.value,
+    [plane]: { mmPerPixel, u: u + (view.u - u) * share, v: v + (view.v - v) * share },
+  };
 }
 
 export function pan(plane: Plane, du: number, dv: number): void {

@@ -1,16 +1,18 @@
 /** One pane: draws its slice and what lies over it, and says which voxel is where. */
 import { effect } from "@preact/signals";
 import type { Grid, Plane } from "../model/grid";
+import { rounded } from "../model/grid";
 import type { PhaseVolume } from "../model/phaseVolume";
-import type { Point } from "../server/types";
+import type { Point } from "../server/names";
 import { drawScene } from "../viewer/overlay";
 import type { View } from "../viewer/viewer";
+import type { GesturePane } from "./gestures";
 import { Gestures } from "./gestures";
 import type { PaneSpec } from "./navigate";
 import { bareScene, sceneOf } from "./scene";
 import * as S from "./state";
 
-export class PaneController {
+export class PaneController implements GesturePane {
   readonly gestures: Gestures;
   private readonly stops: (() => void)[] = [];
   /** What lies over the slice will be drawn in the next frame. */
@@ -87,10 +89,32 @@ export class PaneController {
   /** Reads every signal the overlay depends on, then draws once per frame. */
   private touchAndDraw(): void {
     void [
-      S.cursor.value, S.hover.value, S.views.value, S.maskRevision.value, S.draft.value, S.lesions.value, S.selected.value,
-      S.overlay.value, S.opacity.value, S.overlayHidden.value, S.organsShown.value, S.mode.value, S.compareMasks.value,
-      S.difference.value, S.differences.value, S.blink.value, S.reference.value, S.measurements.value, S.boxes.value,
-      S.tool.value, S.brushMm.value, S.brushLabel.value, S.splitLine.value, S.layout.value, S.enlarged.value, S.eraseHeld.value,
+      S.cursor.value,
+      S.hover.value,
+      S.views.value,
+      S.maskRevision.value,
+      S.draft.value,
+      S.lesions.value,
+      S.selected.value,
+      S.overlay.value,
+      S.opacity.value,
+      S.overlayHidden.value,
+      S.organsShown.value,
+      S.mode.value,
+      S.compareMasks.value,
+      S.difference.value,
+      S.differences.value,
+      S.blink.value,
+      S.reference.value,
+      S.measurements.value,
+      S.boxes.value,
+      S.tool.value,
+      S.brushMm.value,
+      S.brushLabel.value,
+      S.splitLine.value,
+      S.layout.value,
+      S.enlarged.value,
+      S.eraseHeld.value,
     ];
     this.redraw();
   }
@@ -110,9 +134,14 @@ export class PaneController {
     const hover = S.hover.value;
     const cross = hover ? (hover.pane === this.spec.id ? undefined : hover.point) : S.cursor.value;
     const slice = this.slice();
-    if (!this.sameGrid) return drawScene(this.overlay, view, bareScene(this.volume.grid, this.plane, cross && this.local(cross)));
+    if (!this.sameGrid)
+      return drawScene(this.overlay, view, bareScene(this.volume.grid, this.plane, cross && this.local(cross)));
     const near = cross && this.caseGrid.sliceOf(this.plane, cross) === slice ? cross : undefined;
-    drawScene(this.overlay, view, sceneOf(this.caseGrid, this.plane, slice, this.spec.phase, near, this.gestures.preview()));
+    drawScene(
+      this.overlay,
+      view,
+      sceneOf(this.caseGrid, this.plane, slice, this.spec.phase, near, this.gestures.preview()),
+    );
   }
 
   /** Column and row under the pointer, fractions included. */
@@ -129,7 +158,7 @@ export class PaneController {
     const own = grid.fromPixel(this.plane, Math.round(column), Math.round(row), slice);
     if (!grid.inside(own)) return undefined;
     if (this.sameGrid) return own;
-    const shared = this.caseGrid.fromMm(grid.toMm(own)).map(Math.round) as Point;
+    const shared = rounded(this.caseGrid.fromMm(grid.toMm(own)));
     return this.caseGrid.inside(shared) ? shared : undefined;
   }
 
@@ -142,7 +171,7 @@ export class PaneController {
 
   /** HU of this phase at a position of the case's grid, undefined outside or while it loads. */
   valueAt(point: Point): number | undefined {
-    const own = this.local(point).map(Math.round) as Point;
+    const own = rounded(this.local(point));
     const { grid } = this.volume;
     return grid.inside(own) && this.volume.has(own[0]) ? this.volume.values[grid.flat(own)] : undefined;
   }

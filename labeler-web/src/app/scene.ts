@@ -1,11 +1,13 @@
 /** Puts together what lies over one pane: masks, lesion numbers, boxes, measurements, cross. */
-import { LETTERS } from "../model/grid";
-import type { Grid, Plane } from "../model/grid";
-import { boundsOf, outlinesOf } from "../model/contours";
+
 import type { Outline } from "../model/contours";
-import type { Lesion, Measurement, Phase, Point } from "../server/types";
-import { fillPicture } from "../viewer/overlay";
+import { boundsOf, outlinesOf } from "../model/contours";
+import type { Grid, Plane } from "../model/grid";
+import { LETTERS } from "../model/grid";
+import type { Box, Phase, Point } from "../server/names";
+import type { ListedLesion, MeasurementRecord } from "../server/types";
 import type { Scene } from "../viewer/overlay";
+import { fillPicture } from "../viewer/overlay";
 import { selectedLesions } from "./acts";
 import * as S from "./state";
 
@@ -36,7 +38,8 @@ function sliceOf(which: string, mask: Uint8Array, grid: Grid, plane: Plane, slic
 
 function outlines(cut: Slice, grid: Grid, plane: Plane): Map<number, Outline[]> {
   const [width, height] = grid.extent(plane);
-  return (cut.outlines ??= outlinesOf(cut.labels, width, height));
+  cut.outlines ??= outlinesOf(cut.labels, width, height);
+  return cut.outlines;
 }
 
 function rgb(color: string): [number, number, number] {
@@ -80,7 +83,8 @@ function solid(cut: Slice, grid: Grid, plane: Plane): Lines {
 function dashed(cut: Slice, grid: Grid, plane: Plane): Lines {
   const lines: Lines = [];
   for (const [label, mine] of outlines(cut, grid, plane)) {
-    if (S.labelInfo(label).group === "lesion") lines.push({ outlines: mine, color: OLD_COLOR, width: 1.5, dashed: true });
+    if (S.labelInfo(label).group === "lesion")
+      lines.push({ outlines: mine, color: OLD_COLOR, width: 1.5, dashed: true });
   }
   return lines;
 }
@@ -118,9 +122,9 @@ interface Rectangle {
 type Frames = (Rectangle & { color: string; dashed?: boolean })[];
 
 /** The rectangle of a half-open box in a slice, or undefined where the slice misses it. */
-function frameOf(grid: Grid, plane: Plane, slice: number, box: readonly (readonly [number, number])[]): Rectangle | undefined {
-  const low = box.map(([first]) => first) as Point;
-  const high = box.map(([, end]) => end - 1) as Point;
+function frameOf(grid: Grid, plane: Plane, slice: number, box: Box): Rectangle | undefined {
+  const low: Point = [box[0][0], box[1][0], box[2][0]];
+  const high: Point = [box[0][1] - 1, box[1][1] - 1, box[2][1] - 1];
   const [a, b] = [grid.toPixel(plane, low), grid.toPixel(plane, high)];
   if (slice < Math.min(a[2], b[2]) || slice > Math.max(a[2], b[2])) return undefined;
   return {
@@ -136,29 +140,31 @@ const holds = (outer: Rectangle, inner: Rectangle): boolean =>
 
 /**
  * Numbers of the lesions, each beside the largest outline that the lesion has in the slice. An outline belongs to the
- * lesion of its label whose box is the smallest that holds it.
+ * lesion whose box is the smallest that holds it, one of its own type before others: a lesion can hold several types.
  */
 function lesionTags(grid: Grid, plane: Plane, slice: number): Scene["tags"] {
   const working = S.draft.value;
   if (S.overlayHidden.value || !working) return [];
   const found = outlines(sliceOf("working", working.mask, grid, plane, slice), grid, plane);
-  const largest = new Map<Lesion, Rectangle>();
+  const largest = new Map<ListedLesion, Rectangle>();
   const near = (S.lesions.value?.lesions ?? []).flatMap((lesion) => {
     const frame = frameOf(grid, plane, slice, lesion.box);
     return frame ? [{ lesion, frame }] : [];
   });
   near.sort((a, b) => areaOf(a.frame) - areaOf(b.frame));
-  for (const label of new Set(near.map((one) => one.lesion.label))) {
-    for (const outline of found.get(label) ?? []) {
+  for (const [label, mine] of found) {
+    if (S.labelInfo(label).group !== "lesion") continue;
+    for (const outline of mine) {
       const bounds = boundsOf(outline);
-      const owner = near.find(({ lesion, frame }) => lesion.label === label && holds(frame, bounds))?.lesion;
+      const around = near.filter(({ frame }) => holds(frame, bounds));
+      const owner = (around.find(({ lesion }) => lesion.label === label) ?? around[0])?.lesion;
       const before = owner && largest.get(owner);
       if (owner && (!before || areaOf(bounds) > areaOf(before))) largest.set(owner, bounds);
     }
   }
   return [...largest].map(([lesion, { columns, rows }]) => {
     const info = S.labelInfo(lesion.label);
-    return { column: columns[1] - 1, row: rows[0], text: `${lesion.number} ${info.name}`, color: info.color };
+    return { column: columns[1] - 1, row: rows[0], text: `L${lesion.number} ${info.name}`, color: info.color };
   });
 }
 
@@ -182,7 +188,7 @@ function framesIn(grid: Grid, plane: Plane, slice: number): Frames {
   return frames;
 }
 
-function circleText(one: Measurement): string[] {
+function circleText(one: MeasurementRecord): string[] {
   if (one.mean === undefined) return [`r ${(one.radius_mm ?? 0).toFixed(1)} mm`];
   return [
     `${one.mean.toFixed(0)} ± ${(one.sd ?? 0).toFixed(0)} HU`,
@@ -190,18 +196,30 @@ function circleText(one: Measurement): string[] {
   ];
 }
 
-function measured(grid: Grid, plane: Plane, slice: number, phase: Phase, extra: Measurement | undefined): Pick<Scene, "rulers" | "circles"> {
+function measured(
+  grid: Grid,
+  plane: Plane,
+  slice: number,
+  phase: Phase,
+  extra: MeasurementRecord | undefined,
+): Pick<Scene, "rulers" | "circles"> {
   const rulers: { from: [number, number]; to: [number, number]; text: string; color: string }[] = [];
   const circles: { at: [number, number]; mm: number; lines: string[]; color: string }[] = [];
   for (const one of extra ? [...S.measurements.value, extra] : S.measurements.value) {
     if (one.kind === "ruler" && one.from && one.to) {
       const [a, b] = [grid.toPixel(plane, one.from), grid.toPixel(plane, one.to)];
       if (Math.round(a[2]) === slice && Math.round(b[2]) === slice) {
-        rulers.push({ from: [a[0], a[1]], to: [b[0], b[1]], text: `${(one.mm ?? 0).toFixed(1)} mm`, color: MEASURE_COLOR });
+        rulers.push({
+          from: [a[0], a[1]],
+          to: [b[0], b[1]],
+          text: `${(one.mm ?? 0).toFixed(1)} mm`,
+          color: MEASURE_COLOR,
+        });
       }
     } else if (one.kind === "circle" && one.centre && one.phase === phase && plane === "axial") {
       const at = grid.toPixel(plane, one.centre);
-      if (Math.round(at[2]) === slice) circles.push({ at: [at[0], at[1]], mm: one.radius_mm ?? 0, lines: circleText(one), color: MEASURE_COLOR });
+      if (Math.round(at[2]) === slice)
+        circles.push({ at: [at[0], at[1]], mm: one.radius_mm ?? 0, lines: circleText(one), color: MEASURE_COLOR });
     }
   }
   return { rulers, circles };
@@ -209,23 +227,32 @@ function measured(grid: Grid, plane: Plane, slice: number, phase: Phase, extra: 
 
 /** What a drag in the pane is about to make. */
 export interface Preview {
-  readonly measurement?: Measurement | undefined;
+  readonly measurement?: MeasurementRecord | undefined;
   readonly line?: { from: [number, number]; to: [number, number] } | undefined;
   readonly box?: { columns: [number, number]; rows: [number, number] } | undefined;
   readonly brush?: { at: [number, number]; mm: number; color: string } | undefined;
 }
 
 /** Scene of a pane whose phase lies on the case's grid. */
-export function sceneOf(grid: Grid, plane: Plane, slice: number, phase: Phase, cross: Point | undefined, preview: Preview): Scene {
+export function sceneOf(
+  grid: Grid,
+  plane: Plane,
+  slice: number,
+  phase: Phase,
+  cross: Point | undefined,
+  preview: Preview,
+): Scene {
   const [width, height] = grid.extent(plane);
   const [su, sv] = grid.planeSpacing(plane);
   const at = cross && grid.toPixel(plane, cross);
   const frames = framesIn(grid, plane, slice);
   const taken = measured(grid, plane, slice, phase, preview.measurement);
   const cutLine = S.splitLine.value;
-  const line = preview.line ?? (cutLine && plane === "axial" && cutLine.slice === slice
-    ? { from: [cutLine.line[0][1], cutLine.line[0][0]] as [number, number], to: [cutLine.line[1][1], cutLine.line[1][0]] as [number, number] }
-    : undefined);
+  const drawn: Preview["line"] = cutLine && {
+    from: [cutLine.line[0][1], cutLine.line[0][0]],
+    to: [cutLine.line[1][1], cutLine.line[1][0]],
+  };
+  const line = preview.line ?? (plane === "axial" && cutLine?.slice === slice ? drawn : undefined);
   return {
     spacing: [su, sv],
     width,
@@ -234,7 +261,9 @@ export function sceneOf(grid: Grid, plane: Plane, slice: number, phase: Phase, c
     ...masks(grid, plane, slice),
     tags: S.mode.value === "edit" ? lesionTags(grid, plane, slice) : [],
     frames: preview.box ? [...frames, { ...preview.box, color: BOX_COLOR, dashed: true }] : frames,
-    rulers: line ? [...taken.rulers, { ...line, text: "cut: click the part to retype", color: "#ff8a8a" }] : taken.rulers,
+    rulers: line
+      ? [...taken.rulers, { ...line, text: "cut: click the part to retype", color: "#ff8a8a" }]
+      : taken.rulers,
     circles: taken.circles,
     cross: at && [at[0], at[1]],
     brush: preview.brush,
@@ -246,5 +275,16 @@ export function bareScene(grid: Grid, plane: Plane, cross: Point | undefined): S
   const [width, height] = grid.extent(plane);
   const [su, sv] = grid.planeSpacing(plane);
   const at = cross && grid.toPixel(plane, cross);
-  return { spacing: [su, sv], width, height, letters: LETTERS[plane], outlines: [], tags: [], frames: [], rulers: [], circles: [], cross: at && [at[0], at[1]] };
+  return {
+    spacing: [su, sv],
+    width,
+    height,
+    letters: LETTERS[plane],
+    outlines: [],
+    tags: [],
+    frames: [],
+    rulers: [],
+    circles: [],
+    cross: at && [at[0], at[1]],
+  };
 }

@@ -3,9 +3,21 @@ import { computed, signal } from "@preact/signals";
 import type { Grid, Plane } from "../model/grid";
 import type { PhaseVolume } from "../model/phaseVolume";
 import type { Api } from "../server/api";
+import type { Phase, Point } from "../server/names";
 import type {
-  BoxSeed, CaseInfo, CaseList, DifferenceList, HistoryEvent, LabelInfo, LesionList, Measurement, Phase, Point, Review,
-  Session, Version,
+  BoxRecord,
+  CaseInfo,
+  DifferenceList,
+  HistoryEvent,
+  LabelInfo,
+  LesionListing,
+  MeasurementRecord,
+  ReportTexts,
+  ReviewRow,
+  SessionInfo,
+  UnknownSegment,
+  VersionList,
+  WorkList,
 } from "../server/types";
 import type { View, Viewer, Window } from "../viewer/viewer";
 import type { Draft } from "./draft";
@@ -14,8 +26,20 @@ export type Mode = "edit" | "compare";
 export type Layout = "four" | "one-three" | "mpr";
 export type Tab = "lesions" | "differences" | "report" | "history";
 export type Tool =
-  | "navigate" | "brush" | "eraser" | "ball" | "threshold" | "fill" | "interpolate" | "pick" | "split" | "ruler" | "circle" | "box";
-export type Overlay = "both" | "contour" | "fill";
+  | "navigate"
+  | "brush"
+  | "eraser"
+  | "ball"
+  | "threshold"
+  | "fill"
+  | "interpolate"
+  | "pick"
+  | "split"
+  | "ruler"
+  | "circle"
+  | "box";
+export const OVERLAYS = ["both", "contour", "fill"] as const;
+export type Overlay = (typeof OVERLAYS)[number];
 export type Dialog = "help" | "worklist" | "user" | "recovery" | "conflict" | "import" | "save" | undefined;
 
 /** One open case: what is loaded of it, and the drafts on it. */
@@ -42,8 +66,8 @@ export function services(): Services {
   return started;
 }
 
-export const session = signal<Session | undefined>(undefined);
-export const caseList = signal<CaseList | undefined>(undefined);
+export const session = signal<SessionInfo | undefined>(undefined);
+export const caseList = signal<WorkList | undefined>(undefined);
 export const open = signal<OpenCase | undefined>(undefined);
 /** The case that was asked for; `open` follows when it has come, or `notShown` says why it cannot. */
 export const caseId = signal("");
@@ -89,30 +113,32 @@ export const eraseHeld = signal(false);
 export const draft = signal<Draft | undefined>(undefined);
 /** Raised with every change of a mask that is shown. */
 export const maskRevision = signal(0);
-export const lesions = signal<LesionList | undefined>(undefined);
+export const lesions = signal<LesionListing | undefined>(undefined);
 export const lesionsStale = signal(false);
 /** `first` index of each selected lesion. */
 export const selected = signal<readonly number[]>([]);
 export const reference = signal<{ ref: string; mask: Uint8Array } | undefined>(undefined);
 export const clipboard = signal<{ from: string; at: Point; slice: number; label: number } | undefined>(undefined);
-export const splitLine = signal<{ at: Point; line: [[number, number], [number, number]]; slice: number } | undefined>(undefined);
+export const splitLine = signal<{ at: Point; line: [[number, number], [number, number]]; slice: number } | undefined>(
+  undefined,
+);
 
 export const compareRefs = signal<{ old: string; fresh: string } | undefined>(undefined);
 export const compareMasks = signal<{ old: Uint8Array; fresh: Uint8Array } | undefined>(undefined);
 export const differences = signal<DifferenceList | undefined>(undefined);
 export const difference = signal<string | undefined>(undefined);
 export const differenceFilter = signal<string>("open");
-export const reviews = signal<Review[]>([]);
+export const reviews = signal<ReviewRow[]>([]);
 export const blink = signal<"both" | "old" | "new">("both");
 
-export const report = signal<{ status: string; parts: { name: string; text: string }[] } | undefined>(undefined);
-export const versions = signal<{ head: string; versions: Version[] } | undefined>(undefined);
+export const report = signal<ReportTexts | undefined>(undefined);
+export const versions = signal<VersionList | undefined>(undefined);
 export const history = signal<HistoryEvent[]>([]);
-export const measurements = signal<Measurement[]>([]);
-export const boxes = signal<BoxSeed[]>([]);
+export const measurements = signal<MeasurementRecord[]>([]);
+export const boxes = signal<BoxRecord[]>([]);
 
 /** A DICOM SEG whose segments must first be given types. */
-export const segmentsToMap = signal<{ file: File; segments: { number: number; label: string; type: string }[] } | undefined>(undefined);
+export const segmentsToMap = signal<{ file: File; segments: UnknownSegment[] } | undefined>(undefined);
 
 /** The last act in words, and whether it was a refusal. */
 export const status = signal<{ text: string; bad: boolean }>({ text: "", bad: false });

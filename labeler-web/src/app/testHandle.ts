@@ -1,12 +1,13 @@
 /** Read-only view of the page's state for tests and support: hashes and numbers, never voxels. `window.ctLabeler`. */
-import type { Point } from "../server/types";
+
+import type { Point } from "../server/names";
 import { busy } from "./attempt";
 import { fitting } from "./navigate";
 import { panes } from "./pane";
 import * as S from "./state";
 
 async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

@@ -1,7 +1,7 @@
 /** The masks of a case that do not change, versions first: listing, showing beside, saving; and the state of the case. */
 import { batch } from "@preact/signals";
 import { ServerError } from "../server/api";
-import type { CaseState } from "../server/types";
+import type { CaseState } from "../server/names";
 import * as S from "./state";
 
 async function refreshCases(): Promise<void> {
@@ -51,7 +51,11 @@ export async function save(beside = false, note = ""): Promise<void> {
       S.savedAt.value = { ref: version.ref, time: version.time };
       if (S.dialog.value === "conflict") S.dialog.value = undefined;
     });
-    S.say(beside ? `Saved beside as ${version.ref}: compare it with ${S.versions.value?.head ?? "the other"}` : `Saved as ${version.ref}`);
+    S.say(
+      beside
+        ? `Saved beside as ${version.ref}: compare it with ${S.versions.value?.head ?? "the other"}`
+        : `Saved as ${version.ref}`,
+    );
     await Promise.all([refreshVersions(), refreshCases()]);
   } catch (reason) {
     if (reason instanceof ServerError && reason.code === "VERSION_CONFLICT") {

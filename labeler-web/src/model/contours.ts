@@ -17,15 +17,15 @@ export function outlinesOf(labels: Uint8Array, width: number, height: number): M
   const corners = width + 1;
   const edges = new Map<number, Map<number, number>>();
   const add = (label: number, x: number, y: number, direction: number): void => {
-    let mine = edges.get(label);
-    if (!mine) edges.set(label, (mine = new Map()));
+    const mine = edges.get(label) ?? new Map<number, number>();
+    edges.set(label, mine);
     const at = y * corners + x;
     mine.set(at, (mine.get(at) ?? 0) | (1 << direction));
   };
   for (let y = 0; y < height; y++) {
     const row = y * width;
     for (let x = 0; x < width; x++) {
-      const label = labels[row + x] as number;
+      const label = labels[row + x];
       if (label === 0) continue;
       if (y === 0 || labels[row - width + x] !== label) add(label, x, y, 0);
       if (x === width - 1 || labels[row + x + 1] !== label) add(label, x + 1, y, 1);
@@ -44,8 +44,8 @@ export function boundsOf(outline: Outline): { columns: [number, number]; rows: [
   const rows: [number, number] = [Infinity, -Infinity];
   for (let k = 0; k < outline.length; k++) {
     const range = k % 2 === 0 ? columns : rows;
-    range[0] = Math.min(range[0], outline[k] as number);
-    range[1] = Math.max(range[1], outline[k] as number);
+    range[0] = Math.min(range[0], outline[k]);
+    range[1] = Math.max(range[1], outline[k]);
   }
   return { columns, rows };
 }
@@ -58,14 +58,14 @@ function chained(edges: Map<number, number>, corners: number): Outline[] {
       let at = start;
       let last = -1;
       do {
-        const open = edges.get(at) as number;
+        const open = edges.get(at) ?? 0;
         const direction = turn(open, last);
         edges.set(at, open & ~(1 << direction));
         const x = at % corners;
         const y = (at - x) / corners;
         if (direction !== last) outline.push(x, y);
         last = direction;
-        at = (y + (DY[direction] as number)) * corners + x + (DX[direction] as number);
+        at = (y + DY[direction]) * corners + x + DX[direction];
       } while (at !== start || (edges.get(at) ?? 0) & (1 << ((last + 1) % 4)));
       outlines.push(outline);
     }

@@ -1,5 +1,19 @@
 /** The case's grid: voxels `[z, y, x]`, planes through them, and where a phase of another grid lies on it. */
-import type { GridInfo, Point } from "../server/types";
+import type { Point } from "../server/names";
+import type { GridInfo } from "../server/types";
+
+type Row = readonly [number, number, number, number];
+type Affine = readonly [Row, Row, Row];
+
+/** A point whose coordinates are made one by one. */
+export const mapped = (point: Point, make: (value: number, axis: 0 | 1 | 2) => number): Point => [
+  make(point[0], 0),
+  make(point[1], 1),
+  make(point[2], 2),
+];
+
+/** The nearest voxel. */
+export const rounded = (point: Point): Point => mapped(point, Math.round);
 
 export type Plane = "axial" | "coronal" | "sagittal";
 export const PLANES: readonly Plane[] = ["axial", "coronal", "sagittal"];
@@ -30,15 +44,16 @@ export class Grid {
   readonly shape: Point;
   readonly spacing: Point;
   readonly size: number;
-  private readonly affine: number[][];
-  private readonly inverse: number[][];
+  private readonly affine: Affine;
+  private readonly inverse: Affine;
 
   constructor(info: GridInfo) {
     this.shape = info.shape;
     this.spacing = info.spacing;
     this.size = info.shape[0] * info.shape[1] * info.shape[2];
-    this.affine = info.affine;
-    this.inverse = inverted(info.affine);
+    const [a, b, c] = info.affine;
+    this.affine = [a, b, c];
+    this.inverse = inverted(this.affine);
   }
 
   /** Pixels of a slice in `plane`: width, height, number of slices. */
@@ -68,7 +83,7 @@ export class Grid {
   }
 
   clamp(point: Point): Point {
-    return point.map((value, axis) => Math.min(this.shape[axis] - 1, Math.max(0, Math.round(value)))) as Point;
+    return mapped(point, (value, axis) => Math.min(this.shape[axis] - 1, Math.max(0, Math.round(value))));
   }
 
   /** Column, row and slice number of a voxel in `plane`; fractions stay. */
@@ -106,39 +121,34 @@ export class Grid {
   }
 
   /** One slice of an array on this grid: a view for axial slices, a copy for the others. */
-  cut<Values extends Int16Array | Uint8Array>(values: Values, plane: Plane, slice: number): Values {
+  cut(values: Int16Array, plane: Plane, slice: number): Int16Array;
+  cut(values: Uint8Array, plane: Plane, slice: number): Uint8Array;
+  cut(values: Int16Array | Uint8Array, plane: Plane, slice: number): Int16Array | Uint8Array {
     const [nz, ny, nx] = this.shape;
-    if (plane === "axial") return values.subarray(slice * ny * nx, (slice + 1) * ny * nx) as Values;
+    if (plane === "axial") return values.subarray(slice * ny * nx, (slice + 1) * ny * nx);
     const width = plane === "coronal" ? nx : ny;
-    const picture = (values instanceof Int16Array ? new Int16Array(width * nz) : new Uint8Array(width * nz)) as Values;
+    const picture = values instanceof Int16Array ? new Int16Array(width * nz) : new Uint8Array(width * nz);
     for (let z = 0; z < nz; z++) {
       const row = (nz - 1 - z) * width;
       const from = z * ny * nx;
       if (plane === "coronal") picture.set(values.subarray(from + slice * nx, from + (slice + 1) * nx), row);
-      else for (let y = 0; y < ny; y++) picture[row + y] = values[from + y * nx + slice] as number;
+      else for (let y = 0; y < ny; y++) picture[row + y] = values[from + y * nx + slice];
     }
     return picture;
   }
 }
 
-function transformed(matrix: number[][], [a, b, c]: Point): Point {
-  return [0, 1, 2].map((row) => {
-    const m = matrix[row] as number[];
-    return (m[0] as number) * a + (m[1] as number) * b + (m[2] as number) * c + (m[3] as number);
-  }) as Point;
+function transformed(matrix: Affine, [a, b, c]: Point): Point {
+  const along = ([p, q, r, s]: Row): number => p * a + q * b + r * c + s;
+  return [along(matrix[0]), along(matrix[1]), along(matrix[2])];
 }
 
-function inverted(m: number[][]): number[][] {
-  const [[a, b, c, p], [d, e, f, q], [g, h, i, r]] = m as [number[], number[], number[]] as [
-    [number, number, number, number],
-    [number, number, number, number],
-    [number, number, number, number],
-  ];
+function inverted([[a, b, c, p], [d, e, f, q], [g, h, i, r]]: Affine): Affine {
   const det = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
-  const rows = [
-    [(e * i - f * h) / det, (c * h - b * i) / det, (b * f - c * e) / det],
-    [(f * g - d * i) / det, (a * i - c * g) / det, (c * d - a * f) / det],
-    [(d * h - e * g) / det, (b * g - a * h) / det, (a * e - b * d) / det],
-  ] as [number, number, number][];
-  return rows.map(([x, y, z]) => [x, y, z, -(x * p + y * q + z * r)]);
+  const row = (x: number, y: number, z: number): Row => [x / det, y / det, z / det, -(x * p + y * q + z * r) / det];
+  return [
+    row(e * i - f * h, c * h - b * i, b * f - c * e),
+    row(f * g - d * i, a * i - c * g, c * d - a * f),
+    row(d * h - e * g, b * g - a * h, a * e - b * d),
+  ];
 }

@@ -1,9 +1,9 @@
 /** One phase's voxels, arriving slab by slab from the slice that is looked at outward. */
-import { Api, ServerError } from "../server/api";
-import type { ErrorBody, Phase } from "../server/types";
+import { type Api, ServerError } from "../server/api";
+import type { Phase } from "../server/names";
+import type { ErrorDetail } from "../server/types";
 import type { SliceSource } from "../viewer/viewer";
-import { Grid } from "./grid";
-import type { Plane } from "./grid";
+import type { Grid, Plane } from "./grid";
 
 const FIRST_SLAB = 4;
 const SLAB = 16;
@@ -15,14 +15,14 @@ export class PhaseVolume {
   private arrivedCount = 0;
   private wanted = 0;
   private readonly cancel = new AbortController();
-  error: ErrorBody | undefined;
+  error: ErrorDetail | undefined;
 
   constructor(
-    private readonly api: Api,
+    private readonly api: Pick<Api, "slab">,
     private readonly caseId: string,
     readonly phase: Phase,
     readonly grid: Grid,
-    private readonly told: (volume: PhaseVolume) => void,
+    private readonly arrivedSome: (volume: PhaseVolume) => void,
   ) {
     this.values = new Int16Array(grid.size);
     this.arrived = new Uint8Array(grid.shape[0]);
@@ -66,7 +66,7 @@ export class PhaseVolume {
         if (signal.aborted) return;
         if (reason instanceof ServerError) {
           this.error = reason.body;
-          this.told(this);
+          this.arrivedSome(this);
           return;
         }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -98,7 +98,7 @@ export class PhaseVolume {
       if (!this.arrived[z]) this.arrivedCount++;
       this.arrived[z] = 1;
     }
-    this.told(this);
+    this.arrivedSome(this);
   }
 
   /** The slices of one plane, for a pane. */

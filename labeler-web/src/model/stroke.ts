@@ -2,9 +2,9 @@
  * What a brush covers. A voxel is covered when its centre lies within the brush's radius (mm) of the path of the brush's
  * centre; the voxel under the centre is always covered, so that the smallest brush still paints.
  */
-import type { Point } from "../server/types";
-import { Grid } from "./grid";
-import type { Plane } from "./grid";
+
+import type { Point } from "../server/names";
+import type { Grid, Plane } from "./grid";
 
 /** Where a brush went: columns and rows (fractions allowed) in one slice of one plane. */
 export interface Segment {
@@ -15,7 +15,13 @@ export interface Segment {
 }
 
 /** Calls `visit` with the flat index of every voxel that a segment of a stroke covers; `ball` reaches neighbouring slices. */
-export function cover(grid: Grid, segment: Segment, radiusMm: number, ball: boolean, visit: (index: number) => void): void {
+export function cover(
+  grid: Grid,
+  segment: Segment,
+  radiusMm: number,
+  ball: boolean,
+  visit: (index: number) => void,
+): void {
   const { plane, slice } = segment;
   const [width, height, count] = grid.extent(plane);
   const [su, sv, sw] = grid.planeSpacing(plane);
@@ -67,7 +73,7 @@ export class Stroke {
   }
 
   set(index: number, label: number): void {
-    const old = this.mask[index] as number;
+    const old = this.mask[index];
     if (old === label) return;
     if (!this.before.has(index)) this.before.set(index, old);
     this.mask[index] = label;
@@ -79,7 +85,7 @@ export class Stroke {
     return {
       indices: Uint32Array.from(changed, ([index]) => index),
       before: Uint8Array.from(changed, ([, old]) => old),
-      after: Uint8Array.from(changed, ([index]) => this.mask[index] as number),
+      after: Uint8Array.from(changed, ([index]) => this.mask[index]),
     };
   }
 }

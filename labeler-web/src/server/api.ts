@@ -1,10 +1,15 @@
 /** The labelling project's server. Every call throws `ServerError` (it said no) or `Unreachable` (it said nothing). */
-import { decodeDelta, encodeDelta } from "./delta";
+
 import type { Delta } from "./delta";
+import { decodeDelta, encodeDelta } from "./delta";
+import type { CaseState, Phase, Point } from "./names";
 import type * as T from "./types";
 
 export class ServerError extends Error {
-  constructor(readonly status: number, readonly body: T.ErrorBody) {
+  constructor(
+    readonly status: number,
+    readonly body: T.ErrorDetail,
+  ) {
     super(body.remedy ? `${body.message} ${body.remedy}` : body.message);
   }
   get code(): string {
@@ -18,14 +23,25 @@ export class Unreachable extends Error {
   }
 }
 
-/** What a tool's answer says beside the changed voxels. */
-export interface StepHeader {
-  count: number;
-  name: string;
-  kind: string;
-  /** Notebooks that changed with it: `evidence`, `boxes`, `measurements`. */
-  notes: string[];
-  state: T.DraftState;
+/** Body of each act on a draft that the server answers with a delta. */
+export interface StepBodies {
+  undo: undefined;
+  redo: undefined;
+  goto: T.GotoRequest;
+  "tools/relabel": T.RelabelRequest;
+  "tools/delete": T.DeleteRequest;
+  "tools/copy": T.CopyRequest;
+  "tools/grow": T.GrowRequest;
+  "tools/interpolate": T.InterpolateRequest;
+  "tools/fill_holes": T.FillHolesRequest;
+  "tools/split": T.SplitRequest;
+  "tools/box": T.SeedBoxRequest;
+  "tools/verdict": T.VerdictRequest;
+  "tools/evidence": T.EvidenceRequest;
+  "tools/draw_box": T.DrawBoxRequest;
+  "tools/remove_box": T.RemoveNoteRequest;
+  "tools/measure": T.MeasureRequest;
+  "tools/remove_measurement": T.RemoveNoteRequest;
 }
 
 interface Call {
@@ -73,31 +89,31 @@ export class Api {
   }
 
   private async json<Answer>(path: string, call?: Call): Promise<Answer> {
-    return (await (await this.request(path, call)).json()) as Answer;
+    return (await this.request(path, call)).json();
   }
 
-  private async delta(path: string, call: Call): Promise<Delta<StepHeader>> {
+  private async delta(path: string, call: Call): Promise<Delta<T.StepHeader>> {
     const answer = await this.request(path, call);
     try {
-      return decodeDelta<StepHeader>(await answer.arrayBuffer());
+      return decodeDelta<T.StepHeader>(await answer.arrayBuffer());
     } catch (reason) {
       if (reason instanceof TypeError) throw new Unreachable();
       throw reason;
     }
   }
 
-  session = (): Promise<T.Session> => this.json("/api/session");
-  cases = (): Promise<T.CaseList> => this.json("/api/cases");
-  nextCase = (after: string): Promise<{ id: string | null }> => this.json(`/api/cases/next?after=${part(after)}`);
-  setState = (id: string, state: T.CaseState): Promise<T.CaseRow> =>
+  session = (): Promise<T.SessionInfo> => this.json("/api/session");
+  cases = (): Promise<T.WorkList> => this.json("/api/cases");
+  nextCase = (after: string): Promise<T.NextCase> => this.json(`/api/cases/next?after=${part(after)}`);
+  setState = (id: string, state: CaseState): Promise<T.CaseRow> =>
     this.json(`/api/cases/${part(id)}/state`, { method: "PUT", json: { state } });
 
   case = (id: string): Promise<T.CaseInfo> => this.json(`/api/cases/${part(id)}`);
-  windows = (id: string): Promise<Record<T.Phase, [number, number] | null>> => this.json(`/api/cases/${part(id)}/windows`);
-  report = (id: string): Promise<{ status: string; parts: { name: string; text: string }[] }> =>
-    this.json(`/api/cases/${part(id)}/report`);
+  windows = (id: string): Promise<Record<Phase, [number, number] | null>> =>
+    this.json(`/api/cases/${part(id)}/windows`);
+  report = (id: string): Promise<T.ReportTexts> => this.json(`/api/cases/${part(id)}/report`);
 
-  async slab(id: string, phase: T.Phase, z0: number, n: number, signal: AbortSignal): Promise<Int16Array> {
+  async slab(id: string, phase: Phase, z0: number, n: number, signal: AbortSignal): Promise<Int16Array> {
     const answer = await this.request(`/api/cases/${part(id)}/volumes/${phase}?z0=${z0}&n=${n}`, { signal });
     return new Int16Array(await answer.arrayBuffer());
   }
@@ -106,17 +122,17 @@ export class Api {
     return new Uint8Array(await (await this.request(`/api/cases/${part(id)}/masks/${part(ref)}`)).arrayBuffer());
   }
 
-  lesions = (id: string, ref: string): Promise<T.LesionList> =>
+  lesions = (id: string, ref: string): Promise<T.LesionListing> =>
     this.json(`/api/cases/${part(id)}/lesions?ref=${part(ref)}`);
-  component = (id: string, ref: string, at: T.Point): Promise<{ label: number; voxels: number; volume_ml: number; first: number }> =>
+  component = (id: string, ref: string, at: Point): Promise<T.ComponentInfo> =>
     this.json(`/api/cases/${part(id)}/component?ref=${part(ref)}&z=${at[0]}&y=${at[1]}&x=${at[2]}`);
 
-  openDraft = (id: string, request: Record<string, unknown>): Promise<T.DraftState> =>
+  openDraft = (id: string, request: T.OpenDraftRequest): Promise<T.DraftState> =>
     this.json(`/api/cases/${part(id)}/drafts`, { method: "POST", json: request });
   draft = (id: string, draft: string): Promise<T.DraftState> => this.json(this.draftPath(id, draft));
 
   async edit(id: string, draft: string, n: number, delta: Delta): Promise<T.DraftState> {
-    const answer = await this.json<{ state: T.DraftState }>(`${this.draftPath(id, draft)}/edits?steps=1`, {
+    const answer = await this.json<T.EditAnswer>(`${this.draftPath(id, draft)}/edits?steps=1`, {
       method: "POST",
       body: encodeDelta(delta),
       type: "application/vnd.livercascade.delta",
@@ -125,36 +141,41 @@ export class Api {
     return answer.state;
   }
 
-  step = (id: string, draft: string, n: number, act: string, json?: unknown): Promise<Delta<StepHeader>> =>
+  step = <Act extends keyof StepBodies>(
+    id: string,
+    draft: string,
+    n: number,
+    act: Act,
+    json: StepBodies[Act],
+  ): Promise<Delta<T.StepHeader>> =>
     this.delta(`${this.draftPath(id, draft)}/${act}?steps=1`, {
       method: "POST",
       match: String(n),
       ...(json === undefined ? {} : { json }),
     });
 
-  save = (id: string, draft: string, n: number, json: { note: string; beside: boolean }): Promise<T.Version> =>
+  save = (id: string, draft: string, n: number, json: T.SaveRequest): Promise<T.SavedVersion> =>
     this.json(`${this.draftPath(id, draft)}/save`, { method: "POST", match: String(n), json });
 
-  versions = (id: string): Promise<{ head: string; versions: T.Version[] }> => this.json(`/api/cases/${part(id)}/versions`);
-  restore = (id: string, ref: string, head: string): Promise<T.Version> =>
+  versions = (id: string): Promise<T.VersionList> => this.json(`/api/cases/${part(id)}/versions`);
+  restore = (id: string, ref: string, head: string): Promise<T.VersionInfo> =>
     this.json(`/api/cases/${part(id)}/restore`, { method: "POST", json: { ref, note: "" }, match: head });
-  history = (id: string): Promise<{ events: T.HistoryEvent[] }> => this.json(`/api/cases/${part(id)}/history`);
+  history = (id: string): Promise<T.History> => this.json(`/api/cases/${part(id)}/history`);
 
   differences = (id: string, old: string, fresh: string): Promise<T.DifferenceList> =>
     this.json(`/api/cases/${part(id)}/differences?old=${part(old)}&new=${part(fresh)}&min_ml=0`);
-  reviews = (id: string): Promise<{ reviews: T.Review[] }> => this.json(`/api/cases/${part(id)}/reviews`);
+  reviews = (id: string): Promise<T.ReviewList> => this.json(`/api/cases/${part(id)}/reviews`);
 
-  boxes = (id: string): Promise<{ boxes: T.BoxSeed[] }> => this.json(`/api/cases/${part(id)}/boxes`);
-  measurements = (id: string): Promise<{ measurements: T.Measurement[] }> =>
-    this.json(`/api/cases/${part(id)}/measurements`);
+  boxes = (id: string): Promise<T.BoxList> => this.json(`/api/cases/${part(id)}/boxes`);
+  measurements = (id: string): Promise<T.MeasurementList> => this.json(`/api/cases/${part(id)}/measurements`);
 
-  importFile = (id: string, format: "nifti" | "dicom-seg", file: Blob, map?: string): Promise<T.Version> =>
+  importFile = (id: string, format: "nifti" | "dicom-seg", file: Blob, map?: string): Promise<T.VersionInfo> =>
     this.json(`/api/cases/${part(id)}/imports?format=${format}${map ? `&map=${part(map)}` : ""}`, {
       method: "POST",
       body: file,
       type: "application/octet-stream",
     });
-  importSource = (id: string, ref: string): Promise<T.Version> =>
+  importSource = (id: string, ref: string): Promise<T.VersionInfo> =>
     this.json(`/api/cases/${part(id)}/imports/${part(ref)}`, { method: "POST" });
   exportFile = async (id: string, ref: string, ending: "nii.gz" | "dcm"): Promise<Blob> =>
     (await this.request(`/api/cases/${part(id)}/export/${part(ref)}.${ending}`)).blob();
@@ -164,10 +185,11 @@ export class Api {
   }
 }
 
-async function errorBody(answer: Response): Promise<T.ErrorBody> {
+async function errorBody(answer: Response): Promise<T.ErrorDetail> {
   try {
-    return ((await answer.json()) as { error: T.ErrorBody }).error;
+    const body: T.ErrorAnswer = await answer.json();
+    return body.error;
   } catch {
-    return { code: `HTTP_${answer.status}`, message: `The server answered ${answer.status}.` };
+    return { code: `HTTP_${answer.status}`, message: `The server answered ${answer.status}.`, remedy: "" };
   }
 }

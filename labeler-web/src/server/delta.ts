@@ -32,11 +32,12 @@ export function encodeDelta(delta: Delta): Uint8Array<ArrayBuffer> {
  *
  * @throws Error when the bytes are no delta or are cut off.
  */
-export function decodeDelta<Header>(buffer: ArrayBuffer): Delta<Header> {
+export function decodeDelta<Header extends { count: number }>(buffer: ArrayBuffer): Delta<Header> {
   const view = new DataView(buffer);
-  if (buffer.byteLength < 8 || view.getUint32(0, true) !== MAGIC) throw new Error("the server's answer is no mask change");
+  if (buffer.byteLength < 8 || view.getUint32(0, true) !== MAGIC)
+    throw new Error("the server's answer is no mask change");
   const length = view.getUint32(4, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length))) as Header & { count: number };
+  const header: Header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
   const count = header.count;
   if (buffer.byteLength !== 8 + length + 6 * count) throw new Error("the server's answer is cut off");
   return {

@@ -17,7 +17,12 @@ const TABS: readonly { id: S.Tab; name: string }[] = [
 
 export function App() {
   if (S.fatal.value) {
-    return <main class="fatal"><h1>CT Labeler</h1><p role="alert">{S.fatal.value}</p></main>;
+    return (
+      <main class="fatal">
+        <h1>CT Labeler</h1>
+        <p role="alert">{S.fatal.value}</p>
+      </main>
+    );
   }
   return (
     <div class={`page ${S.mode.value}`}>
@@ -60,7 +65,16 @@ function Side() {
     <aside class="side" aria-label="Lesions, differences, report, history" data-region="">
       <div class="tabs" role="tablist" aria-label="Side panel" onKeyDown={move}>
         {TABS.map((one) => (
-          <button key={one.id} id={`tab-${one.id}`} type="button" role="tab" aria-selected={now === one.id} aria-controls="panel" tabIndex={now === one.id ? 0 : -1} onClick={() => (S.tab.value = one.id)}>
+          <button
+            key={one.id}
+            id={`tab-${one.id}`}
+            type="button"
+            role="tab"
+            aria-selected={now === one.id}
+            aria-controls="panel"
+            tabIndex={now === one.id ? 0 : -1}
+            onClick={() => (S.tab.value = one.id)}
+          >
             {one.name}
           </button>
         ))}
@@ -80,14 +94,21 @@ function StatusLine() {
   const point = S.hover.value?.point ?? S.cursor.value;
   const draft = S.draft.value;
   S.maskRevision.value;
-  const label = draft && S.open.value ? (draft.mask[S.open.value.grid.flat(point)] as number) : 0;
+  const label = draft && S.open.value ? draft.mask[S.open.value.grid.flat(point)] : 0;
   const undo = draft?.state.value.undo;
   return (
     <footer class="status">
-      <span class={bad ? "bad" : ""} role={bad ? "alert" : "status"} data-status="">{text}</span>
+      <span class={bad ? "bad" : ""} role={bad ? "alert" : "status"} data-status="">
+        {text}
+      </span>
       <span class="spring" />
       {undo && <span class="faint">Ctrl+Z: {undo}</span>}
-      {S.open.value && <span class="faint">voxel {point[2]}, {point[1]}, {point[0]}{label ? ` · ${S.labelInfo(label).name}` : ""}</span>}
+      {S.open.value && (
+        <span class="faint">
+          voxel {point[2]}, {point[1]}, {point[0]}
+          {label ? ` · ${S.labelInfo(label).name}` : ""}
+        </span>
+      )}
       <span class="faint">? keys</span>
     </footer>
   );

@@ -17,23 +17,87 @@ export function FileMenu() {
   };
   return (
     <div class="menu" onKeyDown={(event) => event.key === "Escape" && shut()}>
-      <button type="button" aria-haspopup="true" aria-expanded={S.menuOpen.value} disabled={!opened} onClick={() => (S.menuOpen.value = !S.menuOpen.value)}>
+      <button
+        type="button"
+        aria-haspopup="true"
+        aria-expanded={S.menuOpen.value}
+        disabled={!opened}
+        onClick={() => (S.menuOpen.value = !S.menuOpen.value)}
+      >
         File ▾
       </button>
-      <input ref={nifti} type="file" hidden accept=".nii,.gz" aria-label="NIfTI file" onChange={(event) => attempt(() => take("nifti", event.currentTarget))} />
-      <input ref={dicom} type="file" hidden accept=".dcm" aria-label="DICOM SEG file" onChange={(event) => attempt(() => take("dicom-seg", event.currentTarget))} />
+      <input
+        ref={nifti}
+        type="file"
+        hidden
+        accept=".nii,.gz"
+        aria-label="NIfTI file"
+        onChange={(event) => attempt(() => take("nifti", event.currentTarget))}
+      />
+      <input
+        ref={dicom}
+        type="file"
+        hidden
+        accept=".dcm"
+        aria-label="DICOM SEG file"
+        onChange={(event) => attempt(() => take("dicom-seg", event.currentTarget))}
+      />
       {S.menuOpen.value && opened && (
         <div class="menu-items" role="menu" aria-label="Import and export">
-          <button type="button" role="menuitem" onClick={() => { shut(); nifti.current?.click(); }}>Import NIfTI mask …</button>
-          <button type="button" role="menuitem" onClick={() => { shut(); dicom.current?.click(); }}>Import DICOM SEG …</button>
+          <button
+            type="button"
+            role="menuitem"
+            onClick={() => {
+              shut();
+              nifti.current?.click();
+            }}
+          >
+            Import NIfTI mask …
+          </button>
+          <button
+            type="button"
+            role="menuitem"
+            onClick={() => {
+              shut();
+              dicom.current?.click();
+            }}
+          >
+            Import DICOM SEG …
+          </button>
           {sources.map((ref) => (
-            <button type="button" role="menuitem" key={ref} onClick={() => { shut(); attempt(() => importSource(ref)); }}>Keep {ref} as a version</button>
+            <button
+              type="button"
+              role="menuitem"
+              key={ref}
+              onClick={() => {
+                shut();
+                attempt(() => importSource(ref));
+              }}
+            >
+              Keep {ref} as a version
+            </button>
           ))}
-          <button type="button" role="menuitem" disabled={!newest} onClick={() => { shut(); attempt(() => download(newest ?? "", "nii.gz")); }}>
+          <button
+            type="button"
+            role="menuitem"
+            disabled={!newest}
+            onClick={() => {
+              shut();
+              attempt(() => download(newest ?? "", "nii.gz"));
+            }}
+          >
             Export {newest ?? "a saved version"} as NIfTI
           </button>
-          <button type="button" role="menuitem" disabled={!newest || !opened.info.dicom} title={opened.info.dicom ? "" : "This case has no DICOM images"}
-            onClick={() => { shut(); attempt(() => download(newest ?? "", "dcm")); }}>
+          <button
+            type="button"
+            role="menuitem"
+            disabled={!newest || !opened.info.dicom}
+            title={opened.info.dicom ? "" : "This case has no DICOM images"}
+            onClick={() => {
+              shut();
+              attempt(() => download(newest ?? "", "dcm"));
+            }}
+          >
             Export {newest ?? "a saved version"} as DICOM SEG
           </button>
         </div>

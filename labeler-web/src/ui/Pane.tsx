@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { activate, DOWN, enlarge, scrollTo, setMainPhase } from "../app/navigate";
 import type { PaneSpec } from "../app/navigate";
+import { activate, DOWN, enlarge, scrollTo, setMainPhase } from "../app/navigate";
 import { PaneController, panes } from "../app/pane";
 import * as S from "../app/state";
 import type { Plane } from "../model/grid";
@@ -61,7 +61,10 @@ function Picture({ spec, name, size }: { spec: PaneSpec; name: string; size: str
         aria-label={`${name}. Arrow keys change the slice, Alt and arrows move the cursor, F6 leaves.`}
         data-panes=""
         onFocus={() => activate(spec.phase, spec.plane)}
-        onDblClick={() => S.tool.value === "navigate" && (size === "small" && S.layout.value === "one-three" ? setMainPhase(spec.phase) : enlarge(spec.id))}
+        onDblClick={() =>
+          S.tool.value === "navigate" &&
+          (size === "small" && S.layout.value === "one-three" ? setMainPhase(spec.phase) : enlarge(spec.id))
+        }
       >
         <canvas ref={overlay} class="overlay" aria-hidden="true" />
       </div>
@@ -90,17 +93,27 @@ function Corners({ spec, name, controller }: { spec: PaneSpec; name: string; con
         <b>{spec.phase}</b> <span class="faint">{name.slice(spec.phase.length + 1)}</span>
         <br />
         <span class="faint">W</span> {window?.width ?? "–"} <span class="faint">L</span> {window?.level ?? "–"}
-        {volume.grid !== opened.grid && <><br /><span class="warn">own grid, no mask</span></>}
+        {volume.grid !== opened.grid && (
+          <>
+            <br />
+            <span class="warn">own grid, no mask</span>
+          </>
+        )}
       </div>
       <div class="corner top-right">
-        <span data-slice="">{slice + 1}</span><span class="faint"> / {count}</span>
+        <span data-slice="">{slice + 1}</span>
+        <span class="faint"> / {count}</span>
         <br />
         <span class="faint">{mm.toFixed(1)} mm</span>
       </div>
       <div class="corner bottom-left" data-hu="">
         {value === undefined ? "–" : value} <span class="faint">HU</span>
       </div>
-      {!here && <div class="loading" role="status">{slice < 0 || slice >= count ? "Outside this phase" : `Loading ${Math.round(volume.share * 100)} %`}</div>}
+      {!here && (
+        <div class="loading" role="status">
+          {slice < 0 || slice >= count ? "Outside this phase" : `Loading ${Math.round(volume.share * 100)} %`}
+        </div>
+      )}
     </>
   );
 }
@@ -145,5 +158,9 @@ function ticks(plane: Plane): { at: number; color: string; half: number }[] {
       .filter((one) => one.kind !== "same")
       .map((one) => ({ at: grid.sliceOf(plane, one.at), color: one.verdict ? "#77807c" : "#f4f4f4", half: 3 }));
   }
-  return (S.lesions.value?.lesions ?? []).map((one) => ({ at: grid.sliceOf(plane, one.at), color: S.labelInfo(one.label).color, half: 4 }));
+  return (S.lesions.value?.lesions ?? []).map((one) => ({
+    at: grid.sliceOf(plane, one.at),
+    color: S.labelInfo(one.label).color,
+    half: 4,
+  }));
 }

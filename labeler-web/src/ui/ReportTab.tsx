@@ -9,7 +9,13 @@ export function ReportTab() {
   if (report.parts.length === 0) return <p class="hint">No report lies beside this case.</p>;
   return (
     <div class="tab-body">
-      <input type="search" aria-label="Search the report" placeholder="search the report" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+      <input
+        type="search"
+        aria-label="Search the report"
+        placeholder="search the report"
+        value={wanted}
+        onInput={(event) => setWanted(event.currentTarget.value)}
+      />
       <div class="scroll grow report" tabIndex={0} role="region" aria-label="Report">
         {report.parts.map((part) => (
           <article key={part.name}>

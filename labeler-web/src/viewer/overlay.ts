@@ -15,8 +15,18 @@ export interface Scene {
   readonly fill?: { picture: HTMLCanvasElement; opacity: number } | undefined;
   readonly outlines: readonly { outlines: readonly Outline[]; color: string; width: number; dashed?: boolean }[];
   readonly tags: readonly { column: number; row: number; text: string; color: string }[];
-  readonly frames: readonly { columns: readonly [number, number]; rows: readonly [number, number]; color: string; dashed?: boolean }[];
-  readonly rulers: readonly { from: readonly [number, number]; to: readonly [number, number]; text: string; color: string }[];
+  readonly frames: readonly {
+    columns: readonly [number, number];
+    rows: readonly [number, number];
+    color: string;
+    dashed?: boolean;
+  }[];
+  readonly rulers: readonly {
+    from: readonly [number, number];
+    to: readonly [number, number];
+    text: string;
+    color: string;
+  }[];
   readonly circles: readonly { at: readonly [number, number]; mm: number; lines: readonly string[]; color: string }[];
   readonly cross?: readonly [number, number] | undefined;
   readonly brush?: { at: readonly [number, number]; mm: number; color: string } | undefined;
@@ -46,7 +56,13 @@ export function drawScene(canvas: HTMLCanvasElement, view: View, scene: Scene): 
   if (scene.fill) {
     pen.globalAlpha = scene.fill.opacity;
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(scene.fill.picture, x(-0.5), y(-0.5), x(scene.width - 0.5) - x(-0.5), y(scene.height - 0.5) - y(-0.5));
+    pen.drawImage(
+      scene.fill.picture,
+      x(-0.5),
+      y(-0.5),
+      x(scene.width - 0.5) - x(-0.5),
+      y(scene.height - 0.5) - y(-0.5),
+    );
     pen.globalAlpha = 1;
   }
   for (const line of scene.outlines) drawOutlines(pen, place, line);
@@ -72,9 +88,9 @@ interface Place {
 function drawOutlines(pen: CanvasRenderingContext2D, place: Place, line: Scene["outlines"][number]): void {
   pen.beginPath();
   for (const outline of line.outlines) {
-    pen.moveTo(place.x((outline[0] as number) - 0.5), place.y((outline[1] as number) - 0.5));
+    pen.moveTo(place.x(outline[0] - 0.5), place.y(outline[1] - 0.5));
     for (let k = 2; k < outline.length; k += 2) {
-      pen.lineTo(place.x((outline[k] as number) - 0.5), place.y((outline[k + 1] as number) - 0.5));
+      pen.lineTo(place.x(outline[k] - 0.5), place.y(outline[k + 1] - 0.5));
     }
     pen.closePath();
   }
@@ -120,7 +136,12 @@ function drawFrame(pen: CanvasRenderingContext2D, place: Place, frame: Scene["fr
   }
   const arm = Math.min(10, (x1 - x0) / 3, (y1 - y0) / 3);
   pen.beginPath();
-  for (const [cx, cy, dx, dy] of [[x0, y0, 1, 1], [x1, y0, -1, 1], [x1, y1, -1, -1], [x0, y1, 1, -1]] as const) {
+  for (const [cx, cy, dx, dy] of [
+    [x0, y0, 1, 1],
+    [x1, y0, -1, 1],
+    [x1, y1, -1, -1],
+    [x0, y1, 1, -1],
+  ] as const) {
     pen.moveTo(cx + dx * arm, cy);
     pen.lineTo(cx, cy);
     pen.lineTo(cx, cy + dy * arm);
@@ -137,7 +158,10 @@ function drawRuler(pen: CanvasRenderingContext2D, place: Place, ruler: Scene["ru
   pen.beginPath();
   pen.moveTo(x0, y0);
   pen.lineTo(x1, y1);
-  for (const [ex, ey] of [[x0, y0], [x1, y1]] as const) {
+  for (const [ex, ey] of [
+    [x0, y0],
+    [x1, y1],
+  ] as const) {
     pen.moveTo(ex - nx, ey - ny);
     pen.lineTo(ex + nx, ey + ny);
   }
@@ -148,7 +172,7 @@ function drawRuler(pen: CanvasRenderingContext2D, place: Place, ruler: Scene["ru
 function drawCircle(pen: CanvasRenderingContext2D, place: Place, circle: Scene["circles"][number]): void {
   const [cx, cy, r] = [place.x(circle.at[0]), place.y(circle.at[1]), place.mm(circle.mm)];
   ring(pen, cx, cy, r, circle.color);
-  circle.lines.forEach((line, k) => write(pen, line, cx + r + 6, cy + 4 + 14 * k, circle.color, "left"));
+  for (const [k, line] of circle.lines.entries()) write(pen, line, cx + r + 6, cy + 4 + 14 * k, circle.color, "left");
 }
 
 function ring(pen: CanvasRenderingContext2D, cx: number, cy: number, r: number, color: string): void {
@@ -162,7 +186,12 @@ function ring(pen: CanvasRenderingContext2D, cx: number, cy: number, r: number, 
 /** A cross with an open middle, so that it does not cover the voxel it points at. */
 function drawCross(pen: CanvasRenderingContext2D, cx: number, cy: number): void {
   pen.beginPath();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ] as const) {
     pen.moveTo(cx + 5 * dx, cy + 5 * dy);
     pen.lineTo(cx + 13 * dx, cy + 13 * dy);
   }
@@ -190,7 +219,11 @@ function drawScaleBar(pen: CanvasRenderingContext2D, wide: number, high: number,
   const length = mm / mmPerPixel;
   const [x1, y0] = [wide - 24, high - 24];
   pen.beginPath();
-  for (const [ax, ay, bx, by] of [[x1 - length, y0, x1, y0], [x1 - length, y0 - 4, x1 - length, y0 + 4], [x1, y0 - 4, x1, y0 + 4]] as const) {
+  for (const [ax, ay, bx, by] of [
+    [x1 - length, y0, x1, y0],
+    [x1 - length, y0 - 4, x1 - length, y0 + 4],
+    [x1, y0 - 4, x1, y0 + 4],
+  ] as const) {
     pen.moveTo(ax, ay);
     pen.lineTo(bx, by);
   }
@@ -200,7 +233,14 @@ function drawScaleBar(pen: CanvasRenderingContext2D, wide: number, high: number,
   write(pen, mm >= 10 ? `${mm / 10} cm` : `${mm} mm`, x1 - length / 2, y0 + 15, INK, "center");
 }
 
-function write(pen: CanvasRenderingContext2D, text: string, x: number, y: number, color: string, align: CanvasTextAlign): void {
+function write(
+  pen: CanvasRenderingContext2D,
+  text: string,
+  x: number,
+  y: number,
+  color: string,
+  align: CanvasTextAlign,
+): void {
   pen.textAlign = align;
   pen.lineWidth = 3;
   pen.strokeStyle = HALO;
@@ -210,14 +250,19 @@ function write(pen: CanvasRenderingContext2D, text: string, x: number, y: number
 }
 
 /** Fill of a slice's labels, one canvas pixel per voxel. */
-export function fillPicture(labels: Uint8Array, width: number, height: number, colors: ReadonlyMap<number, readonly [number, number, number]>): HTMLCanvasElement {
+export function fillPicture(
+  labels: Uint8Array,
+  width: number,
+  height: number,
+  colors: ReadonlyMap<number, readonly [number, number, number]>,
+): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const image = new ImageData(width, height);
   const words = new Uint32Array(image.data.buffer);
   const table = new Uint32Array(256);
   for (const [label, [r, g, b]] of colors) table[label] = (255 << 24) | (b << 16) | (g << 8) | r;
-  for (let k = 0; k < labels.length; k++) words[k] = table[labels[k] as number] as number;
+  for (let k = 0; k < labels.length; k++) words[k] = table[labels[k]];
   canvas.getContext("2d")?.putImageData(image, 0, 0);
   return canvas;
 }

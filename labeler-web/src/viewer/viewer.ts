@@ -7,18 +7,19 @@
  *
  * Plane coordinates are millimetres `(u, v)` from the centre of the slice's first pixel, `u` to the right, `v` down.
  */
+
+import type { Types } from "@cornerstonejs/core";
 import {
-  Enums,
-  RenderingEngine,
   cache,
+  Enums,
   getRenderingEngine,
   imageLoader,
   init as initCore,
   metaData,
+  RenderingEngine,
   setUseCPURendering,
   utilities,
 } from "@cornerstonejs/core";
-import type { Types } from "@cornerstonejs/core";
 
 export type Renderer = "gpu" | "cpu";
 
@@ -226,7 +227,11 @@ export class Viewer {
     const before = pane.shown ? imageIdOf(source, pane.index) : undefined;
     pane.index = index;
     if (pane.shown) await viewport.setImageIdIndex(index);
-    else await viewport.setStack(Array.from({ length: source.count }, (_, k) => imageIdOf(source, k)), index);
+    else
+      await viewport.setStack(
+        Array.from({ length: source.count }, (_, k) => imageIdOf(source, k)),
+        index,
+      );
     if (before && before !== imageIdOf(source, index)) forget(before);
     if (!pane.shown) {
       pane.shown = true;
@@ -253,7 +258,11 @@ export class Viewer {
     const [su, sv] = source.spacing;
     const mm = Math.max((source.width * su) / element.clientWidth, (source.height * sv) / element.clientHeight);
     // A pane that is not laid out yet has no size.
-    return { u: ((source.width - 1) * su) / 2, v: ((source.height - 1) * sv) / 2, mmPerPixel: Number.isFinite(mm) && mm > 0 ? mm : 1 };
+    return {
+      u: ((source.width - 1) * su) / 2,
+      v: ((source.height - 1) * sv) / 2,
+      mmPerPixel: Number.isFinite(mm) && mm > 0 ? mm : 1,
+    };
   }
 
   /** Plane position under a point of the browser window. */
@@ -295,7 +304,11 @@ export class Viewer {
       const corner = this.viewport(paneId).canvasToWorld([0, 0]);
       const u = view.u - (element.clientWidth / 2) * view.mmPerPixel;
       const v = view.v - (element.clientHeight / 2) * view.mmPerPixel;
-      worst = Math.max(worst, Math.abs(corner[0] - half * source.spacing[0] - u), Math.abs(corner[1] - half * source.spacing[1] - v));
+      worst = Math.max(
+        worst,
+        Math.abs(corner[0] - half * source.spacing[0] - u),
+        Math.abs(corner[1] - half * source.spacing[1] - v),
+      );
     }
     return worst;
   }
@@ -349,7 +362,6 @@ export class Viewer {
     if (!pane) throw new Error(`no pane ${paneId}`);
     return pane;
   }
-
 }
 
 function forget(imageId: string): void {

@@ -19,8 +19,8 @@ LEFT_OUT: Any = Field(default_factory=lambda: None)
 _FROM: Any = Field(default_factory=lambda: None, alias="from")
 Voxel = tuple[int, int, int]
 Bounds = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-Position = tuple[float, float, float]
-Axes = tuple[Position, Position, Position]
+Triplet = tuple[float, float, float]
+AxisDirections = tuple[Triplet, Triplet, Triplet]
 MatrixRow = tuple[float, float, float, float]
 
 
@@ -137,7 +137,7 @@ class GridInfo(ResponseModel):
     Attributes:
         shape: Voxels along z, y, x.
         spacing: mm along z, y, x.
-        origin: Position of the first voxel, LPS mm (x, y, z).
+        origin: Triplet of the first voxel, LPS mm (x, y, z).
         direction: Directions of z, y, x in LPS.
         affine: Matrix from (z, y, x, 1) to LPS mm.
         stored: Directions of the axes of the file.
@@ -146,9 +146,9 @@ class GridInfo(ResponseModel):
     """
 
     shape: Voxel
-    spacing: Position
-    origin: Position
-    direction: Axes
+    spacing: Triplet
+    origin: Triplet
+    direction: AxisDirections
     affine: tuple[MatrixRow, MatrixRow, MatrixRow, MatrixRow]
     stored: str
     oblique_deg: float
@@ -317,12 +317,12 @@ class ComponentInfo(ResponseModel):
     slices: tuple[int, int]
     slice: int
     at: Voxel
-    centroid: Position
+    centroid: Triplet
     box: Bounds
     first: int
 
 
-class LesionRow(ComponentInfo):
+class ListedLesion(ComponentInfo):
     """A lesion of the table.
 
     Attributes:
@@ -336,7 +336,7 @@ class LesionRow(ComponentInfo):
     evidence: EvidenceRecord | None
 
 
-class LesionTable(ResponseModel):
+class LesionListing(ResponseModel):
     """Lesions of a mask by number, sums by type, and organs in ml."""
 
     class TypeTotal(ResponseModel):
@@ -346,7 +346,7 @@ class LesionTable(ResponseModel):
         volume_ml: float
 
     ref: str
-    lesions: list[LesionRow]
+    lesions: list[ListedLesion]
     totals: Mapping[str, TypeTotal]
     organs: Mapping[str, float]
 
@@ -508,9 +508,9 @@ class MeasurementRecord(ResponseModel):
 
     kind: Literal["ruler", "circle"]
     phase: PhaseName
-    start: Position = _FROM
-    to: Position = LEFT_OUT
-    centre: Position = LEFT_OUT
+    start: Triplet = _FROM
+    to: Triplet = LEFT_OUT
+    centre: Triplet = LEFT_OUT
     radius_mm: float = LEFT_OUT
     mm: float = LEFT_OUT
     mean: float = LEFT_OUT
@@ -544,7 +544,7 @@ class DraftState(ResponseModel):
         position: Steps that are applied.
         steps_count: Number of steps.
         steps: Steps, None where they were not asked for.
-        saved_position: Position of the last save, None if its steps were dropped.
+        saved_position: Triplet of the last save, None if its steps were dropped.
         dirty: True if a version would hold something new.
         recovery: Offer to go on with unsaved steps.
         undo: Name of the step that undo would take back.

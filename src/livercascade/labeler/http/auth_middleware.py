@@ -106,7 +106,7 @@ class AuthMiddleware:
         elif not self.keys.knows(headers):
             await _answer(guarded, _login_needed())
         else:
-            body = _Body(receive, body_cap(scope["path"]))
+            body = _CountedBody(receive, body_cap(scope["path"]))
             await self.app(scope, body.receive, body.answering(guarded))
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> LabelError | None:
@@ -167,7 +167,7 @@ def _login_needed() -> LabelError:
 
 
 @dataclass(eq=False)
-class _Body:
+class _CountedBody:
     """A body counted as it comes; over the cap it breaks off, and whatever the application says becomes a 413."""
 
     source: Receive

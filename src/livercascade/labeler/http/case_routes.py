@@ -16,7 +16,7 @@ from livercascade.labeler.contract.response_schemas import (
     ComponentInfo,
     DifferenceList,
     EvidenceList,
-    LesionTable,
+    LesionListing,
     NextCase,
     ReportTexts,
     ReviewList,
@@ -39,7 +39,7 @@ from livercascade.labeler.http.responses import (
     component_info,
     difference_list,
     fault,
-    lesion_table,
+    lesion_listing,
     report_texts,
     session_info,
 )
@@ -143,9 +143,9 @@ def report(case: CaseDep) -> ReportTexts:
 
 
 @router.get("/cases/{case_id}/lesions", response_model_exclude_unset=True)
-def lesions(case: CaseDep, user: UserDep, ref: str = "head") -> LesionTable:
+def lesions(case: CaseDep, user: UserDep, ref: str = "head") -> LesionListing:
     """Table of the lesions of a mask."""
-    return lesion_table(case, _steady(case, ref, user), ref, user)
+    return lesion_listing(case, _steady(case, ref, user), ref, user)
 
 
 @router.get("/cases/{case_id}/component", response_model=ComponentInfo, responses=error_responses(binary=_BYTES))

@@ -24,8 +24,8 @@ from livercascade.labeler.contract.response_schemas import (
     DraftState,
     Fault,
     GridInfo,
-    LesionRow,
-    LesionTable,
+    LesionListing,
+    ListedLesion,
     ReportTexts,
     SessionInfo,
     VersionInfo,
@@ -40,9 +40,9 @@ from livercascade.labeler.editing.lesion_components import (
 )
 from livercascade.labeler.editing.mask_comparison import Difference, DifferenceKind
 from livercascade.labeler.editing.review_verdicts import types_of
+from livercascade.labeler.imaging.decoded_volume import DecodedVolume
 from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.imaging.mask_delta import LabelMask
-from livercascade.labeler.imaging.phase_volume import PhaseVolume
 from livercascade.labeler.imaging.windowing import PRESETS, USUAL
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.draft import Draft, Step
@@ -199,21 +199,21 @@ def component_info(label: int, part: Bool[np.ndarray, "a b c"], box: Box, grid: 
     )
 
 
-def lesion_table(case: OpenCase, mask: LabelMask, ref: str, user: str) -> LesionTable:
+def lesion_listing(case: OpenCase, mask: LabelMask, ref: str, user: str) -> LesionListing:
     """Lesions of a mask with the numbers of the report; without one numbered by size."""
     lesions = lesions_of(mask, case.grid)
     evidence, _ = evidence_of(case.evidence.all(), lesions)
     report = case.report_numbers(ref, user)
     numbers = report.of_lesions(lesions) if report else range(1, len(lesions) + 1)
-    rows: list[LesionRow] = []
+    rows: list[ListedLesion] = []
     for place, (number, lesion) in enumerate(zip(numbers, lesions, strict=True)):
         info = component_info(int(lesion.label), lesion.mask, lesion.bbox, case.grid)
         diameter = round(diameter_mm(lesion.mask, case.grid), 2)
         given: dict[str, Any] = {"number": number, "diameter_mm": diameter, "evidence": evidence.get(place)}
-        rows.append(LesionRow(**info.model_dump(), **given))
+        rows.append(ListedLesion(**info.model_dump(), **given))
     # Counting a whole volume takes longer than a stroke may: not for masks that change with every stroke.
     organs = {} if ref.startswith("draft.") else organ_volumes(mask, case.grid)
-    return LesionTable(ref=ref, lesions=sorted(rows, key=lambda row: row.number), totals=_totals(rows), organs=organs)
+    return LesionListing(ref=ref, lesions=sorted(rows, key=lambda row: row.number), totals=_totals(rows), organs=organs)
 
 
 def difference_list(
@@ -238,12 +238,12 @@ def difference_list(
     )
 
 
-def _totals(rows: Sequence[LesionRow]) -> dict[str, LesionTable.TypeTotal]:
-    totals: dict[str, LesionTable.TypeTotal] = {}
+def _totals(rows: Sequence[ListedLesion]) -> dict[str, LesionListing.TypeTotal]:
+    totals: dict[str, LesionListing.TypeTotal] = {}
     for label in dict.fromkeys(row.label for row in rows):
         mine = [row for row in rows if row.label == label]
         volume = round(sum(row.volume_ml for row in mine), 4)
-        totals[str(label)] = LesionTable.TypeTotal(count=len(mine), volume_ml=volume)
+        totals[str(label)] = LesionListing.TypeTotal(count=len(mine), volume_ml=volume)
     return totals
 
 
@@ -292,8 +292,8 @@ def _labels() -> list[SessionInfo.LabelInfo]:
 
 def _phase(case: OpenCase, phase: Phase) -> CaseInfo.PhaseInfo:
     volume = case.files.phases[phase]
-    error = volume.error if isinstance(volume, PhaseVolume) else volume
-    if isinstance(volume, PhaseVolume) and error is None:
+    error = volume.error if isinstance(volume, DecodedVolume) else volume
+    if isinstance(volume, DecodedVolume) and error is None:
         window = case.known_window(phase)
         same = case.files.grid is not None and volume.grid.matches(case.files.grid)
         return CaseInfo.PhaseInfo(
@@ -338,7 +338,7 @@ def _notices(case: OpenCase) -> list[CaseInfo.ImageNotice]:
         text = "no mask came with this case; drawing starts on an empty one"
         found.append(notice(code="MASK_MISSING", message=text))
     for phase, volume in case.files.phases.items():
-        if isinstance(volume, PhaseVolume) and not volume.grid.matches(frame.grid):
+        if isinstance(volume, DecodedVolume) and not volume.grid.matches(frame.grid):
             text = f"the {phase.title} phase lies on another grid than the mask: shown by itself, linked by position"
             found.append(notice(code="PHASE_OTHER_GRID", message=text))
     return found

@@ -26,7 +26,7 @@ from livercascade.labeler.http.dependencies import (
 from livercascade.labeler.http.responses import version_info
 from livercascade.labeler.imaging.mask_delta import MAGIC, LabelMask, bad_label, check_against, from_bytes
 from livercascade.labeler.label_error import LabelError, not_found
-from livercascade.labeler.project.case_files import other_grid
+from livercascade.labeler.project.case_inputs import other_grid
 from livercascade.labeler.project.identifiers import SOURCE_REFS
 from livercascade.labeler.project.open_case import OpenCase
 from livercascade.labeler.project.project_folder import dicom_folder

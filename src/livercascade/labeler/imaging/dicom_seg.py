@@ -24,7 +24,7 @@ from livercascade.io.dicom_geometry import Placement, place
 from livercascade.io.dicom_series import stacks_of
 from livercascade.io.orient import house_grid, stored_view, to_house_order
 from livercascade.labeler.label_error import LabelError
-from livercascade.labeler.project.case_files import other_grid
+from livercascade.labeler.project.case_inputs import other_grid
 
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 _ANATOMY = Code("91723000", "SCT", "Anatomical Structure")

@@ -14,7 +14,7 @@ from livercascade.data.grid import Grid
 from livercascade.io.nifti import read_labels
 from livercascade.labeler.imaging.mask_delta import LabelMask
 from livercascade.labeler.label_error import not_found
-from livercascade.labeler.project.case_files import CaseFiles, other_grid
+from livercascade.labeler.project.case_inputs import CaseInputs, other_grid
 from livercascade.labeler.project.identifiers import version_number
 from livercascade.labeler.project.versions import Versions, no_image
 
@@ -31,7 +31,7 @@ class MaskStore:
         versions: Versions of the case.
     """
 
-    files: CaseFiles
+    files: CaseInputs
     versions: Versions
     _kept: OrderedDict[tuple[str, str], LabelMask] = field(default_factory=OrderedDict[tuple[str, str], np.ndarray])
     _lock: threading.Lock = field(default_factory=threading.Lock)

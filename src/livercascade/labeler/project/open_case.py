@@ -13,12 +13,12 @@ import numpy as np
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
 from livercascade.labeler.editing.lesion_components import ReportNumbers
+from livercascade.labeler.imaging.decoded_volume import DecodedVolume
 from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask
-from livercascade.labeler.imaging.phase_volume import PhaseVolume
 from livercascade.labeler.imaging.windowing import HuWindow, automatic_window
 from livercascade.labeler.label_error import LabelError
-from livercascade.labeler.project.case_files import CaseFiles
+from livercascade.labeler.project.case_inputs import CaseInputs
 from livercascade.labeler.project.draft import Draft
 from livercascade.labeler.project.draft_store import REVIEW, DraftStore
 from livercascade.labeler.project.identifiers import version_number
@@ -41,7 +41,7 @@ class OpenCase:
     """
 
     id: str
-    files: CaseFiles
+    files: CaseInputs
     folder: Path
     lock: threading.RLock = field(default_factory=threading.RLock)
     compared: tuple[Any, Any, list[Any]] | None = None
@@ -124,18 +124,18 @@ class OpenCase:
     def _notebook(self, name: str) -> Notebook:
         return Notebook(name, Journal(self.folder / f"{name}.jsonl"))
 
-    def volume(self, phase: Phase) -> PhaseVolume:
+    def volume(self, phase: Phase) -> DecodedVolume:
         """Volume of a phase.
 
         Raises:
             CascadeError: Why there is none.
         """
         volume = self.files.phases[phase]
-        if not isinstance(volume, PhaseVolume):
+        if not isinstance(volume, DecodedVolume):
             raise volume
         return volume
 
-    def volume_on_grid(self, phase: Phase) -> PhaseVolume:
+    def volume_on_grid(self, phase: Phase) -> DecodedVolume:
         """Volume of a phase that lies on the grid of the masks.
 
         Raises:

@@ -11,8 +11,8 @@ from typing import Any
 from livercascade.data.labels import PHASES
 from livercascade.labeler.contract.request_schemas import StateName
 from livercascade.labeler.contract.response_schemas import CaseRow, WorkList
-from livercascade.labeler.imaging.phase_volume import PhaseVolume
-from livercascade.labeler.project.case_files import CaseFiles
+from livercascade.labeler.imaging.decoded_volume import DecodedVolume
+from livercascade.labeler.project.case_inputs import CaseInputs
 from livercascade.labeler.project.identifiers import user_of_folder
 from livercascade.labeler.project.journal import Journal
 from livercascade.labeler.project.open_case import OpenCase
@@ -50,7 +50,7 @@ class Workspace:
         folder = self.project.case_source(case_id)
         with self._lock:
             if case_id not in self._cases:
-                files = CaseFiles(folder, self.project.cache / case_id, self.project.prediction(case_id))
+                files = CaseInputs(folder, self.project.cache / case_id, self.project.prediction(case_id))
                 self._cases[case_id] = OpenCase(case_id, files, self.project.case_folder(case_id))
             self._recent[case_id] = None
             self._recent.move_to_end(case_id)
@@ -64,7 +64,7 @@ class Workspace:
     def prefetch(self, case: OpenCase) -> None:
         """Decode the phases of a case, then those of the next one in the work list, behind what is being asked for."""
         for volume in case.files.phases.values():
-            if isinstance(volume, PhaseVolume):
+            if isinstance(volume, DecodedVolume):
                 volume.start()
         threading.Thread(target=self._prefetch_next, args=(case,), name="prefetch", daemon=True).start()
 
@@ -127,15 +127,15 @@ class Workspace:
 
     def _prefetch_next(self, case: OpenCase) -> None:
         for volume in case.files.phases.values():
-            if isinstance(volume, PhaseVolume):
+            if isinstance(volume, DecodedVolume):
                 volume.wait()
         after = self.next_case(case.id)
         if after is not None and after != case.id:
             for volume in self.files_of(after).phases.values():
-                if isinstance(volume, PhaseVolume):
+                if isinstance(volume, DecodedVolume):
                     volume.start()
 
-    def files_of(self, case_id: str) -> CaseFiles:
+    def files_of(self, case_id: str) -> CaseInputs:
         """Files of a case, without counting it as used."""
         with self._lock:
             known = self._cases.get(case_id)

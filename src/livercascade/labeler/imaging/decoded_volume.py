@@ -30,7 +30,7 @@ Decoder = Callable[[Int16[np.ndarray, "z y x"]], Iterator[tuple[int, int]]]
 
 
 @dataclass(eq=False)
-class PhaseVolume:
+class DecodedVolume:
     """One phase: its frame is known at once, its voxels when they are decoded.
 
     Attributes:
@@ -155,7 +155,7 @@ class PhaseVolume:
             self._changed.notify_all()
 
 
-def volume_of_file(path: Path, cache: Path) -> PhaseVolume:
+def volume_of_file(path: Path, cache: Path) -> DecodedVolume:
     """Volume of a NIfTI file.
 
     Raises:
@@ -163,12 +163,14 @@ def volume_of_file(path: Path, cache: Path) -> PhaseVolume:
     """
     frame = Frame.of_file(path)
     tag = tag_of(path)
-    return PhaseVolume(path.name, frame, lambda hu: _decode_nifti(path, frame, hu), cache / f"{tag}{_DONE_SUFFIX}", tag)
+    return DecodedVolume(
+        path.name, frame, lambda hu: _decode_nifti(path, frame, hu), cache / f"{tag}{_DONE_SUFFIX}", tag
+    )
 
 
 def volume_of_array(
     name: str, grid: Grid, load: Callable[[], Int16[np.ndarray, "z y x"]], place: tuple[Path, str]
-) -> PhaseVolume:
+) -> DecodedVolume:
     """Volume whose voxels ``load`` gives all at once, as those of a DICOM series.
 
     Args:
@@ -183,7 +185,7 @@ def volume_of_array(
         yield 0, hu.shape[0]
 
     folder, tag = place
-    return PhaseVolume(name, Frame.of_grid(grid), decode, folder / f"{tag}{_DONE_SUFFIX}", tag)
+    return DecodedVolume(name, Frame.of_grid(grid), decode, folder / f"{tag}{_DONE_SUFFIX}", tag)
 
 
 def tag_of(path: Path) -> str:

@@ -14,8 +14,8 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.io.nifti import read_instances
 from livercascade.io.source import Study, read_study
 from livercascade.labeler.editing.lesion_components import ReportNumbers
+from livercascade.labeler.imaging.decoded_volume import DecodedVolume, tag_of, volume_of_array, volume_of_file
 from livercascade.labeler.imaging.frame import Frame
-from livercascade.labeler.imaging.phase_volume import PhaseVolume, tag_of, volume_of_array, volume_of_file
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.project_folder import dicom_folder, phase_file
 
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class CaseFiles:
+class CaseInputs:
     """The files of one case, judged by their headers.
 
     Attributes:
@@ -41,7 +41,7 @@ class CaseFiles:
     _numbers: dict[str, ReportNumbers | None] = field(default_factory=dict[str, "ReportNumbers | None"], repr=False)
 
     @cached_property
-    def phases(self) -> Mapping[Phase, PhaseVolume | CascadeError]:
+    def phases(self) -> Mapping[Phase, DecodedVolume | CascadeError]:
         """Every phase: its volume, or why there is none."""
         files = {phase: phase_file(self.folder, phase.value) for phase in PHASES}
         if not any(files.values()) and dicom_folder(self.folder) is not None:
@@ -51,13 +51,13 @@ class CaseFiles:
     @cached_property
     def reference(self) -> Phase | None:
         """Phase whose grid is the case's: the venous one, else the next best that can be used."""
-        return next((phase for phase in _REFERENCE_ORDER if isinstance(self.phases[phase], PhaseVolume)), None)
+        return next((phase for phase in _REFERENCE_ORDER if isinstance(self.phases[phase], DecodedVolume)), None)
 
     @property
     def frame(self) -> Frame | None:
         """Frame of the reference phase."""
         volume = self.phases[self.reference] if self.reference else None
-        return volume.frame if isinstance(volume, PhaseVolume) else None
+        return volume.frame if isinstance(volume, DecodedVolume) else None
 
     @property
     def grid(self) -> Grid | None:
@@ -119,7 +119,7 @@ class CaseFiles:
             return None
         return ReportNumbers.of_map(numbers)
 
-    def _of_file(self, phase: Phase, path: Path | None) -> PhaseVolume | CascadeError:
+    def _of_file(self, phase: Phase, path: Path | None) -> DecodedVolume | CascadeError:
         if path is None:
             message = f"There is no {phase.title} phase in this case."
             remedy = f"Put it beside the others as {phase.value.lower()}.nii.gz."
@@ -129,8 +129,8 @@ class CaseFiles:
         except CascadeError as error:
             return error
 
-    def _from_dicom(self) -> dict[Phase, PhaseVolume | CascadeError]:
-        found: dict[Phase, PhaseVolume | CascadeError] = {phase: self._of_file(phase, None) for phase in PHASES}
+    def _from_dicom(self) -> dict[Phase, DecodedVolume | CascadeError]:
+        found: dict[Phase, DecodedVolume | CascadeError] = {phase: self._of_file(phase, None) for phase in PHASES}
         folder = dicom_folder(self.folder)
         try:
             study: Study = read_study(folder)
