@@ -81,8 +81,8 @@ def copying_and_splitting() -> Patient:
     z, y, x = middle(ordered[0])
     part = ordered[0] & (np.arange(wrong.shape[2]) > x)
     at = next(tuple(int(n) for n in one) for one in np.argwhere(part) if one[0] == z)
-    split(expected, at, [[y - 12, x + 0.5], [y + 12, x + 0.5]], 2).apply(expected)
-    assert np.all(expected[part] == 2)
+    split(expected, at, [[y - 12.0, x + 0.5], [y + 12.0, x + 0.5]], 1).apply(expected)
+    assert np.all(expected[part] == 1) and not np.any(wrong[part] == 1)
     return Patient(made, wrong, made.labels, expected)
 
 
@@ -130,9 +130,9 @@ def copy_and_split(desk: Desk, patient: Patient) -> None:
     z, y, x = middle(ordered[0])
     desk.click_table(int(np.flatnonzero(ordered[0])[0]))
     assert desk.slice("VP-axial") == z
-    desk.press("s", "2")
+    desk.press("s", "1")
     desk.drag([(z, y - 12, x + 0.5), (z, y + 12, x + 0.5)])
-    part = np.argwhere((patient.expected == 2) & ordered[0])
+    part = np.argwhere((patient.expected == 1) & ordered[0])
     desk.click(tuple(int(n) for n in part[part[:, 0] == z][0]))
 
 
