@@ -21,9 +21,8 @@ import typer
 from jaxtyping import Bool
 
 import livercascade.alignment
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.field_file import read_field
-from livercascade.alignment.likeness import mutual_information
+from livercascade.alignment.displacement_field import DisplacementField, read_field
+from livercascade.alignment.similarity import mutual_information
 from livercascade.cli.progress import steps
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.scan import PhaseVolume

@@ -15,9 +15,9 @@ from typing import Any
 
 def ours(fixed: Path, moving: Path, field: Path) -> None:
     """This project's DEEDS on one thread."""
-    from livercascade.alignment.field_file import write_field
-    from livercascade.alignment.pair import align_pair
-    from livercascade.alignment.settings import AlignSettings
+    from livercascade.alignment.align_pair import align_pair
+    from livercascade.alignment.align_settings import AlignSettings
+    from livercascade.alignment.displacement_field import write_field
     from livercascade.data.labels import Phase
     from livercascade.data.scan import PhaseVolume
     from livercascade.io.nifti import read_nifti

@@ -28,9 +28,9 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade
 from livercascade.cli.progress import steps
 from livercascade.detect.liver import liver_with_content
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.segment.engine import Runtime
-from livercascade.segment.search import Search
+from livercascade.segment.segmenter import WindowSearch
 from livercascade.system.memory import peak_resident_mb
 from livercascade.virtual.patient_folders import make_cohort
 from livercascade.virtual.virtual_settings import VirtualSettings
@@ -77,7 +77,7 @@ CONFIGURATIONS = {
     "torch eager": Configuration(Runtime.TORCH, plain(stop_when_decided=False)),
     "all patches": Configuration(Runtime.AUTO, plain(stop_when_decided=False)),
     "default": Configuration(Runtime.AUTO, plain()),
-    "search the liver": Configuration(Runtime.AUTO, plain(search=Search.LIVER)),
+    "search the liver": Configuration(Runtime.AUTO, plain(search=WindowSearch.LIVER)),
 }
 
 

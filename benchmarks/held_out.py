@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_settings import AlignSettings
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
@@ -33,7 +33,7 @@ from livercascade.data.scan import PhaseVolume
 from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import overlaps
 from livercascade.detect.seg2det import seg2det
-from livercascade.io.source import Study
+from livercascade.io.study import Study
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 

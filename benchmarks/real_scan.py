@@ -29,8 +29,9 @@ from livercascade.data.scan import PhaseVolume, Scan
 from livercascade.detect.liver import liver_with_content
 from livercascade.evaluation.plots import style
 from livercascade.io.nifti import read_labels
-from livercascade.io.regrid import on_grid
-from livercascade.io.source import Study, read_study
+from livercascade.io.reference_grid import on_grid
+from livercascade.io.study import Study
+from livercascade.io.study_reader import read_study
 
 Mask = Bool[np.ndarray, "z y x"]
 

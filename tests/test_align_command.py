@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from livercascade.alignment.field_file import read_field
-from livercascade.alignment.record import AlignRecord
+from livercascade.alignment.align_record import AlignRecord
+from livercascade.alignment.displacement_field import read_field
 from livercascade.cli.main import app
 from livercascade.io.nifti import read_nifti, write_nifti
 from livercascade.system.manifest import verify

@@ -4,8 +4,7 @@ import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.field_file import read_field, write_field
+from livercascade.alignment.displacement_field import DisplacementField, read_field, write_field
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.gate import Livers, coarse, dice, judge, refuse, tissue
-from livercascade.alignment.gated import GateSettings
-from livercascade.alignment.pair import PairAlignment
+from livercascade.alignment.align_settings import RegistrationLimits
+from livercascade.alignment.aligner import PairAlignment
+from livercascade.alignment.displacement_field import DisplacementField
+from livercascade.alignment.registration_quality import BeforeAfter, assess_registration, poor_registration
+from livercascade.alignment.similarity import body_tissue, dice
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
@@ -29,12 +30,12 @@ def volume(patient, phase):
 
 def pair_of(patient, phase, field, **changes):
     moved, valid = field.warp(volume(patient, phase))
-    return replace(PairAlignment(field, moved, valid, 0.0, 0.0, 1.0), **changes)
+    return replace(PairAlignment(moved, valid, field), **changes)
 
 
 def judged(patient, phase, pair, **options):
     unaligned = (patient.hu[phase], np.ones(patient.grid.shape, bool))
-    return judge(volume(patient, Phase.VP), unaligned, pair, **options)
+    return assess_registration(volume(patient, Phase.VP), unaligned, pair, **options)
 
 
 def test_a_pair_that_was_aligned_passes_unchanged(patient):
@@ -59,11 +60,12 @@ def test_the_true_field_passes_and_its_opposite_fails(patient, phase):
 def test_livers_are_compared_where_masks_are_given(patient):
     field, labels = patient.true_field(Phase.AP), patient.moved_labels[Phase.AP]
     after = field.warp_labels(labels, patient.grid)
-    livers = Livers(*((x >= 1) & (x <= 8) for x in (patient.labels, labels, after)))
+    fixed, before, moved = ((x >= 1) & (x <= 8) for x in (patient.labels, labels, after))
+    livers = BeforeAfter(dice(fixed, before), dice(fixed, moved))
     pair = pair_of(patient, Phase.AP, field)
-    overlap = judged(patient, Phase.AP, pair, livers=livers).liver_overlap
+    overlap = judged(patient, Phase.AP, pair, liver_overlap=livers).liver_overlap
     assert overlap is not None and overlap.before < 0.9 < 0.96 < overlap.after
-    strict = judged(patient, Phase.AP, pair, livers=livers, settings=GateSettings(min_liver_overlap=0.999))
+    strict = judged(patient, Phase.AP, pair, liver_overlap=livers, limits=RegistrationLimits(min_liver_overlap=0.999))
     assert [r for r in strict.reasons if r.startswith("the liver overlaps")]
 
 
@@ -79,9 +81,9 @@ def test_another_person_fails(patient):
     moving = PhaseVolume(Phase.AP, other.hu[Phase.AP], other.grid)
     zero = DisplacementField.zero(patient.grid)
     moved, valid = zero.warp(moving)
-    quality = judge(volume(patient, Phase.VP), (moved, valid), PairAlignment(zero, moved, valid, 0.0, 0.0, 1.0))
+    quality = assess_registration(volume(patient, Phase.VP), (moved, valid), PairAlignment(moved, valid, zero))
     assert any("the body overlaps" in reason for reason in quality.reasons)
-    error = refuse(Phase.AP, quality)
+    error = poor_registration(Phase.AP, quality)
     assert error.code == "REGISTRATION_POOR" and error.stage == "register" and "arterial" in error.message
 
 
@@ -94,7 +96,7 @@ def test_a_shift_between_headers_is_no_displacement(patient):
     field = DisplacementField(patient.grid, vectors)
     moved, valid = field.warp(away)
     nothing = (np.full(patient.grid.shape, -1024, np.int16), np.zeros(patient.grid.shape, bool))
-    quality = judge(volume(patient, Phase.VP), nothing, PairAlignment(field, moved, valid, up, 0.0, 1.0))
+    quality = assess_registration(volume(patient, Phase.VP), nothing, PairAlignment(moved, valid, field, up))
     assert quality.max_mm < 1e-3
     # Nothing to compare with before: what counts is that it fits after.
     assert quality.similarity.before == 0
@@ -105,12 +107,12 @@ def test_tissue_is_the_body_without_table_lung_and_gas():
     hu[:, 10:40, 10:50] = 40
     hu[:, 15:25, 15:25] = -850
     hu[:, 50:53, 5:55] = -100
-    found = tissue(hu)
+    found = body_tissue(hu)
     want = np.zeros(hu.shape, bool)
     want[:, 10:40, 10:50] = True
     want[:, 15:25, 15:25] = False
     np.testing.assert_array_equal(found, want)
-    assert not tissue(np.full((4, 8, 8), -1000, np.int16)).any()
+    assert not body_tissue(np.full((4, 8, 8), -1000, np.int16)).any()
 
 
 @given(st.integers(0, 2**12 - 1), st.integers(0, 2**12 - 1))
@@ -126,7 +128,7 @@ def test_a_coarse_field_is_the_same_field():
     points = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1).astype(float)
     # Linear in space: every grid gives it exactly.
     field = DisplacementField(grid, (grid.world(points) * 0.1).astype(np.float32))
-    small = coarse(field)
+    small = field.coarse()
     assert small.grid.spacing == (5.0, 4.5, 4.5)
     places = grid.world(np.array([[2.0, 3.0, 4.0], [7.5, 12.0, 16.0]]))
     np.testing.assert_allclose(small.at(places), places * 0.1, atol=1e-4)

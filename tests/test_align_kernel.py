@@ -5,12 +5,12 @@ import numba
 import numpy as np
 import pytest
 
-from livercascade.alignment import kernel, precompile
-from livercascade.alignment.kernel import popcount
-from livercascade.alignment.workers import Workers
+from livercascade.alignment import precompile
+from livercascade.alignment.compiled_loops import AlignmentThreads, kernel
+from livercascade.alignment.self_similarity import popcount
 
 
-@kernel.kernel
+@kernel
 def bits(words, out):
     for i in range(len(words)):
         out[i] = popcount(words[i])
@@ -31,9 +31,9 @@ def test_no_folder_for_the_cache_means_compiling_without_one(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return compile_with(**options)
 
-    monkeypatch.setattr(kernel.numba, "njit", refuse)
+    monkeypatch.setattr(numba, "njit", refuse)
 
-    @kernel.kernel
+    @kernel
     def double(x):
         return 2 * x
 
@@ -49,7 +49,7 @@ def test_ranges_cover_everything_once_and_errors_come_through(threads):
         with lock:
             seen[start:stop] += 1
 
-    with Workers.of(threads) as workers:
+    with AlignmentThreads.of(threads) as workers:
         workers.ranges(count, len(seen))
         with pytest.raises(ZeroDivisionError):
             workers.ranges(lambda start, stop: 1 // 0, 3)
@@ -61,6 +61,6 @@ def test_precompiling_leaves_no_kernel_out():
     modules = [m for name, m in sys.modules.items() if name.startswith("livercascade.alignment.")]
     kernels = [v for m in modules for v in vars(m).values() if isinstance(v, numba.core.dispatcher.Dispatcher)]
     # These are parts of the kernels that call them, and come from the cache with those.
-    parts = {"linear_at", "_vector_at", "_squares", "_add", "least_over_neighbour"}
+    parts = {"linear_at", "_vector_at", "_squares", "_add", "min_convolution"}
     entries = {k.py_func.__name__: k.signatures for k in kernels if k.py_func.__name__ not in parts}
     assert len(entries) >= 11 and all(entries.values())

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from livercascade.alignment.likeness import mutual_information
-from livercascade.alignment.pair import align_pair
-from livercascade.alignment.settings import AlignSettings
-from livercascade.alignment.study import align
+from livercascade.alignment.align_pair import DeedsAligner, align_pair
+from livercascade.alignment.align_phases import PhaseUse, align_phases
+from livercascade.alignment.align_settings import AlignSettings
+from livercascade.alignment.similarity import mutual_information
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
@@ -49,24 +49,24 @@ def test_same_bits_for_any_number_of_threads(aligned):
     again = align_pair(fixed, moving, settings=AlignSettings(threads=2), progress=lambda *step: told.append(step))
     assert np.array_equal(again.field.vectors_mm, found.field.vectors_mm)
     assert np.array_equal(again.moved, found.moved) and np.array_equal(again.valid, found.valid)
-    assert [done for _, done, _ in told] == list(range(1, told[0][2] + 1)) and told[0][0] == "align arterial"
+    assert [done for _, done, _ in told] == list(range(told[0][2] + 1)) and told[0][0] == "align arterial"
 
 
 def test_identity_gives_a_field_of_nothing():
     fixed = trunk_scan(Phase.VP)
-    searched = AlignSettings(threads=1, still_gain=0.0)
+    searched = AlignSettings(threads=1, no_motion_gain=0.0)
     same = align_pair(fixed, replace(fixed, phase=Phase.AP), settings=searched)
-    assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99 and not same.lay_together
+    assert same.field.length_mm.max() < 0.1 and same.valid.mean() > 0.99 and not same.already_aligned
 
 
 def test_phases_that_were_aligned_before_stay_where_they_are(aligned):
     fixed, moving = trunk_scan(Phase.VP), trunk_scan(Phase.AP, contrast=Phase.AP, seed=2)
-    searched = align_pair(fixed, moving, settings=AlignSettings(threads=1, still_gain=0.0))
+    searched = align_pair(fixed, moving, settings=AlignSettings(threads=1, no_motion_gain=0.0))
     assert 0 < np.linalg.norm(searched.field.at(trunk_points()), axis=1).mean() < 0.5
     found = align_pair(fixed, moving, settings=ONE)
-    assert found.lay_together and not found.field.vectors_mm.any() and found.valid.all()
+    assert found.already_aligned and not found.field.vectors_mm.any() and found.valid.all()
     assert np.array_equal(found.moved, moving.hu)
-    assert not aligned[2].lay_together
+    assert not aligned[2].already_aligned
 
 
 def turned(grid, angle):
@@ -144,16 +144,17 @@ def test_headers_without_a_common_frame(aligned):
 
 def test_study_keeps_the_reference_and_moves_the_rest(aligned):
     fixed, moving, found = aligned
-    study = align([moving, fixed], settings=ONE)
+    study = align_phases([moving, fixed], aligner=DeedsAligner(ONE))
     assert study.scan.reference is Phase.VP and study.scan.hu[Phase.VP] is fixed.hu
     assert np.array_equal(study.scan.hu[Phase.AP], found.moved) and set(study.scan.valid) == {Phase.AP}
-    assert set(study.pairs) == {Phase.AP} and study.scan.grid is fixed.grid
+    assert [(p.phase, p.use) for p in study.phases] == [(Phase.AP, PhaseUse.ALIGNED)] and study.scan.grid is fixed.grid
+    assert study.phases[0].quality.good and not study.notices
 
 
-def test_single_phase_is_left_alone_and_a_missing_reference_is_told():
+def test_single_phase_is_left_alone_and_a_missing_reference_is_an_error():
     alone = replace(trunk_scan(Phase.VP), phase=Phase.NC)
-    study = align([alone])
-    assert study.scan.hu[Phase.NC] is alone.hu and not study.pairs and not study.scan.valid
+    study = align_phases([alone])
+    assert study.scan.hu[Phase.NC] is alone.hu and not study.phases and not study.scan.valid
     with pytest.raises(InputError) as caught:
-        align([alone], reference=Phase.VP)
+        align_phases([alone], reference=Phase.VP)
     assert caught.value.code == "MISSING_PHASE"

@@ -1,4 +1,4 @@
-"""Blocks, costs, trees and beliefs against literal definitions."""
+"""BlockGrid, costs, trees and beliefs against literal definitions."""
 
 import itertools
 
@@ -8,26 +8,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livercascade.alignment.belief import best_steps, least_over_neighbour
-from livercascade.alignment.blocks import Blocks
-from livercascade.alignment.cost import matching_cost
-from livercascade.alignment.settings import Level
-from livercascade.alignment.tree import Tree, edges, spanning_tree
-from livercascade.alignment.workers import Workers
+from livercascade.alignment.align_settings import SearchLevel
+from livercascade.alignment.belief_propagation import SpanningTree, best_steps, edges, min_convolution, spanning_tree
+from livercascade.alignment.compiled_loops import AlignmentThreads
+from livercascade.alignment.control_points import BlockGrid
+from livercascade.alignment.self_similarity import matching_cost
 
 
 @pytest.mark.parametrize(
     "level",
-    [Level(block=3, radius=2, step=1), Level(block=4, radius=1, step=3), Level(block=2, radius=1, step=1, stride=1)],
+    [
+        SearchLevel(block=3, radius=2, step=1),
+        SearchLevel(block=4, radius=1, step=3),
+        SearchLevel(block=2, radius=1, step=1, stride=1),
+    ],
 )
 @pytest.mark.parametrize("threads", [1, 2])
 def test_cost_is_the_mean_of_differing_bits(level, threads):
     rng = np.random.default_rng(level.block)
     # In blocks of 3, the last of 10 slices is a block of its own that no second voxel falls into.
     fixed, moving = rng.integers(0, 2**60, (2, 10, 8, 9), dtype=np.uint64)
-    with Workers.of(threads) as workers:
+    with AlignmentThreads.of(threads) as workers:
         cost = matching_cost(fixed, moving, level, workers)
-    blocks = Blocks.over(fixed.shape, level.block)
+    blocks = BlockGrid.over(fixed.shape, level.block)
     padded = np.pad(moving, level.radius * level.step, mode="edge")
     for block, corner in enumerate(np.ndindex(*blocks.counts)):
         ranges = [
@@ -42,12 +45,12 @@ def test_cost_is_the_mean_of_differing_bits(level, threads):
 
 
 def test_blocks_give_back_a_linear_field_and_cover_the_array():
-    blocks = Blocks.over((9, 10, 11), 3)
+    blocks = BlockGrid.over((9, 10, 11), 3)
     assert blocks.counts == (3, 4, 4) and blocks.count == len(blocks.centres) == 48
     assert blocks.centres[0] == pytest.approx([1, 1, 1])
     slope = np.array([[0.1, 0.0, 0.2], [0.0, -0.1, 0.0], [0.3, 0.0, 0.1]])
     vectors = (blocks.centres @ slope).astype(np.float32).reshape(*blocks.counts, 3)
-    with Workers.of(2) as workers:
+    with AlignmentThreads.of(2) as workers:
         dense = blocks.dense(vectors, workers)
     inside = np.stack(np.meshgrid(*[np.arange(1, n - 2) for n in blocks.shape], indexing="ij"), axis=-1)
     assert np.allclose(dense[1:-2, 1:-2, 1:-2], inside @ slope, atol=1e-5)
@@ -56,7 +59,7 @@ def test_blocks_give_back_a_linear_field_and_cover_the_array():
 
 
 def test_consistency_brings_opposite_fields_near_each_other():
-    blocks = Blocks.over((40, 40, 40), 5)
+    blocks = BlockGrid.over((40, 40, 40), 5)
     rng = np.random.default_rng(0)
     forth = np.full((*blocks.counts, 3), 2.0, dtype=np.float32) + rng.normal(0, 0.1, (*blocks.counts, 3)).astype(
         np.float32
@@ -76,13 +79,13 @@ def test_min_convolution_by_brute_force(seed, weight):
     steps = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     apart = ((steps[:, None] + gap - steps[None]) ** 2).sum(axis=-1)
     expected = (message[:, None] + weight * apart).min(axis=0)
-    least_over_neighbour(message, np.empty_like(message), np.float32(weight), gap)
+    min_convolution(message, np.empty_like(message), np.float32(weight), gap)
     assert np.allclose(message, expected, atol=1e-4)
 
 
 def test_steps_on_a_tree_cost_least_of_all_choices():
     rng = np.random.default_rng(2)
-    tree = Tree(np.arange(4), np.array([-1, 0, 0, 1]))
+    tree = SpanningTree(np.arange(4), np.array([-1, 0, 0, 1]))
     cost = rng.random((4, 27)).astype(np.float32)
     prior = rng.normal(0, 1, (4, 3)).astype(np.float32)
     steps = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from livercascade.alignment.ssc import BITS, FLOOR_HU2, PAIRS, PLACES, SHIFTS, THRESHOLDS, describe
-from livercascade.alignment.workers import Workers
+from livercascade.alignment.compiled_loops import AlignmentThreads
+from livercascade.alignment.self_similarity import (
+    BITS,
+    FLOOR_HU2,
+    PAIRS,
+    PLACES,
+    SHIFTS,
+    THRESHOLDS,
+    self_similarity_codes,
+)
 
 
 def image(shape=(7, 8, 9)):
@@ -54,18 +62,18 @@ def test_pairs_are_the_twelve_edges_between_six_neighbours():
 @pytest.mark.parametrize(("distance", "radius"), [(1, 1), (2, 1)])
 def test_equals_the_definition(distance, radius):
     values = image()
-    with Workers.of(1) as workers:
-        found = describe(values, distance, radius, workers)
+    with AlignmentThreads.of(1) as workers:
+        found = self_similarity_codes(values, distance, radius, workers)
     # Sums in another order may tip a distance over a threshold.
     assert np.bitwise_count(found ^ literal(values, distance, radius)).sum() <= 3
 
 
 def test_codes_are_thermometers_and_do_not_depend_on_contrast_or_threads():
     values = image((12, 14, 15))
-    with Workers.of(1) as one, Workers.of(2) as two:
-        codes = describe(values, 1, 1, one)
-        assert np.array_equal(codes, describe(values, 1, 1, two))
-        inverted = describe(200 - 2 * values, 1, 1, one)
+    with AlignmentThreads.of(1) as one, AlignmentThreads.of(2) as two:
+        codes = self_similarity_codes(values, 1, 1, one)
+        assert np.array_equal(codes, self_similarity_codes(values, 1, 1, two))
+        inverted = self_similarity_codes(200 - 2 * values, 1, 1, one)
     assert np.bitwise_count(codes ^ inverted).mean() < 0.05
     for k in range(PAIRS):
         code = (codes >> np.uint64(BITS * k)) & np.uint64(31)
@@ -74,5 +82,5 @@ def test_codes_are_thermometers_and_do_not_depend_on_contrast_or_threads():
 
 def test_even_tissue_with_little_noise_is_all_alike():
     values = np.random.default_rng(1).normal(50, 0.2, (10, 10, 10)).astype(np.float32)
-    with Workers.of(1) as workers:
-        assert np.all(describe(values, 1, 1, workers) == np.uint64(2**60 - 1))
+    with AlignmentThreads.of(1) as workers:
+        assert np.all(self_similarity_codes(values, 1, 1, workers) == np.uint64(2**60 - 1))

@@ -18,8 +18,8 @@ from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
-from livercascade.io.regrid import to_scan
-from livercascade.io.source import read_study
+from livercascade.io.reference_grid import to_scan
+from livercascade.io.study_reader import read_study
 from livercascade.reclassify.reclassify import Reclassified
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, read_evidence

@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livercascade.alignment.gated import GateSettings, OnPoor, PhaseUse
+from livercascade.alignment.align_phases import PhaseUse
+from livercascade.alignment.align_settings import OnPoorAlignment, RegistrationLimits
 from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.source import Study
+from livercascade.io.study import Study
 from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
@@ -30,7 +31,7 @@ def study_of(patient, *phases):
 
 
 def with_gate(**limits):
-    return SETTINGS.model_copy(update={"gate": GateSettings(**limits)})
+    return SETTINGS.model_copy(update={"gate": RegistrationLimits(**limits)})
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +74,13 @@ def test_one_phase_and_no_align_are_left_alone(patient):
     assert off.phases == () and off.scan.hu[Phase.AP] is patient.hu[Phase.AP]
 
 
-@pytest.mark.parametrize("choice", [OnPoor.UNALIGNED, OnPoor.DROP])
+@pytest.mark.parametrize("choice", [OnPoorAlignment.UNALIGNED, OnPoorAlignment.DROP])
 def test_a_poor_phase_is_used_as_it_is_or_dropped(patient, choice):
     done = to_one_grid(study_of(patient, Phase.AP, Phase.VP), with_gate(min_gain=9.0, on_poor=choice))
     (ap,) = done.phases
     assert [n.code for n in done.notices] == ["REGISTRATION_POOR"] and "arterial" in done.notices[0].message
     assert not ap.quality.good
-    if choice is OnPoor.DROP:
+    if choice is OnPoorAlignment.DROP:
         assert ap.use is PhaseUse.DROPPED and Phase.AP not in done.scan.hu
     else:
         assert ap.use is PhaseUse.UNALIGNED and done.scan.hu[Phase.AP] is patient.hu[Phase.AP]
@@ -87,7 +88,7 @@ def test_a_poor_phase_is_used_as_it_is_or_dropped(patient, choice):
 
 def test_a_poor_phase_may_reject_the_case(patient):
     with pytest.raises(InputError, match="REGISTRATION_POOR"):
-        to_one_grid(study_of(patient, Phase.AP, Phase.VP), with_gate(min_gain=9.0, on_poor=OnPoor.REJECT))
+        to_one_grid(study_of(patient, Phase.AP, Phase.VP), with_gate(min_gain=9.0, on_poor=OnPoorAlignment.REJECT))
 
 
 def test_a_phase_of_fewer_slices_is_valid_where_it_has_data(patient):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from livercascade.alignment.gated import PhaseUse
+from livercascade.alignment.align_phases import PhaseUse
 from livercascade.cascade.predict import Cascade, predict
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.main import app

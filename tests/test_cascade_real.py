@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livercascade.alignment.gated import PhaseUse
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_phases import PhaseUse
+from livercascade.alignment.align_settings import AlignSettings
 from livercascade.cascade.predict import predict
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.predict import load_cascade

@@ -18,7 +18,7 @@ from livercascade.evaluation.fit_calibration import LEAST_CASES
 from livercascade.models.bundled import bundled
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import ModelRecord
-from livercascade.segment.network import load_card
+from livercascade.segment.network_folder import load_card
 from livercascade.testing.example_results import example_case, write_example_folders
 
 PATCH = load_card(bundled("patch")).sha256

@@ -33,8 +33,8 @@ from livercascade.evaluation.plots.choose_examples import (
 from livercascade.evaluation.plots.draw_all import Figures, build_figures
 from livercascade.evaluation.plots.loaded_case import Networks, load_case, patches_of
 from livercascade.io.nifti import write_nifti
-from livercascade.io.regrid import to_scan
-from livercascade.io.source import read_study
+from livercascade.io.reference_grid import to_scan
+from livercascade.io.study_reader import read_study
 from livercascade.reclassify.candidate import CandidateStatus
 from livercascade.reclassify.reclassify import ReclassifySettings, reclassify
 from livercascade.reclassify.working_grid import to_working_grid
@@ -42,9 +42,9 @@ from livercascade.report.view import View
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
 from livercascade.results.result import CaseResult, OutputKind, OutputRecord, VerdictRecord
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind
 from livercascade.testing.example_results import (
     CONFIRMED,
     EVIDENCE_GRID,

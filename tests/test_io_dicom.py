@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from livercascade.data.errors import InputError
 from livercascade.io.dicom_files import find_images
 from livercascade.io.dicom_series import read_stack, stacks_of
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.testing.ct_series import COLUMNS, PIXEL_MM, ROWS, SLICES, STEP_MM, CtSeries, body_hu, landmark_errors
 
 
@@ -80,8 +80,8 @@ def test_any_position_of_the_patient_keeps_landmarks(tmp_path_factory, angles, t
         ds.InstanceNumber = int(numbers[i])
 
     series = CtSeries(row=rotation.apply(row), column=rotation.apply(column), change=shuffle)
-    found = find_images(series.write(tmp_path_factory.mktemp("d")))
-    volume = read_stack(stacks_of(found.images)[0][0])
+    images, _ = find_images(series.write(tmp_path_factory.mktemp("d")))
+    volume = read_stack(stacks_of(images)[0][0])
     assert max(landmark_errors(volume.hu, volume.grid)) < 1.0
     towards = np.array(volume.grid.direction)
     assert towards[0, 2] > 0.5 and towards[1, 1] > 0.5 and towards[2, 0] > 0.5
@@ -212,7 +212,7 @@ def test_two_acquisitions_in_one_series_are_split(tmp_path, told_by):
 
     CtSeries(prefix="b", offset_hu=40, change=mark(2)).write(tmp_path / "s")
     CtSeries(prefix="c", offset_hu=0, change=mark(1)).write(tmp_path / "s")
-    stacks, notices = stacks_of(find_images(tmp_path / "s").images)
+    stacks, notices = stacks_of(find_images(tmp_path / "s")[0])
     assert [n.code for n in notices] == ["MULTI_ACQUISITION"]
     hu = [read_stack(stack).hu for stack in stacks]
     assert [int(np.median(h[h > 0])) for h in hu] == [45, 85]
@@ -223,7 +223,7 @@ def test_steps_of_one_acquisition_with_own_numbers_stay_whole(tmp_path):
     def number(i, ds):
         ds.AcquisitionNumber = i
 
-    assert len(stacks_of(find_images(CtSeries(change=number).write(tmp_path / "s")).images)[0]) == 1
+    assert len(stacks_of(find_images(CtSeries(change=number).write(tmp_path / "s"))[0])[0]) == 1
 
 
 def test_junk_localizer_and_other_objects_are_counted(tmp_path):

@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES
-from livercascade.io.phase_image import Enhancement, measure_enhancement, phase_probabilities
-from livercascade.io.phase_tags import TagGuess, guess_from_texts
-from livercascade.io.phases import Evidence, decide_phases
+from livercascade.io.phase_from_image import OrganHu, measure_organ_hu, phase_probabilities
+from livercascade.io.phase_identification import PhaseEvidence, guess_from_texts, identify_phases
 
 NC, AP, VP, DP = PHASES
 
@@ -48,12 +47,12 @@ NC, AP, VP, DP = PHASES
 )
 def test_words(text, phase):
     guess = guess_from_texts([text])
-    assert (guess.phase if guess else None) is phase
+    assert (guess[0] if guess else None) is phase
 
 
 def test_later_texts_are_trusted_less():
     first, second = guess_from_texts(["venous", "arterial"]), guess_from_texts(["", "arterial"])
-    assert first.phase is VP and second.phase is AP and second.trust < first.trust
+    assert first[0] is VP and second[0] is AP and second[1] < first[1]
 
 
 def image(phase, share=0.97):
@@ -61,11 +60,11 @@ def image(phase, share=0.97):
 
 
 evidence = st.builds(
-    lambda weights, tag, time: Evidence(
-        "s", {p: w / sum(weights) for p, w in zip(PHASES, weights, strict=True)}, tag, time
+    lambda weights, text, time: PhaseEvidence(
+        "s", {p: w / sum(weights) for p, w in zip(PHASES, weights, strict=True)}, text, time
     ),
     st.tuples(*[st.floats(0.01, 1)] * 4),
-    st.none() | st.builds(TagGuess, st.sampled_from(PHASES), st.floats(0.7, 0.95)),
+    st.none() | st.tuples(st.sampled_from(PHASES), st.floats(0.7, 0.95)),
     st.none() | st.floats(0, 1000),
 )
 
@@ -73,37 +72,41 @@ evidence = st.builds(
 @settings(max_examples=40)
 @given(st.lists(evidence, min_size=0, max_size=4), st.randoms())
 def test_decisions_are_probabilities_and_do_not_depend_on_the_order_of_files(several, random):
-    decisions = decide_phases(several)
+    decisions = identify_phases(several)
     assert all(0 <= d.confidence <= 1 for d in decisions)
     mixed = list(range(len(several)))
     random.shuffle(mixed)
-    again = decide_phases([several[i] for i in mixed])
+    again = identify_phases([several[i] for i in mixed])
     if all(d.confidence > 0.5 for d in decisions):
         assert [d.confidence for d in again] == pytest.approx([decisions[i].confidence for i in mixed], abs=2e-3)
 
 
 def test_agreeing_sources_and_conflicts():
-    both, tag, sure = decide_phases(
+    both, tag, sure = identify_phases(
         [
-            Evidence("a", image(AP), TagGuess(AP, 0.95)),
-            Evidence("b", tag=TagGuess(DP, 0.95)),
-            Evidence("c", image(VP, 0.999), TagGuess(NC, 0.85)),
+            PhaseEvidence("a", image(AP), (AP, 0.95)),
+            PhaseEvidence("b", text=(DP, 0.95)),
+            PhaseEvidence("c", image(VP, 0.999), (NC, 0.85)),
         ]
     )
     assert (both.phase, both.source, both.notices) == (AP, "tags+image", ())
     assert (tag.phase, tag.source) == (DP, "tags")
     assert (sure.phase, sure.source) == (VP, "image") and sure.notices[0].code == "PHASE_CONFLICT"
-    weak = decide_phases([Evidence("d", image(VP, 0.92), TagGuess(AP, 0.95))])[0]
+    weak = identify_phases([PhaseEvidence("d", image(VP, 0.92), (AP, 0.95))])[0]
     assert weak.phase is AP and weak.notices[0].code == "PHASE_CONFLICT"
 
 
 def test_order_settles_what_the_image_leaves_open():
     like_both = {NC: 0.0, AP: 0.0, VP: 0.55, DP: 0.45}
-    late, early = decide_phases([Evidence("b", like_both, time=400.0), Evidence("a", like_both, time=100.0)])
+    late, early = identify_phases(
+        [PhaseEvidence("b", like_both, time=400.0), PhaseEvidence("a", like_both, time=100.0)]
+    )
     assert (early.phase, late.phase, late.source) == (VP, DP, "order")
-    four = decide_phases([Evidence(str(i), time=100.0 * i) for i in range(4)])
+    four = identify_phases([PhaseEvidence(str(i), time=100.0 * i) for i in range(4)])
     assert [d.phase for d in four] == list(PHASES)
-    parts = decide_phases([Evidence("a", like_both, series="x", part=2), Evidence("b", like_both, series="x", part=1)])
+    parts = identify_phases(
+        [PhaseEvidence("a", like_both, series="x", part=2), PhaseEvidence("b", like_both, series="x", part=1)]
+    )
     assert [d.phase for d in parts] == [DP, VP]
 
 
@@ -126,7 +129,7 @@ def abdomen(aorta, liver, spacing=(5.0, 1.5, 1.5)):
     [(42, 57, NC), (310, 68, AP), (240, 75, AP), (155, 110, VP), (104, 88, DP), (35, 20, NC)],
 )
 def test_phase_from_a_made_up_abdomen(aorta, liver, phase):
-    found = measure_enhancement(*abdomen(aorta, liver))
+    found = measure_organ_hu(*abdomen(aorta, liver))
     if phase is not NC:
         assert found.aorta == pytest.approx(aorta, abs=15)
     assert found.liver == pytest.approx(liver, abs=6)
@@ -135,6 +138,6 @@ def test_phase_from_a_made_up_abdomen(aorta, liver, phase):
 
 
 def test_nothing_measured_says_nothing():
-    blank = measure_enhancement(np.full((10, 64, 64), -1000, np.int16), Grid.axial((10, 64, 64), (5.0, 1.5, 1.5)))
-    assert blank == Enhancement(None, None)
+    blank = measure_organ_hu(np.full((10, 64, 64), -1000, np.int16), Grid.axial((10, 64, 64), (5.0, 1.5, 1.5)))
+    assert blank == OrganHu(None, None)
     assert set(phase_probabilities(blank).values()) == {0.25}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from livercascade.data.labels import Phase
-from livercascade.io.regrid import to_scan
-from livercascade.io.source import read_study
+from livercascade.io.reference_grid import to_scan
+from livercascade.io.study_reader import read_study
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="real CT is not at ../shared/data")

@@ -9,8 +9,8 @@ from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.regrid import resample, to_scan
-from livercascade.io.source import Study
+from livercascade.io.reference_grid import resample, to_scan
+from livercascade.io.study import Study
 
 
 def ramp(grid, gradient=(3.0, -2.0, 1.0)):

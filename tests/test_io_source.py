@@ -11,7 +11,7 @@ from livercascade.data.errors import InputError, UsageError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.io.nifti import write_nifti
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.system.manifest import verify
 from livercascade.testing.ct_series import CtSeries
 

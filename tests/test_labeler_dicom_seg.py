@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from livercascade.data.grid import Grid
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.labeler.imaging.dicom_seg import export_seg, import_seg, segment_map
 from livercascade.labeler.label_error import LabelError
 from livercascade.testing.ct_series import COLUMNS, ROWS, SLICES, CtSeries

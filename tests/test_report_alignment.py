@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.gate import coarse
-from livercascade.alignment.gated import BeforeAfter, GatedPhase, PhaseUse, Quality
+from livercascade.alignment.align_phases import PhaseAlignment, PhaseUse
+from livercascade.alignment.displacement_field import DisplacementField
+from livercascade.alignment.registration_quality import BeforeAfter, RegistrationQuality
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.report.alignment import alignment_pictures, in_words, measure_alignment
@@ -21,8 +21,10 @@ def gated(scan, shift=(0.0, 0.0, 12.0), use=PhaseUse.ALIGNED, offset=0.0, reason
     """The arterial phase, everywhere displaced by one vector."""
     field = DisplacementField(scan.grid, np.broadcast_to(np.float32(shift), (*scan.grid.shape, 3)).copy())
     away = np.roll(scan.hu[Phase.AP], 2, axis=0)
-    quality = Quality(BeforeAfter(0.61, 0.88), BeforeAfter(0.93, 0.98), None, 0.0, 10.0, 11.0, 12.0, reasons)
-    return GatedPhase(Phase.AP, use, quality, offset, 3.0, away, scan.hu[Phase.AP], coarse(field))
+    quality = RegistrationQuality(
+        BeforeAfter(0.61, 0.88), BeforeAfter(0.93, 0.98), None, 0.0, 10.0, 11.0, 12.0, reasons
+    )
+    return PhaseAlignment(Phase.AP, use, quality, offset, 3.0, away, scan.hu[Phase.AP], field.coarse())
 
 
 def test_displacement_is_measured_over_the_liver():
@@ -58,8 +60,8 @@ def flipped(scan, gated_phase):
     )
     turn = {"before": gated_phase.before[::-1, :, ::-1], "after": gated_phase.after[::-1, :, ::-1]}
     field = gated_phase.field.on(grid)
-    other = GatedPhase(
-        gated_phase.phase, gated_phase.use, gated_phase.quality, 0.0, 3.0, turn["before"], turn["after"], coarse(field)
+    other = PhaseAlignment(
+        gated_phase.phase, gated_phase.use, gated_phase.quality, 0.0, 3.0, turn["before"], turn["after"], field.coarse()
     )
     return type(scan)(grid, turned, scan.reference), other
 

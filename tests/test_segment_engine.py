@@ -16,11 +16,10 @@ from torch import nn
 from livercascade.data.errors import UsageError
 from livercascade.segment import engine as engines
 from livercascade.segment import openvino_network
-from livercascade.segment.card import NetworkClass
-from livercascade.segment.compiled_files import CompiledFiles
 from livercascade.segment.engine import Engine, Precision, Runtime
-from livercascade.segment.network import build_network
-from livercascade.segment.openvino_network import compile_network
+from livercascade.segment.model_card import NetworkClass
+from livercascade.segment.network_folder import build_network
+from livercascade.segment.openvino_network import CompiledNetworkCache, compile_network
 from livercascade.testing.tiny_networks import tiny_card
 
 TORCH = Engine("cpu", bf16=False)
@@ -28,9 +27,9 @@ SHAPE = (8, 4, 16, 16)
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompiledFiles:
-    kept = CompiledFiles(tmp_path / "compiled")
-    monkeypatch.setattr(CompiledFiles, "of_user", classmethod(lambda cls: kept))
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompiledNetworkCache:
+    kept = CompiledNetworkCache(tmp_path / "compiled")
+    monkeypatch.setattr(CompiledNetworkCache, "of_user", classmethod(lambda cls: kept))
     return kept
 
 
@@ -40,7 +39,9 @@ def network_of(kind: NetworkClass = NetworkClass.PLAIN, seed: int = 0) -> nn.Mod
 
 
 @pytest.mark.parametrize("kind", list(NetworkClass))
-def test_openvino_computes_what_torch_does_for_any_length_of_batch(kind: NetworkClass, files: CompiledFiles) -> None:
+def test_openvino_computes_what_torch_does_for_any_length_of_batch(
+    kind: NetworkClass, files: CompiledNetworkCache
+) -> None:
     network, engine = network_of(kind), Engine("cpu", bf16=False, runtime=Runtime.OPENVINO)
     for n in (1, 3):
         batch = torch.randn(n, *SHAPE)
@@ -51,7 +52,7 @@ def test_openvino_computes_what_torch_does_for_any_length_of_batch(kind: Network
     assert len(list(files.folder.iterdir())) == 2
 
 
-def test_results_do_not_share_memory_with_later_ones(files: CompiledFiles) -> None:
+def test_results_do_not_share_memory_with_later_ones(files: CompiledNetworkCache) -> None:
     network, engine = network_of(), Engine("cpu", bf16=False, runtime=Runtime.OPENVINO)
     first = engine.run(network, torch.randn(1, *SHAPE))
     before = first.clone()
@@ -60,19 +61,19 @@ def test_results_do_not_share_memory_with_later_ones(files: CompiledFiles) -> No
 
 
 def test_a_network_that_rested_says_the_same_without_being_compiled_again(
-    files: CompiledFiles, monkeypatch: pytest.MonkeyPatch
+    files: CompiledNetworkCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, engine, batch = network_of(), Engine("cpu", bf16=False, runtime=Runtime.OPENVINO), torch.randn(1, *SHAPE)
-    engine.rest(network)
+    engine.release_memory(network)
     first = engine.run(network, batch)
     monkeypatch.setattr(openvino_network, "compile_network", None)
     for _ in range(2):
-        engine.rest(network)
+        engine.release_memory(network)
     assert torch.equal(engine.run(network, batch), first)
     assert torch.equal(engine.run(network, batch), first)
 
 
-def test_a_kept_network_is_not_converted_again(files: CompiledFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_network_is_not_converted_again(files: CompiledNetworkCache, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = torch.randn(1, *SHAPE)
     expected = compile_network(network_of(), SHAPE, bf16=False, threads=1)(batch)
 
@@ -87,7 +88,7 @@ def test_a_kept_network_is_not_converted_again(files: CompiledFiles, monkeypatch
         compile_network(network_of(), (8, 4, 8, 8), bf16=False, threads=1)
 
 
-def test_damage_to_kept_networks_is_noticed(files: CompiledFiles) -> None:
+def test_damage_to_kept_networks_is_noticed(files: CompiledNetworkCache) -> None:
     batch = torch.randn(1, *SHAPE)
     expected = compile_network(network_of(), SHAPE, bf16=False, threads=1)(batch)
     (path,) = files.folder.iterdir()
@@ -104,7 +105,7 @@ def test_damage_to_kept_networks_is_noticed(files: CompiledFiles) -> None:
 
 def test_a_folder_that_cannot_be_made_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").write_text("a file")
-    files = CompiledFiles(tmp_path / "taken")
+    files = CompiledNetworkCache(tmp_path / "taken")
     files.write("key", b"content")
     assert files.read("key") is None
     batch = torch.randn(1, *SHAPE)
@@ -113,7 +114,7 @@ def test_a_folder_that_cannot_be_made_costs_time_alone(tmp_path: Path, monkeypat
 
 
 def test_files_unused_for_longest_go_first_and_the_newest_stays(tmp_path: Path) -> None:
-    files = CompiledFiles(tmp_path, limit=250)
+    files = CompiledNetworkCache(tmp_path, limit=250)
     for key in ("a", "b"):
         files.write(key, bytes(80))
     os.utime(tmp_path / "b.openvino", (1, 1))
@@ -130,7 +131,7 @@ class Doubling(nn.Module):
         return batch * 2.0
 
 
-def test_a_network_of_unknown_code_is_compiled_but_not_kept(files: CompiledFiles) -> None:
+def test_a_network_of_unknown_code_is_compiled_but_not_kept(files: CompiledNetworkCache) -> None:
     batch = torch.randn(2, *SHAPE)
     engine = Engine("cpu", bf16=False, runtime=Runtime.OPENVINO)
     torch.testing.assert_close(engine.run(Doubling().eval(), batch), batch * 2)
@@ -138,7 +139,7 @@ def test_a_network_of_unknown_code_is_compiled_but_not_kept(files: CompiledFiles
 
 
 def test_torch_runs_what_openvino_does_not_take(
-    files: CompiledFiles, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    files: CompiledNetworkCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no such operator")
@@ -153,7 +154,7 @@ def test_torch_runs_what_openvino_does_not_take(
     ]
 
 
-def test_a_network_in_training_follows_its_weights(files: CompiledFiles) -> None:
+def test_a_network_in_training_follows_its_weights(files: CompiledNetworkCache) -> None:
     engine, network, batch = Engine("cpu", bf16=False, runtime=Runtime.OPENVINO), network_of(), torch.randn(1, *SHAPE)
     network.train()
     before = engine.run(network, batch)
@@ -176,7 +177,7 @@ def test_the_runtime_is_chosen_by_what_is_there(monkeypatch: pytest.MonkeyPatch)
         Engine.choose("cpu", Runtime.OPENVINO)
 
 
-def test_an_engine_crosses_process_borders(files: CompiledFiles) -> None:
+def test_an_engine_crosses_process_borders(files: CompiledNetworkCache) -> None:
     engine = Engine("cpu", bf16=False, runtime=Runtime.OPENVINO)
     engine.run(network_of(), torch.randn(1, *SHAPE))
     again = pickle.loads(pickle.dumps(engine))
@@ -196,15 +197,18 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from test_segment_engine import SHAPE, network_of
-from livercascade.segment.compiled_files import CompiledFiles
+from livercascade.segment.openvino_network import CompiledNetworkCache
 from livercascade.segment.openvino_network import compile_network
-files = CompiledFiles(Path({str(tmp_path)!r}))
+files = CompiledNetworkCache(Path({str(tmp_path)!r}))
 kept = [compile_network(network_of(seed=s), SHAPE, bf16=False, threads=1, files=files) for s in range(3)]
 while kept:
     kept.pop(0)(torch.zeros(1, *SHAPE))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 os.kill(os.getpid(), signal.SIGTERM)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+    }
     told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
     assert told.returncode == 7, told.stderr

@@ -12,24 +12,29 @@ from torch import nn
 
 from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import PHASES, Phase
-from livercascade.segment.card import ModelCard, ModelKind, Provenance
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import (
+from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelCard, ModelKind, TrainingProvenance
+from livercascade.segment.network_folder import (
     Ensemble,
+    build_network,
+    load_card,
     load_model_card,
     load_model_network,
+    load_network,
     member_folders,
+    save_model,
     write_ensemble_page,
 )
-from livercascade.segment.model import Model
-from livercascade.segment.network import build_network, load_card, load_network, save_model
-from livercascade.segment.phase_input import phase_input
+from livercascade.segment.network_input import phase_input
 from livercascade.testing.tiny_networks import tiny_card
 
 
 def save_fold(folder: Path, fold: int, **changes: object) -> ModelCard:
     torch.manual_seed(fold)
-    made = Provenance(fold=fold, steps=10 * fold, scores={"score": 0.1 * fold, f"only_{fold}": 1.0}, chosen="best")
+    made = TrainingProvenance(
+        fold=fold, steps=10 * fold, scores={"score": 0.1 * fold, f"only_{fold}": 1.0}, chosen="best"
+    )
     card = tiny_card(training=made, **changes)
     return save_model(folder / f"fold_{fold}", card, build_network(card).state_dict())
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from livercascade.data.errors import ModelError
-from livercascade.segment.card import ModelCard, NetworkClass
-from livercascade.segment.network import build_network, load_card, load_network, save_model
-from livercascade.segment.phase_input import normalise, phase_input
+from livercascade.segment.model_card import ModelCard, NetworkClass
+from livercascade.segment.network_folder import build_network, load_card, load_network, save_model
+from livercascade.segment.network_input import normalise, phase_input
 from livercascade.testing.tiny_networks import TINY_NORMALISATION, tiny_card
 
 

@@ -17,12 +17,12 @@ import torch
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import Phase
-from livercascade.segment.card import ModelKind, Resampling
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import load_model_card, load_model_network
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind, ResamplingScheme
+from livercascade.segment.network_folder import load_model_card, load_model_network
+from livercascade.segment.network_input import phase_input
 from livercascade.segment.nnunet_import import NEVER, import_nnunet, read_trained, read_weights
-from livercascade.segment.phase_input import phase_input
 
 NAMES = DatasetNames.parse([], ["tumor=Meta"])
 PROPERTIES = {"mean": 60.0, "std": 40.0, "percentile_00_5": -90.0, "percentile_99_5": 210.0, "median": 60.0}
@@ -135,18 +135,22 @@ def test_normalisation_spacing_and_notes_follow_the_plans(trained: Path) -> None
     assert made.card.spacing_mm == (5.0, 0.8, 0.8) and made.card.patch_size == (8, 16, 16)
     assert made.card.normalisation[Phase.VP.index].mean == 60.0
     assert made.card.normalisation[Phase.AP.index].mean == 80.0
-    assert made.card.resampling is Resampling.SPLINE
+    assert made.card.resampling is ResamplingScheme.SPLINE
     assert not any("resampled" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(
     ("name", "kwargs", "how"),
     [
-        ("resample_torch_fornnunet", {"force_separate_z": False}, Resampling.LINEAR),
-        ("resample_data_or_seg_to_shape", {"order": 1, "order_z": 0, "force_separate_z": None}, Resampling.SPLINE),
+        ("resample_torch_fornnunet", {"force_separate_z": False}, ResamplingScheme.LINEAR),
+        (
+            "resample_data_or_seg_to_shape",
+            {"order": 1, "order_z": 0, "force_separate_z": None},
+            ResamplingScheme.SPLINE,
+        ),
     ],
 )
-def test_another_resampling_is_told(tmp_path: Path, name: str, kwargs: dict[str, Any], how: Resampling) -> None:
+def test_another_resampling_is_told(tmp_path: Path, name: str, kwargs: dict[str, Any], how: ResamplingScheme) -> None:
     home = write_json(tmp_path, plans(resampling_fn_data=name, resampling_fn_data_kwargs=kwargs))
     made = read_trained(home, NAMES, configuration="3d_fullres")
     assert made.card.resampling is how

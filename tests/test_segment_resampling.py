@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livercascade.segment.card import Resampling
-from livercascade.segment.resampling import resample_phase, slices_apart, spline_matrix
+from livercascade.segment.model_card import ResamplingScheme
+from livercascade.segment.network_input import resample_phase, slices_separately, spline_matrix
 
 BOUNDS = (-150.0, 240.0)
 
@@ -35,7 +35,7 @@ def test_splines_are_nnunets(thick: float, wanted: float, pixel: float) -> None:
     expected = module.resample_data_or_seg_to_shape(
         np.clip(hu, *BOUNDS).astype(np.float64)[None], size, spacing, target, order=3, order_z=0, force_separate_z=None
     )[0]
-    found = resample_phase(hu, size, Resampling.SPLINE, bounds=BOUNDS, spacing=spacing, target=target)
+    found = resample_phase(hu, size, ResamplingScheme.SPLINE, bounds=BOUNDS, spacing=spacing, target=target)
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
 
 
@@ -57,7 +57,7 @@ def test_nothing_leaves_the_range_of_the_scan() -> None:
     for target in ((5.0, 1.0, 1.0), (1.0, 1.0, 1.0)):
         for spacing in ((5.0, 0.8, 0.8), (1.5, 0.8, 0.8)):
             size = tuple(max(1, round(n * s / t)) for n, s, t in zip(hu.shape, spacing, target, strict=True))
-            for how in Resampling:
+            for how in ResamplingScheme:
                 made = resample_phase(hu, size, how, bounds=BOUNDS, spacing=spacing, target=target)
                 assert made.shape == size
                 assert made.min() >= BOUNDS[0] - 1e-3
@@ -65,7 +65,7 @@ def test_nothing_leaves_the_range_of_the_scan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spacing", "target", "apart"),
+    ("spacing", "target", "separately"),
     [
         ((5.0, 0.8, 0.8), (5.0, 2.0, 2.0), True),
         ((2.0, 1.0, 1.0), (5.0, 1.5, 1.5), True),
@@ -73,5 +73,5 @@ def test_nothing_leaves_the_range_of_the_scan() -> None:
         ((1.0, 4.0, 1.0), (5.0, 1.0, 1.0), False),
     ],
 )
-def test_slices_are_taken_one_by_one_where_they_are_thick(spacing: tuple, target: tuple, apart: bool) -> None:
-    assert slices_apart(spacing, target) is apart
+def test_slices_are_taken_one_by_one_where_they_are_thick(spacing: tuple, target: tuple, separately: bool) -> None:
+    assert slices_separately(spacing, target) is separately

@@ -17,14 +17,14 @@ from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.models.bundled import bundled
-from livercascade.segment.card import Resampling
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
-from livercascade.segment.network import load_card
-from livercascade.segment.resampling import resample_phase
-from livercascade.segment.search import Search
-from livercascade.segment.whole import network_image, network_shape, segment, sliding_window
-from livercascade.segment.windows import apart, boxes, gaussian
+from livercascade.segment.model_card import ResamplingScheme
+from livercascade.segment.network_folder import load_card
+from livercascade.segment.network_input import resample_phase
+from livercascade.segment.segmenter import WindowSearch
+from livercascade.segment.sliding_windows import gaussian, overlapping_windows, sparse_windows
+from livercascade.segment.unet_whole import network_image, network_shape, segment, sliding_window
 
 
 class Pointwise(nn.Module):
@@ -76,8 +76,8 @@ def test_absent_phases_are_zero_and_flagged() -> None:
         assert float(image[4 + phase.index].mean()) == float(there)
 
 
-@pytest.mark.parametrize("how", Resampling)
-def test_phases_are_resampled_as_the_card_says(how: Resampling) -> None:
+@pytest.mark.parametrize("how", ResamplingScheme)
+def test_phases_are_resampled_as_the_card_says(how: ResamplingScheme) -> None:
     scan = small_scan((10, 40, 40), (5.0, 0.8, 0.8), (Phase.VP,))
     model = model_of(Pointwise())
     card = model.card.model_copy(update={"resampling": how})
@@ -107,7 +107,7 @@ def test_thin_slices_are_averaged() -> None:
 @given(st.integers(1, 300), st.integers(4, 100), st.floats(0.0, 0.9))
 def test_windows_cover_all_and_those_apart_are_some_of_them_and_cover_all(n: int, size: int, overlap: float) -> None:
     window, shape = (size, 1, 1), (max(n, size), 1, 1)
-    every, few = boxes(shape, window, overlap), apart(shape, window, overlap)
+    every, few = overlapping_windows(shape, window, overlap), sparse_windows(shape, window, overlap)
     for places in (every, few):
         seen = np.zeros(shape, dtype=int)
         for box in places:
@@ -145,15 +145,15 @@ def with_liver(*, air: bool = False) -> torch.Tensor:
 
 def test_a_search_of_the_liver_looks_at_fewer_windows_and_finds_the_same_liver() -> None:
     found = {}
-    for search in Search:
+    for search in WindowSearch:
         network = Striped()
-        told: list[tuple[int, int]] = []
+        told: list[tuple[str, int, int]] = []
         logits = sliding_window(
             with_liver(), model_of(network), search=search, progress=lambda *at, told=told: told.append(at)
         )
         found[search] = (network.windows, logits)
-        assert told[-1][0] == told[-1][1] == len(boxes((120, 100, 100), (20, 96, 96), 0.5))
-    few, every = found[Search.LIVER], found[Search.WHOLE]
+        assert told[-1][1] == told[-1][2] == len(overlapping_windows((120, 100, 100), (20, 96, 96), 0.5))
+    few, every = found[WindowSearch.LIVER], found[WindowSearch.WHOLE]
     assert few[0] < 0.75 * every[0]
     near = (slice(None), slice(4, 26), slice(18, 62), slice(18, 62))
     torch.testing.assert_close(few[1][near], every[1][near], atol=0.01, rtol=0)
@@ -164,7 +164,7 @@ def test_a_search_of_the_liver_looks_at_fewer_windows_and_finds_the_same_liver()
 
 def test_air_is_background_at_every_sensitivity_without_a_look() -> None:
     network = Striped()
-    logits = sliding_window(with_liver(air=True), model_of(network), search=Search.LIVER)
+    logits = sliding_window(with_liver(air=True), model_of(network), search=WindowSearch.LIVER)
     assert network.windows < 20
     assert not SensitivityMap.from_logits(logits.numpy()).mask(1e6)[60:].any()
 
@@ -173,8 +173,8 @@ def test_where_hardly_any_liver_is_found_every_window_is_computed() -> None:
     image, network = with_liver(), Striped()
     image[2, 15:] = 0.0
     image[2, :, 40:] = 0.0
-    sliding_window(image, model_of(network), search=Search.LIVER)
-    assert network.windows == len(boxes((120, 100, 100), (20, 96, 96), 0.5))
+    sliding_window(image, model_of(network), search=WindowSearch.LIVER)
+    assert network.windows == len(overlapping_windows((120, 100, 100), (20, 96, 96), 0.5))
 
 
 def test_the_weight_of_a_window_is_never_nothing_and_largest_in_the_middle() -> None:

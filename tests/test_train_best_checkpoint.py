@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livercascade.segment.card import ModelKind
-from livercascade.segment.network import load_card, load_network
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import load_card, load_network
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.model_export import export_folds, export_run
 from livercascade.train.network_trainer import BestCheckpoint, CheckpointChoice, NetworkTrainer, read_checkpoint

@@ -10,8 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from livercascade.cli import train as command
-from livercascade.segment.ensemble import load_model_card
-from livercascade.segment.network import build_network
+from livercascade.segment.network_folder import build_network, load_model_card
 from livercascade.testing.nifti_cases import write_training_case
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.run_folder import RunFolder

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from livercascade.data.errors import ModelError, UsageError
-from livercascade.segment.card import ModelKind
-from livercascade.segment.network import build_network
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import build_network
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.channels_last_norm import ChannelsLastInstanceNorm, use_fast_norm
 from livercascade.train.network_trainer import (

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
 from livercascade.cli.train import app
-from livercascade.segment.network import load_card
+from livercascade.segment.network_folder import load_card
 from livercascade.testing.nifti_cases import write_array, write_training_case
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.whole.liver_intensities import intensity_statistics, liver_intensities

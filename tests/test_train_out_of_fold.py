@@ -12,9 +12,8 @@ import torch
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import NUM_CLASSES, label_name
-from livercascade.segment.card import ModelKind
-from livercascade.segment.ensemble import load_model_card
-from livercascade.segment.network import build_network, save_model
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import build_network, load_model_card, save_model
 from livercascade.testing.nifti_cases import write_training_case
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.network_trainer import CheckpointChoice

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from livercascade.cli.train import app
 from livercascade.data.labels import Phase
-from livercascade.segment.network import load_card, load_network
+from livercascade.segment.network_folder import load_card, load_network
 from livercascade.testing.nifti_cases import write_training_case
 from livercascade.train.network_trainer import read_checkpoint
 from livercascade.train.patch.patch_cases import DONE

@@ -15,8 +15,7 @@ from livercascade.cli.main import app
 from livercascade.data.errors import InputError
 from livercascade.data.labels import NUM_CLASSES, label_name
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.segment.ensemble import load_model_card
-from livercascade.segment.network import build_network, load_card, load_network, save_model
+from livercascade.segment.network_folder import build_network, load_card, load_model_card, load_network, save_model
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.temperature_scaling import LesionMargins, fit_temperature, temper
 from livercascade.virtual.patient_folders import make_cohort

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.data.labels import PHASES
-from livercascade.segment.card import PhaseNormalisation
+from livercascade.segment.model_card import PhaseNormalisation
 from livercascade.testing.nifti_cases import random_labels, write_training_case
 from livercascade.train.network_trainer import NetworkTrainer
 from livercascade.train.patch.patch_cases import PatchCase, prepare_cases

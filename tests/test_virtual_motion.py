@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from livercascade.alignment.field_file import read_field
+from livercascade.alignment.displacement_field import read_field
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.scan import PhaseVolume

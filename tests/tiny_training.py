@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from livercascade.segment.network import build_network
+from livercascade.segment.network_folder import build_network
 from livercascade.testing.tiny_networks import tiny_card
 from livercascade.train.network_trainer import NetworkTrainer, TrainingBatch
 from livercascade.train.segmentation_loss import GroupedLoss, deeply_supervised

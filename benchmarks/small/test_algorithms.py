@@ -21,10 +21,10 @@ from livercascade.io.nifti import read_ct, write_nifti
 from livercascade.models.bundled import bundled
 from livercascade.reclassify.patches import PatchVolume, Scheme, liver_region, patch_labels
 from livercascade.reclassify.shuffle import shuffle
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
-from livercascade.segment.whole import to_scan_grid
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.unet_whole import to_scan_grid
 
 GRID = Grid.axial((24, 256, 256), (5.0, 1.0, 1.0))
 Benchmark = Callable[..., object]

@@ -20,14 +20,14 @@ from scipy import ndimage
 from skimage import measure
 from synthetic_maps import GRID, lesion_map
 
-from livercascade.alignment.pair import align_pair
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_pair import align_pair
+from livercascade.alignment.align_settings import AlignSettings
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.detect.match import Outcome, match
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.reclassify.patches import PatchVolume, Scheme, liver_region, patch_labels
 from livercascade.reclassify.shuffle import shuffle
 from livercascade.virtual.virtual_patient import make_patient

@@ -8,9 +8,9 @@ import torch
 from measuring import in_turns
 
 from livercascade.models.bundled import bundled
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind
 
 ENGINES = {
     "torch eager, fp32": (Runtime.TORCH, Precision.FP32),

@@ -22,8 +22,8 @@ from torch import nn
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, PHASES
 from livercascade.models.bundled import bundled
-from livercascade.segment.card import ModelCard
-from livercascade.segment.network import load_card, load_network
+from livercascade.segment.model_card import ModelCard
+from livercascade.segment.network_folder import load_card, load_network
 
 FACTORS = (1, 4)
 _ARCHITECTURE = "dynamic_network_architectures.architectures.unet."

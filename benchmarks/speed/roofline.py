@@ -17,7 +17,7 @@ from torch import nn
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.models.bundled import bundled
 from livercascade.segment.engine import Engine
-from livercascade.segment.network import load_card, load_network
+from livercascade.segment.network_folder import load_card, load_network
 from livercascade.segment.openvino_network import compile_network
 
 SIDE, MEGABYTES, TRIES = 2048, 512, 5

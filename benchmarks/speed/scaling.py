@@ -19,12 +19,12 @@ from livercascade.cascade.predict import Cascade
 from livercascade.data.labels import PHASES, LesionType, Organ
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
-from livercascade.io.regrid import to_scan
-from livercascade.io.source import read_study
+from livercascade.io.reference_grid import to_scan
+from livercascade.io.study_reader import read_study
 from livercascade.models.bundled import bundled
-from livercascade.segment.card import ModelKind
 from livercascade.segment.model import Model
-from livercascade.segment.whole import segment
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.unet_whole import segment
 
 CONFIGURATION = "default"
 BALL_MM = 8.0

@@ -13,9 +13,9 @@ from agreement import compare, compare_masks
 from measuring import Cost, costs_of, spread
 from roofline import ends_bytes
 
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.models.bundled import bundled
-from livercascade.segment.network import load_card
+from livercascade.segment.network_folder import load_card
 
 STAGES = {
     "read": "read four phases",

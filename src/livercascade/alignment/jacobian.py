@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
 
-from livercascade.alignment.kernel import kernel
-from livercascade.alignment.workers import Workers
+from livercascade.alignment.compiled_loops import AlignmentThreads, kernel
 from livercascade.data.grid import Grid
 
 LEAST = 0.02
@@ -17,7 +16,9 @@ _SIGMA_MM = 4.0
 _SHRINK = 0.8
 
 
-def jacobian(vectors_mm: Float32[np.ndarray, "z y x 3"], grid: Grid, workers: Workers) -> Float32[np.ndarray, "z y x"]:
+def jacobian(
+    vectors_mm: Float32[np.ndarray, "z y x 3"], grid: Grid, workers: AlignmentThreads
+) -> Float32[np.ndarray, "z y x"]:
     """Determinant of d(p + u)/dp per voxel by central differences, one-sided at the border: 0 or less folds."""
     out = np.empty(grid.shape, dtype=np.float32)
     frame = np.asarray(grid.direction, dtype=np.float64)
@@ -28,7 +29,7 @@ def jacobian(vectors_mm: Float32[np.ndarray, "z y x 3"], grid: Grid, workers: Wo
 
 
 def without_folds(
-    vectors_mm: Float32[np.ndarray, "z y x 3"], grid: Grid, workers: Workers
+    vectors_mm: Float32[np.ndarray, "z y x 3"], grid: Grid, workers: AlignmentThreads
 ) -> Float32[np.ndarray, "z y x 3"]:
     """The same vectors where nothing folds; else smoothed round the folds, ever wider, until none is left.
 

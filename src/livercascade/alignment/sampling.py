@@ -1,14 +1,74 @@
-"""Trilinear sampling of images and vector fields, slice by slice; beyond the border, the border goes on."""
+"""Sampling of phases and vector fields: where a phase has data, antialiasing, and trilinear interpolation by slices.
+
+Outside an image or a field its border is repeated.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, Shaped
+from scipy import ndimage
 
-from livercascade.alignment.kernel import kernel
+from livercascade.alignment.compiled_loops import kernel
+from livercascade.data.grid import Grid
+from livercascade.data.scan import OUTSIDE_HU, PhaseVolume
 
 EDGE = 0.5 + 1e-6
 """A position up to half a voxel outside the outermost voxel centres is inside the image."""
+_SAME_SPACING = 1 + 1e-3
+
+
+def empty_columns(hu: Int16[np.ndarray, "z y x"]) -> Bool[np.ndarray, "y x"]:
+    """Columns (y, x) that are -1024 or less in every slice and touch the border of the image: padding round a circle.
+
+    Air carries noise and is not -1024 in every slice.
+    """
+    low = np.all(hu <= OUTSIDE_HU, axis=0)
+    if not low.any() or low.all():
+        return np.zeros(low.shape, dtype=np.bool_)
+    return np.asarray(ndimage.binary_propagation(_border(low.shape) & low, mask=low))
+
+
+def extended(volume: PhaseVolume) -> PhaseVolume:
+    """The phase with its padding filled by the nearest column that has data, so that no edge is made up."""
+    empty = empty_columns(volume.hu)
+    if not empty.any():
+        return volume
+    rows, columns = np.asarray(ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True))
+    return replace(volume, hu=np.ascontiguousarray(volume.hu[:, rows, columns]))
+
+
+def averaged(volume: PhaseVolume, grid: Grid) -> Int16[np.ndarray, "z y x"]:
+    """HU from -1024 up, averaged over boxes of another grid's voxels along each axis on which the phase is the finer.
+
+    The array stays on the phase's own grid.
+    """
+    hu = np.ascontiguousarray(np.maximum(volume.hu, OUTSIDE_HU))
+    turns = np.abs(np.asarray(volume.grid.direction) @ np.asarray(grid.direction).T)
+    ratios = (turns * np.asarray(grid.spacing)).max(axis=1) / np.asarray(volume.grid.spacing)
+    if float(ratios.max()) <= _SAME_SPACING:
+        return hu
+    mixed = hu.astype(np.float32)
+    for axis, ratio in enumerate(ratios):
+        if ratio > _SAME_SPACING:
+            ndimage.correlate1d(mixed, _box(float(ratio)), axis=axis, output=mixed, mode="nearest")
+    return np.rint(mixed).astype(np.int16)
+
+
+def _border(shape: tuple[int, ...]) -> Bool[np.ndarray, "y x"]:
+    border = np.ones(shape, dtype=np.bool_)
+    border[1:-1, 1:-1] = False
+    return border
+
+
+def _box(width: float) -> Float64[np.ndarray, " k"]:
+    """Weights of a centred box of fractional width in voxels; odd length, sum 1."""
+    reach = int(np.ceil((width - 1) / 2))
+    weights = np.ones(2 * reach + 1)
+    weights[[0, -1]] -= (2 * reach + 1 - width) / 2
+    return weights / weights.sum()
 
 
 @kernel
@@ -69,9 +129,9 @@ def vectors_on_grid(
     """Slices ``start`` to ``stop`` of a field sampled on another grid.
 
     Args:
-        vectors: The field.
+        vectors: Field to sample.
         index: Matrix from (z, y, x, 1) of ``out`` to (z, y, x, 1) of ``vectors``.
-        out: Written.
+        out: Array to fill.
         start: First slice to fill.
         stop: Slice after the last one.
     """
@@ -133,13 +193,13 @@ def displaced_hu(
     """Slices ``start`` to ``stop`` of an image sampled at displaced positions, rounded to whole HU.
 
     Args:
-        hu: The image.
-        empty: Its columns that hold padding only, which count as outside.
+        hu: Image to sample.
+        empty: Columns of it that hold padding only, which count as outside.
         index: Matrix from (z, y, x, 1) of ``out`` to (z, y, x, 1) of ``hu``, without the displacement.
         turn: Matrix from LPS mm (x, y, z) to voxels (z, y, x) of ``hu``, for the displacement.
         vectors: Displacement in LPS mm (x, y, z) at each voxel of ``out``.
-        out: Written where ``inside``; left as it is elsewhere.
-        inside: Written: where the displaced position lies in the image.
+        out: Array to fill where ``inside``; left as it is elsewhere.
+        inside: Mask to fill: True where the displaced position lies in the image.
         start: First slice to fill.
         stop: Slice after the last one.
     """

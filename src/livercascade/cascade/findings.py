@@ -24,7 +24,7 @@ from livercascade.diagnose.patient import classify_patient
 from livercascade.reclassify.reclassify import Reclassified, reclassify
 from livercascade.reclassify.working_grid import WorkingScan, resample_lesions, to_working_grid
 from livercascade.segment.model import Model
-from livercascade.segment.whole import segment
+from livercascade.segment.unet_whole import segment
 
 SMALL_LIVER_ML = 500.0
 CUT_MM2 = 800.0
@@ -80,7 +80,6 @@ def find(
     Raises:
         InputError: ``NO_LIVER``, or a network needs a phase that is absent (``PHASE_NEEDED``).
     """
-    tell = progress or _silent
     whole.require(scan.phases)
     patch.require(scan.phases)
     check_trunk(scan)
@@ -92,9 +91,9 @@ def find(
         search=settings.search,
         factor=max(settings.low_factor, settings.high_factor),
         class_priors=settings.class_priors,
-        progress=lambda done, total: tell("segmenting", done, total),
+        progress=progress,
     )
-    whole.rest()
+    whole.release_memory()
     proposals = propose(sensitivity, scan, settings)
     if classifier is not None:
         proposals = typed(proposals, scan, classifier, settings.class_priors)
@@ -211,6 +210,6 @@ def _reclassify(
         )
         for det, seed in zip(sets, seeds, strict=False)
     ]
-    patch.rest()
+    patch.release_memory()
     tell("reclassifying", total, total)
     return out[0], out[-1]

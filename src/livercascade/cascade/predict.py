@@ -17,11 +17,11 @@ from jaxtyping import Int32, UInt8
 from pydantic import ValidationError
 
 from livercascade import __version__
-from livercascade.alignment.gated import PhaseUse
+from livercascade.alignment.align_phases import PhaseUse, StudyAlignment
 from livercascade.cascade.chances import chances_of, verdict_record, with_chances
 from livercascade.cascade.evidence import collect_evidence
 from livercascade.cascade.findings import Findings, Progress, find, judge_proposals, liver_notices
-from livercascade.cascade.one_grid import OneGrid, to_one_grid
+from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.proposals import Character
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.classify.lesion_classifier import LesionClassifier
@@ -33,7 +33,8 @@ from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.calibration import Calibration, SettingCalibration
 from livercascade.io.nifti import write_nifti, write_slabs
-from livercascade.io.source import Study, read_study
+from livercascade.io.study import Study
+from livercascade.io.study_reader import read_study
 from livercascade.reclassify.candidate import Candidate, FoundAt
 from livercascade.report.alignment import alignment_pictures, measure_alignment
 from livercascade.report.html import render_report
@@ -226,14 +227,14 @@ def _as_wide(cascade: Cascade, first: Cascade) -> Cascade:
     return replace(cascade, settings=settings.model_copy(update={"high_factor": first.settings.high_factor}))
 
 
-def _judged_again(placed: OneGrid, findings: Findings, cascade: Cascade, progress: Progress | None) -> Findings:
+def _judged_again(placed: StudyAlignment, findings: Findings, cascade: Cascade, progress: Progress | None) -> Findings:
     proposals, settings = findings.proposals, cascade.settings
     proposals = proposals.base_only() if settings.high_factor == settings.low_factor else proposals
     return judge_proposals(placed.scan, proposals, cascade.patch, settings, progress=progress)
 
 
 def _evidence(
-    study: Study, placed: OneGrid, findings: Findings, cascade: Cascade, clock: _Clock, progress: Progress | None
+    study: Study, placed: StudyAlignment, findings: Findings, cascade: Cascade, clock: _Clock, progress: Progress | None
 ) -> Evidence | None:
     if not cascade.settings.evidence:
         return None
@@ -324,7 +325,7 @@ def sweep_rows(findings: Findings, scan: Scan, settings: CascadeSettings) -> tup
 def _write(
     out: Path,
     study: Study,
-    placed: OneGrid,
+    placed: StudyAlignment,
     findings: Findings,
     cascade: Cascade,
     notices: tuple[Notice, ...],
@@ -395,7 +396,7 @@ def _output(path: Path, kind: OutputKind) -> OutputRecord:
     return OutputRecord(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), kind=kind)
 
 
-def _inputs(study: Study, placed: OneGrid) -> tuple[InputRecord, ...]:
+def _inputs(study: Study, placed: StudyAlignment) -> tuple[InputRecord, ...]:
     moved = {p.phase for p in placed.phases if p.use is PhaseUse.ALIGNED} | set(placed.scan.valid)
     return tuple(
         InputRecord(

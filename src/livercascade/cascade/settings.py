@@ -9,13 +9,12 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from livercascade.alignment.gated import GateSettings
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_settings import AlignSettings, RegistrationLimits
 from livercascade.data.class_priors import PAPER, ClassPriors
 from livercascade.data.errors import UsageError
 from livercascade.data.record import Record
 from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
-from livercascade.segment.search import Search
+from livercascade.segment.segmenter import WindowSearch
 
 
 class TypesFrom(Enum):
@@ -74,13 +73,13 @@ class CascadeSettings(Record):
     shuffled: bool = True
     stop_when_decided: bool = True
     overlap: float = Field(default=0.5, ge=0, lt=1)
-    search: Search = Search.WHOLE
+    search: WindowSearch = WindowSearch.WHOLE
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     seed: int = Field(default=0, ge=0)
     evidence: bool = False
     align: bool = True
     alignment: AlignSettings = AlignSettings()
-    gate: GateSettings = GateSettings()
+    gate: RegistrationLimits = RegistrationLimits()
 
     @property
     def reclassify(self) -> ReclassifySettings:

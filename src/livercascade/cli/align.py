@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from livercascade import __version__
-from livercascade.alignment.field_file import write_field
-from livercascade.alignment.pair import PairAlignment, align_pair
-from livercascade.alignment.record import AlignRecord, record_of
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_pair import DeedsAlignment, align_pair
+from livercascade.alignment.align_record import AlignRecord, record_alignment
+from livercascade.alignment.align_settings import AlignSettings
+from livercascade.alignment.displacement_field import write_field
 from livercascade.cli.errors import told
 from livercascade.data.errors import UsageError
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import write_nifti
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.system.manifest import new_result_folder
 
 MOVED, VALID, FIELD, RECORD = "moved.nii.gz", "valid.nii.gz", "field.nii.gz", "align.json"
@@ -43,7 +43,7 @@ def align(
         settings = AlignSettings(threads=threads)
         with new_result_folder(out) as folder:
             found = _aligned(still, other, settings, quiet)
-            record = record_of(still, other, found, settings, __version__)
+            record = record_alignment(still, other, found, settings, __version__)
             write_nifti(folder / MOVED, found.moved, found.field.grid)
             write_nifti(folder / VALID, found.valid, found.field.grid)
             write_field(folder / FIELD, found.field)
@@ -65,7 +65,7 @@ def _phase(path: Path) -> PhaseVolume:
     return volumes[0]
 
 
-def _aligned(fixed: PhaseVolume, moving: PhaseVolume, settings: AlignSettings, quiet: bool) -> PairAlignment:
+def _aligned(fixed: PhaseVolume, moving: PhaseVolume, settings: AlignSettings, quiet: bool) -> DeedsAlignment:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -16,7 +16,8 @@ from rich.table import Table
 from livercascade.cli.errors import told
 from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.labels import Phase
-from livercascade.io.source import Survey, survey
+from livercascade.io.study import Study
+from livercascade.io.study_reader import survey_study
 
 SourceArgument = Annotated[
     Path | None,
@@ -36,13 +37,13 @@ def check(
     dp: DpOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Read a study as predict would and tell what is in it; exit code 1 if it is refused.
+    """Read a study as predict would and show what is in it; exit code 1 if it is refused.
 
     Example: livercascade check study/dicom --json
     """
     with told():
         try:
-            report = report_of(survey(source, files=phase_files(nc, ap, vp, dp)))
+            report = report_of(survey_study(source, files=phase_files(nc, ap, vp, dp)))
         except InputError as error:
             report = _refusal(error, source)
     if as_json:
@@ -58,9 +59,8 @@ def phase_files(nc: Path | None, ap: Path | None, vp: Path | None, dp: Path | No
     return {phase: path for phase, path in given.items() if path is not None} or None
 
 
-def report_of(found: Survey) -> dict[str, Any]:
-    """Survey as plain data for JSON: status and code of study and series, shape and spacing as (z, y, x)."""
-    study = found.study
+def report_of(study: Study) -> dict[str, Any]:
+    """Surveyed study as plain data for JSON: status and code of study and series, shape and spacing as (z, y, x)."""
     series: list[dict[str, Any]] = [
         {
             "name": volume.description,
@@ -76,10 +76,10 @@ def report_of(found: Survey) -> dict[str, Any]:
     ]
     series += [
         {"name": name, "status": error.status, "code": error.code, "message": error.message, "remedy": error.remedy}
-        for name, error in found.refused
+        for name, error in study.refused
     ]
     series += [{"name": u.name, "status": "unused", "code": u.code, "message": u.reason} for u in study.unused]
-    first = found.refused[0][1] if found.refused else None
+    first = study.refused[0][1] if study.refused else None
     return {
         "case_id": study.case_id,
         "status": first.status if first else ("ok_with_warnings" if study.warnings else "ok"),
@@ -119,7 +119,7 @@ def _show(report: Mapping[str, Any]) -> None:
 
 def _table(report: Mapping[str, Any]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("Series", "Status", "Code", "Phase", "Told by", "Trust", "Voxels z×y×x", "mm"):
+    for column in ("Series", "Status", "Code", "Phase", "Identified by", "Trust", "Voxels z×y×x", "mm"):
         table.add_column(column, overflow="fold")
     for one in report["series"]:
         table.add_row(

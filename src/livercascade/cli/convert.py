@@ -10,7 +10,8 @@ import typer
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.errors import told
 from livercascade.io.nifti import write_nifti
-from livercascade.io.source import Study, read_study
+from livercascade.io.study import Study
+from livercascade.io.study_reader import read_study
 from livercascade.system.manifest import new_result_folder
 
 

@@ -17,10 +17,9 @@ from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import ModelError, OutputError
 from livercascade.diagnose.calibration import CALIBRATION
 from livercascade.models.bundled import bundled
-from livercascade.segment.card import ModelKind, card_markdown
-from livercascade.segment.ensemble import load_model_card, load_model_network, member_folders
 from livercascade.segment.model import Model
-from livercascade.segment.network import load_card
+from livercascade.segment.model_card import ModelKind, card_markdown
+from livercascade.segment.network_folder import load_card, load_model_card, load_model_network, member_folders
 from livercascade.segment.nnunet_import import import_nnunet
 from livercascade.system.extras import require
 from livercascade.train.temperature_scaling import fit_temperature, margins_of_cases, temper

@@ -18,9 +18,9 @@ from livercascade.data.labels import Phase
 from livercascade.diagnose.calibration import read_calibration
 from livercascade.models.bundled import bundled
 from livercascade.results.result import CaseResult
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 EngineOption = Annotated[

@@ -16,8 +16,8 @@ from livercascade.cli.progress import steps as progress_steps
 from livercascade.cli.train_reporter import ConsoleReporter
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError
-from livercascade.segment.card import ModelKind
-from livercascade.segment.ensemble import FOLDS, load_model_network
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import FOLDS, load_model_network
 from livercascade.system.extras import require
 from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.run_folder import RunFolder

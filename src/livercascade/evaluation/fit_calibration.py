@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from livercascade import __version__
-from livercascade.alignment.gated import PhaseUse
+from livercascade.alignment.align_phases import PhaseUse
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
 from livercascade.data.labels import LESION_TYPES, PHASES, Phase

@@ -19,6 +19,7 @@ from livercascade.data.notice import Notice
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Words of ImageType that stand for projections and maps, which are no slices in HU.
 _PROJECTIONS = (
     "MIP",
     "MINIP",
@@ -30,6 +31,7 @@ _PROJECTIONS = (
     "MONOENERGETIC",
     "SCREENSHOT",
 )
+# Only these are parsed: a study of a thousand slices is surveyed in seconds.
 _TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
@@ -70,12 +72,12 @@ _TAGS = [
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Image:
+class DicomImage:
     """Header of one DICOM file.
 
     Attributes:
-        path: The file.
-        header: Its data set without pixels.
+        path: File it was read from.
+        header: Data set without pixels.
     """
 
     path: Path
@@ -105,21 +107,8 @@ class Image:
         return tuple(self.text("ImageType").upper().split("\\"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundImages:
-    """CT images of a folder and what else lay there.
-
-    Attributes:
-        images: CT images that may belong to a volume.
-        notices: What was left out, counted.
-    """
-
-    images: tuple[Image, ...]
-    notices: tuple[Notice, ...]
-
-
-def find_images(folder: Path) -> FoundImages:
-    """CT images below a folder, in the order of their paths.
+def find_images(folder: Path) -> tuple[tuple[DicomImage, ...], tuple[Notice, ...]]:
+    """CT images below a folder that may belong to a volume, in the order of their paths, and what was left out.
 
     Raises:
         InputError: ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``WRONG_MODALITY`` or ``MIXED_PATIENTS``.
@@ -139,10 +128,10 @@ def find_images(folder: Path) -> FoundImages:
         message = f"{folder}: there are localizers, projections or screenshots only."
         raise InputError("NOTHING_READABLE", message, "Give the folder with the axial series.")
     check_one_study(kept, folder)
-    return FoundImages(tuple(kept), (*notices, *more, *dropped))
+    return tuple(kept), (*notices, *more, *dropped)
 
 
-def read_header(path: Path) -> Image | None:
+def read_header(path: Path) -> DicomImage | None:
     """Header of a DICOM image, or None for anything else; the file may lack the preamble."""
     with path.open("rb") as stream:
         start = stream.read(132)
@@ -152,7 +141,7 @@ def read_header(path: Path) -> Image | None:
     header = read_dataset(path, pixels=False, force=bare)
     if header is None:
         return None
-    image = Image(path, header)
+    image = DicomImage(path, header)
     return image if image.sop_class and image.sop_uid else None
 
 
@@ -168,7 +157,7 @@ def read_dataset(path: Path, *, pixels: bool, force: bool = False) -> FileDatase
             return None
 
 
-def check_one_study(images: Sequence[Image], folder: Path) -> None:
+def check_one_study(images: Sequence[DicomImage], folder: Path) -> None:
     """Refuse images of several patients or studies.
 
     Raises:
@@ -181,7 +170,7 @@ def check_one_study(images: Sequence[Image], folder: Path) -> None:
             raise InputError("MIXED_PATIENTS", message, "Put each study in a folder of its own.")
 
 
-def _only_ct(images: Sequence[Image], folder: Path) -> tuple[list[Image], list[Notice]]:
+def _only_ct(images: Sequence[DicomImage], folder: Path) -> tuple[list[DicomImage], list[Notice]]:
     ct = [image for image in images if image.sop_class == _CT_IMAGE and image.text("Modality") in ("CT", "")]
     others = Counter(image.text("Modality") or "unknown" for image in images if image not in ct)
     if not ct and any(image.sop_class in _ENHANCED_CT for image in images):
@@ -196,7 +185,7 @@ def _only_ct(images: Sequence[Image], folder: Path) -> tuple[list[Image], list[N
     return ct, [*notices, *_counted("DERIVED_SKIPPED", captures, "secondary captures were left out")]
 
 
-def _without_derived(images: Sequence[Image]) -> tuple[list[Image], list[Notice]]:
+def _without_derived(images: Sequence[DicomImage]) -> tuple[list[DicomImage], list[Notice]]:
     """Drop localizers and projections; derived images too, as long as original ones remain."""
     sliced = [image for image in images if "LOCALIZER" not in image.image_type]
     notices = _counted("LOCALIZER_DROPPED", len(images) - len(sliced), "localizer images were left out")
@@ -210,7 +199,7 @@ def _without_derived(images: Sequence[Image]) -> tuple[list[Image], list[Notice]
     return kept, notices + _counted("DERIVED_SKIPPED", len(sliced) - len(kept), "derived images were left out")
 
 
-def _is_projection(image: Image) -> bool:
+def _is_projection(image: DicomImage) -> bool:
     colour = int(image.header.get("SamplesPerPixel") or 1) != 1
     return colour or any(word == part for part in image.image_type for word in _PROJECTIONS)
 

@@ -1,4 +1,4 @@
-"""Where the slices of one DICOM series lie, and every reason to refuse them."""
+"""Positions of the slices of one DICOM series, and every reason to refuse them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from livercascade.data.errors import InputError
-from livercascade.io.dicom_files import Image
+from livercascade.io.dicom_files import DicomImage
 
 ORIENTATION_TOLERANCE = 2e-3
 """Largest difference of one direction cosine within a series (some writers keep three decimals)."""
@@ -17,17 +17,17 @@ _REPAIR = "Fetch the series again from the archive."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placement:
-    """Slices sorted along their normal, evenly spaced.
+class SlicePlacement:
+    """Slices sorted along their normal, at even distances.
 
     Attributes:
-        images: The slices in order.
+        images: Slices in order.
         affine_lps: Matrix from (column, row, slice, 1) to LPS mm.
-        rows: Matrix height.
-        columns: Matrix width.
+        rows: Height of the matrix.
+        columns: Width of the matrix.
     """
 
-    images: tuple[Image, ...]
+    images: tuple[DicomImage, ...]
     affine_lps: Float[np.ndarray, "4 4"]
     rows: int
     columns: int
@@ -38,7 +38,7 @@ def tolerance_mm(step: float) -> float:
     return max(0.05, 0.01 * step)
 
 
-def place(images: Sequence[Image], name: str) -> Placement:
+def place_slices(images: Sequence[DicomImage], name: str) -> SlicePlacement:
     """Sort the slices of one volume by position and prove that they form an even stack.
 
     InstanceNumber, SliceThickness and SpacingBetweenSlices are not used: they are often wrong.
@@ -60,10 +60,10 @@ def place(images: Sequence[Image], name: str) -> Placement:
     affine[:3, 1] = orientation[3:] * spacing[0]
     affine[:3, 2] = step
     affine[:3, 3] = positions[order[0]]
-    return Placement(tuple(images[i] for i in order), affine, rows, columns)
+    return SlicePlacement(tuple(images[i] for i in order), affine, rows, columns)
 
 
-def normal_of(image: Image, name: str) -> Float[np.ndarray, " 3"]:
+def normal_of(image: DicomImage, name: str) -> Float[np.ndarray, " 3"]:
     """Unit normal of a slice in LPS.
 
     Raises:
@@ -73,7 +73,7 @@ def normal_of(image: Image, name: str) -> Float[np.ndarray, " 3"]:
     return np.cross(cosines[:3], cosines[3:])
 
 
-def height_of(images: Sequence[Image], name: str) -> Float[np.ndarray, " n"]:
+def height_of(images: Sequence[DicomImage], name: str) -> Float[np.ndarray, " n"]:
     """Position of each slice along the normal of the first one, in mm.
 
     Raises:
@@ -82,7 +82,7 @@ def height_of(images: Sequence[Image], name: str) -> Float[np.ndarray, " n"]:
     return numbers_of(images, "ImagePositionPatient", 3, name) @ normal_of(images[0], name)
 
 
-def numbers_of(images: Sequence[Image], keyword: str, count: int, name: str) -> Float[np.ndarray, "n count"]:
+def numbers_of(images: Sequence[DicomImage], keyword: str, count: int, name: str) -> Float[np.ndarray, "n count"]:
     """Values of a numeric tag per slice.
 
     Raises:
@@ -91,7 +91,7 @@ def numbers_of(images: Sequence[Image], keyword: str, count: int, name: str) -> 
     return np.array([_numbers(image, keyword, count, name) for image in images], dtype=np.float64)
 
 
-def _numbers(image: Image, keyword: str, count: int, name: str) -> list[float]:
+def _numbers(image: DicomImage, keyword: str, count: int, name: str) -> list[float]:
     text = image.text(keyword)
     if not text:
         message = f"{name}: {keyword} is absent in {image.path.name}."
@@ -106,7 +106,7 @@ def _numbers(image: Image, keyword: str, count: int, name: str) -> list[float]:
     return values
 
 
-def _one_matrix(images: Sequence[Image], name: str) -> tuple[int, int]:
+def _one_matrix(images: Sequence[DicomImage], name: str) -> tuple[int, int]:
     matrix = np.hstack([numbers_of(images, tag, 1, name) for tag in ("Rows", "Columns")]).astype(np.int64)
     if np.any(matrix != matrix[0]):
         odd = images[_odd_one(matrix)].path.name
@@ -118,7 +118,7 @@ def _one_matrix(images: Sequence[Image], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _one_orientation(images: Sequence[Image], name: str) -> Float[np.ndarray, " 6"]:
+def _one_orientation(images: Sequence[DicomImage], name: str) -> Float[np.ndarray, " 6"]:
     cosines = numbers_of(images, "ImageOrientationPatient", 6, name)
     middle = np.median(cosines, axis=0)
     apart = np.abs(cosines - middle).max(axis=1)
@@ -135,7 +135,7 @@ def _one_orientation(images: Sequence[Image], name: str) -> Float[np.ndarray, " 
     return np.concatenate([row, column / np.linalg.norm(column)])
 
 
-def _one_spacing(images: Sequence[Image], name: str) -> Float[np.ndarray, " 2"]:
+def _one_spacing(images: Sequence[DicomImage], name: str) -> Float[np.ndarray, " 2"]:
     spacing = numbers_of(images, "PixelSpacing", 2, name)
     middle = np.median(spacing, axis=0)
     apart = np.abs(spacing - middle).max(axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int16
@@ -15,8 +14,8 @@ from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLoss
 from livercascade.data.errors import InputError
 from livercascade.data.notice import Notice
 from livercascade.data.scan import OUTSIDE_HU
-from livercascade.io.dicom_files import Image, read_dataset
-from livercascade.io.dicom_geometry import Placement, numbers_of
+from livercascade.io.dicom_files import DicomImage, read_dataset
+from livercascade.io.dicom_geometry import SlicePlacement, numbers_of
 from livercascade.io.hounsfield import MAX_HU
 
 MAX_JUMP_HU = 50.0
@@ -26,17 +25,12 @@ _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _REPAIR = "Fetch the series again from the archive."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pixels:
-    """Voxels of a series ``[slice, row, column]`` in HU, the hash of its files, and notices."""
+def read_pixels(
+    placement: SlicePlacement, name: str
+) -> tuple[Int16[np.ndarray, "slice row column"], str, tuple[Notice, ...]]:
+    """Voxels of a series in HU, the hash of its files, and notices.
 
-    hu: Int16[np.ndarray, "slice row column"]
-    sha256: str
-    notices: tuple[Notice, ...]
-
-
-def read_pixels(placement: Placement, name: str) -> Pixels:
-    """Decode every slice, apply its own rescale, set padding to -1024.
+    Every slice is decoded and gets its own rescale; padding becomes -1024.
 
     Raises:
         InputError: ``TAG_MISSING``, ``BAD_VALUE``, ``BAD_RESCALE``, ``TRUNCATED_FILE``, ``CODEC_MISSING``,
@@ -53,16 +47,16 @@ def read_pixels(placement: Placement, name: str) -> Pixels:
         _check_jump(before, plane, image, name)
         hu[index] = np.clip(np.rint(plane), OUTSIDE_HU, MAX_HU)
         before = plane
-    return Pixels(hu, digest.hexdigest(), _lossy(images, name))
+    return hu, digest.hexdigest(), _lossy(images, name)
 
 
-def pixel_bytes(image: Image) -> bytes:
+def pixel_bytes(image: DicomImage) -> bytes:
     """Pixel data as stored, empty where absent."""
     dataset = read_dataset(image.path, pixels=True, force=True)
     return bytes(dataset.get("PixelData", b"")) if dataset is not None else b""
 
 
-def _rescale(images: tuple[Image, ...], name: str) -> np.ndarray:
+def _rescale(images: tuple[DicomImage, ...], name: str) -> np.ndarray:
     rescale = np.hstack([numbers_of(images, tag, 1, name) for tag in ("RescaleSlope", "RescaleIntercept")])
     if np.any(rescale[:, 0] <= 0) or np.any(np.abs(rescale) > 1e5):
         message = f"{name}: RescaleSlope {rescale[:, 0].min():g} and RescaleIntercept {rescale[:, 1].min():g}."
@@ -70,7 +64,7 @@ def _rescale(images: tuple[Image, ...], name: str) -> np.ndarray:
     return rescale
 
 
-def _plane(image: Image, slope: float, intercept: float, name: str) -> Float32[np.ndarray, "row column"]:
+def _plane(image: DicomImage, slope: float, intercept: float, name: str) -> Float32[np.ndarray, "row column"]:
     """One slice in HU with padding as -1024, not yet clipped."""
     dataset = read_dataset(image.path, pixels=True, force=True)
     if dataset is None or "PixelData" not in dataset:
@@ -84,7 +78,7 @@ def _plane(image: Image, slope: float, intercept: float, name: str) -> Float32[n
     return plane
 
 
-def _decode(dataset: FileDataset, image: Image, name: str) -> np.ndarray:
+def _decode(dataset: FileDataset, image: DicomImage, name: str) -> np.ndarray:
     syntax = UID(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "1.2.840.10008.1.2"))
     dataset.file_meta.TransferSyntaxUID = syntax
     if not syntax.is_compressed or syntax.is_deflated:
@@ -133,7 +127,7 @@ def _padding(dataset: FileDataset) -> int | None:
 def _check_jump(
     before: Float32[np.ndarray, "row column"] | None,
     plane: Float32[np.ndarray, "row column"],
-    image: Image,
+    image: DicomImage,
     name: str,
 ) -> None:
     if before is None:
@@ -149,7 +143,7 @@ def _check_jump(
         raise InputError("HU_JUMP", message, "Export the series again from the scanner.")
 
 
-def _lossy(images: tuple[Image, ...], name: str) -> tuple[Notice, ...]:
+def _lossy(images: tuple[DicomImage, ...], name: str) -> tuple[Notice, ...]:
     flagged = [image for image in images if image.text("LossyImageCompression") == "01" or _syntax(image) in _LOSSY]
     if not flagged:
         return ()
@@ -157,10 +151,10 @@ def _lossy(images: tuple[Image, ...], name: str) -> tuple[Notice, ...]:
     return (Notice("LOSSY_INPUT", f"{name}: {len(flagged)} slices were compressed with loss ({ratio})."),)
 
 
-def _syntax(image: Image) -> str:
+def _syntax(image: DicomImage) -> str:
     return str(getattr(image.header.file_meta, "TransferSyntaxUID", ""))
 
 
-def _truncated(image: Image, name: str) -> InputError:
+def _truncated(image: DicomImage, name: str) -> InputError:
     message = f"{name}: the pixels of {image.path.name} are cut off."
     return InputError("TRUNCATED_FILE", message, _REPAIR)

@@ -12,11 +12,11 @@ from jaxtyping import Int16
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.notice import Notice
-from livercascade.io.dicom_files import Image
-from livercascade.io.dicom_geometry import height_of, normal_of, place
+from livercascade.io.canonical_orientation import to_canonical_orientation
+from livercascade.io.dicom_files import DicomImage
+from livercascade.io.dicom_geometry import height_of, normal_of, place_slices
 from livercascade.io.dicom_pixels import pixel_bytes, read_pixels
 from livercascade.io.hounsfield import check_is_ct
-from livercascade.io.orient import to_house_order
 
 MIN_SLICES = 10
 """A series with fewer slices cannot be a phase, unless nothing else is there."""
@@ -25,17 +25,17 @@ _AXIAL_COSINE = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stack:
+class SliceStack:
     """Slices that should form one volume.
 
     Attributes:
-        name: For messages: number of the series, and of the part if the series was split.
-        images: The slices, in no order.
+        name: Number of the series, and of the part if the series was split; for messages.
+        images: Slices, in no order.
         part: Place among the parts of one series, in time; 0 if it was not split.
     """
 
     name: str
-    images: tuple[Image, ...]
+    images: tuple[DicomImage, ...]
     part: int = 0
 
     @property
@@ -52,24 +52,25 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackVolume:
-    """A stack that was read: HU, grid, hash of its files, notices."""
+    """A stack that was read: HU in canonical orientation, grid, hash of its files, notices."""
 
+    stack: SliceStack
     hu: Int16[np.ndarray, "z y x"]
     grid: Grid
     sha256: str
     notices: tuple[Notice, ...]
 
 
-def stacks_of(images: Sequence[Image]) -> tuple[tuple[Stack, ...], tuple[Notice, ...]]:
+def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[SliceStack, ...], tuple[Notice, ...]]:
     """Stacks of a study by series, and what was dropped or split.
 
     Raises:
         InputError: ``DUPLICATE_CONFLICT``, ``DUPLICATE_POSITION``, ``TAG_MISSING`` or ``BAD_VALUE``.
     """
-    groups: dict[tuple[str, str], list[Image]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[DicomImage]] = defaultdict(list)
     for image in images:
         groups[image.text("SeriesInstanceUID"), image.text("FrameOfReferenceUID")].append(image)
-    stacks: list[Stack] = []
+    stacks: list[SliceStack] = []
     notices: list[Notice] = []
     for number, group in enumerate(groups.values(), start=1):
         name = f"series {group[0].text('SeriesNumber') or f'#{number}'}"
@@ -80,20 +81,20 @@ def stacks_of(images: Sequence[Image]) -> tuple[tuple[Stack, ...], tuple[Notice,
     return tuple(stacks), tuple(notices)
 
 
-def read_stack(stack: Stack) -> StackVolume:
-    """Volume of a stack in house order.
+def read_stack(stack: SliceStack) -> StackVolume:
+    """Volume of a stack in canonical orientation.
 
     Raises:
-        InputError: Every code of `place`, `read_pixels`, `to_house_order` and `check_is_ct`.
+        InputError: Every code of `place_slices`, `read_pixels`, `to_canonical_orientation` and `check_is_ct`.
     """
-    placement = place(stack.images, stack.name)
-    pixels = read_pixels(placement, stack.name)
-    ordered, grid = to_house_order(np.transpose(pixels.hu), placement.affine_lps, stack.name)
+    placement = place_slices(stack.images, stack.name)
+    stored, sha256, notices = read_pixels(placement, stack.name)
+    ordered, grid = to_canonical_orientation(np.transpose(stored), placement.affine_lps, stack.name)
     check_is_ct(ordered, stack.name)
-    return StackVolume(np.ascontiguousarray(ordered), grid, pixels.sha256, pixels.notices)
+    return StackVolume(stack, np.ascontiguousarray(ordered), grid, sha256, notices)
 
 
-def is_axial(stack: Stack) -> bool:
+def is_axial(stack: SliceStack) -> bool:
     """True if the slices lie across the body, obliquely perhaps.
 
     Raises:
@@ -102,7 +103,7 @@ def is_axial(stack: Stack) -> bool:
     return abs(float(normal_of(stack.images[0], stack.name)[2])) >= _AXIAL_COSINE
 
 
-def acquired_at(image: Image) -> float | None:
+def acquired_at(image: DicomImage) -> float | None:
     """Seconds from midnight at which a slice was acquired; None where absent or blanked to zero."""
     for keyword in ("AcquisitionTime", "ContentTime"):
         text = image.text(keyword)
@@ -113,9 +114,9 @@ def acquired_at(image: Image) -> float | None:
     return None
 
 
-def _without_duplicates(images: Sequence[Image], name: str) -> tuple[list[Image], list[Notice]]:
+def _without_duplicates(images: Sequence[DicomImage], name: str) -> tuple[list[DicomImage], list[Notice]]:
     """One image per SOPInstanceUID; copies must be equal in pixels."""
-    first: dict[str, Image] = {}
+    first: dict[str, DicomImage] = {}
     for image in images:
         uid = image.sop_uid
         kept = first.setdefault(uid, image)
@@ -127,26 +128,26 @@ def _without_duplicates(images: Sequence[Image], name: str) -> tuple[list[Image]
     return list(first.values()), notices
 
 
-def _same_slice(one: Image, other: Image) -> bool:
+def _same_slice(one: DicomImage, other: DicomImage) -> bool:
     tags = ("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept")
     return all(one.text(tag) == other.text(tag) for tag in tags) and pixel_bytes(one) == pixel_bytes(other)
 
 
-def _split(images: Sequence[Image], name: str) -> tuple[list[Stack], list[Notice]]:
+def _split(images: Sequence[DicomImage], name: str) -> tuple[list[SliceStack], list[Notice]]:
     """Parts of a series in which positions repeat; a series without repeats stays whole."""
     places = _places(images, name)
     if len(np.unique(places)) == len(images):
-        return [Stack(name, tuple(images))], []
+        return [SliceStack(name, tuple(images))], []
     parts = _by_number(images, places) or _by_order(images, places)
     if parts is None:
         repeated = len(images) - len(np.unique(places))
         message = f"{name}: {repeated} slices share a position with another."
         raise InputError("DUPLICATE_POSITION", message, "Export one acquisition per series.")
-    stacks = [Stack(f"{name} part {i}", tuple(part), i) for i, part in enumerate(parts, start=1)]
+    stacks = [SliceStack(f"{name} part {i}", tuple(part), i) for i, part in enumerate(parts, start=1)]
     return stacks, [Notice("MULTI_ACQUISITION", f"{name}: {len(parts)} acquisitions in one series were split.")]
 
 
-def _places(images: Sequence[Image], name: str) -> np.ndarray:
+def _places(images: Sequence[DicomImage], name: str) -> np.ndarray:
     """Number of the position of each image; images closer than 0.01 mm share one."""
     heights = height_of(images, name)
     order = np.argsort(heights, kind="stable")
@@ -156,7 +157,7 @@ def _places(images: Sequence[Image], name: str) -> np.ndarray:
     return places
 
 
-def _by_number(images: Sequence[Image], places: np.ndarray) -> list[list[Image]] | None:
+def _by_number(images: Sequence[DicomImage], places: np.ndarray) -> list[list[DicomImage]] | None:
     """Parts by AcquisitionNumber, if each number covers a real stack without repeats."""
     members: dict[int, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
@@ -169,12 +170,12 @@ def _by_number(images: Sequence[Image], places: np.ndarray) -> list[list[Image]]
     return [[images[i] for i in members[number]] for number in sorted(members)]
 
 
-def _by_order(images: Sequence[Image], places: np.ndarray) -> list[list[Image]] | None:
+def _by_order(images: Sequence[DicomImage], places: np.ndarray) -> list[list[DicomImage]] | None:
     """Parts by time, then by instance number: the k-th image at every position belongs to part k."""
     counts = np.bincount(places)
     if len(counts) < 2 or np.any(counts != counts[0]):
         return None
-    parts: list[list[Image]] = [[] for _ in range(int(counts[0]))]
+    parts: list[list[DicomImage]] = [[] for _ in range(int(counts[0]))]
     filled = np.zeros(len(counts), dtype=np.int64)
     for index in sorted(range(len(images)), key=lambda i: _moment(images[i])):
         parts[filled[places[index]]].append(images[index])
@@ -182,6 +183,6 @@ def _by_order(images: Sequence[Image], places: np.ndarray) -> list[list[Image]] 
     return parts
 
 
-def _moment(image: Image) -> tuple[float, int]:
+def _moment(image: DicomImage) -> tuple[float, int]:
     text = image.text("InstanceNumber")
     return (acquired_at(image) or 0.0, int(text) if text.isdigit() else 0)

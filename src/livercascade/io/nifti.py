@@ -20,8 +20,8 @@ from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import NUM_CLASSES
 from livercascade.data.notice import Notice
+from livercascade.io.canonical_orientation import bad_affine, canonical_grid, check_affine, to_canonical_orientation
 from livercascade.io.hounsfield import check_is_ct, clean_hu
-from livercascade.io.orient import bad_affine, check_affine, house_grid, to_house_order
 
 try:
     # Reads the same bytes in little more than half the time; the extra "fast" brings it.
@@ -47,15 +47,15 @@ _CONVERT_AGAIN = "Copy or convert the file again."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NiftiHead:
-    """What the header says, checked.
+    """Checked values of a header.
 
     Attributes:
         shape: Voxels along the stored axes i, j, k; i is fastest in the file.
         dtype: Type of a stored voxel.
         affine_lps: Matrix from (i, j, k, 1) to LPS mm.
-        slope: Stored values times this, plus `intercept`, are the intensities.
-        intercept: See `slope`.
-        header: nibabel's header, for copies of the file.
+        slope: Factor of the stored values; with `intercept` added they are the intensities.
+        intercept: Summand of the scaled values.
+        header: Header of nibabel, for copies of the file.
     """
 
     shape: tuple[int, int, int]
@@ -64,16 +64,6 @@ class NiftiHead:
     slope: float
     intercept: float
     header: Any
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Raw:
-    """Voxels as stored ``[i, j, k]`` with the matrix to LPS mm and the intensity scaling."""
-
-    array: Shaped[np.ndarray, "i j k"]
-    affine_lps: Float[np.ndarray, "4 4"]
-    slope: float
-    intercept: float
 
 
 def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
@@ -89,10 +79,10 @@ def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
 
 def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice, ...]]:
     """As `read_nifti`, with what was noticed on the way."""
-    raw = _read_raw(path)
-    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name)
-    if (raw.slope, raw.intercept) != (1.0, 0.0):
-        ordered = ordered.astype(np.float32) * np.float32(raw.slope) + np.float32(raw.intercept)
+    stored, head = _read_stored(path)
+    ordered, grid = to_canonical_orientation(stored, head.affine_lps, path.name)
+    if (head.slope, head.intercept) != (1.0, 0.0):
+        ordered = ordered.astype(np.float32) * np.float32(head.slope) + np.float32(head.intercept)
     hu, notices = clean_hu(ordered, path.name)
     check_is_ct(hu, path.name)
     return np.ascontiguousarray(hu), grid, notices
@@ -104,8 +94,8 @@ def read_labels(
     """Label map ``[z, y, x]`` and its grid.
 
     Args:
-        path: ``.nii`` or ``.nii.gz``.
-        classes: Values from 0 to ``classes - 1`` are accepted, at most 256; this project's own labels if not given.
+        path: File, ``.nii`` or ``.nii.gz``.
+        classes: Number of labels, at most 256: values from 0 to ``classes - 1``; 14 if not given.
         is_ct: False allows voxels that no abdominal CT has.
 
     Raises:
@@ -132,16 +122,16 @@ def read_grid(path: Path, *, is_ct: bool = True) -> Grid:
         InputError: As `read_nifti`, as far as the header tells.
     """
     head = read_head(path)
-    return house_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct)
+    return canonical_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct)
 
 
 def _read_whole_numbers(path: Path, largest: int, *, is_ct: bool) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
-    raw = _read_raw(path)
-    ordered, grid = to_house_order(raw.array, raw.affine_lps, path.name, is_ct=is_ct)
-    if raw.array.dtype.kind in "iu" and (raw.slope, raw.intercept) == (1.0, 0.0):
-        fits = raw.array.min() >= 0 and raw.array.max() <= largest
+    stored, head = _read_stored(path)
+    ordered, grid = to_canonical_orientation(stored, head.affine_lps, path.name, is_ct=is_ct)
+    if stored.dtype.kind in "iu" and (head.slope, head.intercept) == (1.0, 0.0):
+        fits = stored.min() >= 0 and stored.max() <= largest
     else:
-        values = ordered * raw.slope + raw.intercept
+        values = ordered * head.slope + head.intercept
         ordered = np.where(np.isfinite(values), values, -1)
         fits = not np.any(ordered != np.rint(ordered)) and ordered.min() >= 0 and ordered.max() <= largest
     if not fits:
@@ -154,9 +144,9 @@ def write_nifti(path: Path, array: Shaped[np.ndarray, "z y x"], grid: Grid) -> N
     """Write an array on its grid; the same input gives the same bytes.
 
     Args:
-        path: ``.nii.gz`` is compressed, ``.nii`` is not.
-        array: uint8, int16, int32, float32 or bool (stored as uint8).
-        grid: Must have the shape of ``array``.
+        path: File to write; ``.nii.gz`` is compressed, ``.nii`` is not.
+        array: Voxels of uint8, int16, int32, float32 or bool (stored as uint8).
+        grid: Grid of the shape of ``array``.
 
     Raises:
         ValueError: Shape or type does not fit.
@@ -240,14 +230,15 @@ def read_slabs(path: Path, planes: int) -> Iterator[tuple[int, Shaped[np.ndarray
         stream.read(1)
 
 
-def _read_raw(path: Path) -> _Raw:
+def _read_stored(path: Path) -> tuple[Shaped[np.ndarray, "i j k"], NiftiHead]:
+    """Voxels as stored ``[i, j, k]``, unscaled, and the header."""
     with _opened(path) as stream:
         head = _head(stream, path.name)
         _skip_to_voxels(stream, head.header, head.shape, head.dtype, path.name)
         array = _exactly(stream, head.shape, head.dtype, path.name)
         # One more read makes gzip compare its checksum.
         stream.read(1)
-    return _Raw(array, head.affine_lps, head.slope, head.intercept)
+    return array, head
 
 
 def _head(stream: io.BufferedIOBase, name: str) -> NiftiHead:
@@ -260,7 +251,7 @@ def _head(stream: io.BufferedIOBase, name: str) -> NiftiHead:
 
 @contextmanager
 def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
-    """Stream of the plain bytes; gzip is told by its magic, since file names lie."""
+    """Stream of the plain bytes; gzip is recognised by its first bytes, since file names lie."""
     if not path.is_file():
         raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.")
     with path.open("rb") as file:

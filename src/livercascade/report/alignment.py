@@ -11,7 +11,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from livercascade.alignment.gated import BeforeAfter, GatedPhase, PhaseUse
+from livercascade.alignment.align_phases import PhaseAlignment, PhaseUse
+from livercascade.alignment.displacement_field import DisplacementField
+from livercascade.alignment.registration_quality import BeforeAfter
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
 from livercascade.data.scan import Scan
@@ -45,7 +47,7 @@ ALREADY_MM = 1.0
 """A liver that moves less than this lay on the reference already."""
 
 
-def measure_alignment(gated: GatedPhase, labels: UInt8[np.ndarray, "z y x"], grid: Grid) -> AlignmentRecord:
+def measure_alignment(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"], grid: Grid) -> AlignmentRecord:
     """Record of one phase.
 
     Args:
@@ -61,9 +63,9 @@ def measure_alignment(gated: GatedPhase, labels: UInt8[np.ndarray, "z y x"], gri
         similarity=_rounded(quality.similarity),
         body_overlap=_rounded(quality.body_overlap),
         folded=quality.folded,
-        mean_mm=round(quality.mean_mm, 2),
-        p95_mm=round(quality.p95_mm, 2),
-        max_mm=round(quality.max_mm, 2),
+        mean_mm=_mm(quality.mean_mm),
+        p95_mm=_mm(quality.p95_mm),
+        max_mm=_mm(quality.max_mm),
         liver_mean_mm=round(float(length.mean()), 2) if length.size else None,
         liver_p95_mm=round(float(np.percentile(length, 95)), 2) if length.size else None,
         offset_mm=round(gated.offset_mm, 2),
@@ -93,12 +95,18 @@ def in_words(record: AlignmentRecord, reference: Phase) -> str:
     )
 
 
+def _mm(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
 def _rounded(measure: BeforeAfter) -> BeforeAfterRecord:
     return BeforeAfterRecord(before=round(max(measure.before, 0.0), 4), after=round(max(measure.after, 0.0), 4))
 
 
-def _lengths_in_liver(gated: GatedPhase, labels: UInt8[np.ndarray, "z y x"], grid: Grid) -> np.ndarray:
+def _lengths_in_liver(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"], grid: Grid) -> np.ndarray:
     coarse = gated.field
+    if coarse is None:
+        return np.empty(0)
     steps = [round(wide / fine) for wide, fine in zip(coarse.grid.spacing, grid.spacing, strict=True)]
     seen = labels[:: steps[0], :: steps[1], :: steps[2]]
     vectors = coarse.vectors_mm[of_liver(seen) | (seen == Organ.HEPATIC_VESSELS)].copy()
@@ -107,7 +115,7 @@ def _lengths_in_liver(gated: GatedPhase, labels: UInt8[np.ndarray, "z y x"], gri
 
 
 def alignment_pictures(
-    scan: Scan, labels: UInt8[np.ndarray, "z y x"], phases: Sequence[GatedPhase]
+    scan: Scan, labels: UInt8[np.ndarray, "z y x"], phases: Sequence[PhaseAlignment]
 ) -> Mapping[Phase, Picture]:
     """One picture per phase: a coronal slice with the reference before and after, and the field.
 
@@ -120,7 +128,7 @@ def alignment_pictures(
     return {gated.phase: _picture(scan, labels, gated, view) for gated in phases}
 
 
-def _picture(scan: Scan, labels: UInt8[np.ndarray, "z y x"], gated: GatedPhase, view: View) -> Picture:
+def _picture(scan: Scan, labels: UInt8[np.ndarray, "z y x"], gated: PhaseAlignment, view: View) -> Picture:
     depth = coronal_depth(view.axial(labels))
     pixel = (view.spacing[0], view.spacing[2])
     reference, liver = (view.coronal(a)[depth] for a in (scan.hu[scan.reference], _whole_liver(labels)))
@@ -137,9 +145,12 @@ def _picture(scan: Scan, labels: UInt8[np.ndarray, "z y x"], gated: GatedPhase, 
         plot.imshow(board, cmap="gray", vmin=0, vmax=1, extent=extent_of(board, pixel), aspect="auto")
         draw_contour(plot, liver, pixel, LIVER_COLOUR, dashed=False, width=0.8)
         draw_sides(plot)
-    plot = _panel(figure, 2, (width, height), shown, "displacement, arrows at true length")
+    name = "the aligner gave no field" if gated.field is None else "displacement, arrows at true length"
+    plot = _panel(figure, 2, (width, height), shown, name)
     show_ct(plot, reference, scan.reference, pixel, shown)
-    _draw_field(figure, plot, _plane_vectors(gated, scan.grid, view, depth), reference, pixel)
+    if gated.field is not None:
+        vectors = _plane_vectors(gated.field, gated.offset_mm, scan.grid, view, depth)
+        _draw_field(figure, plot, vectors, reference, pixel)
     draw_contour(plot, liver, pixel, LIVER_COLOUR, dashed=False, width=0.8)
     draw_scale_bar(plot)
     title = f"{gated.phase.title} phase"
@@ -185,12 +196,12 @@ def _chequered(
     return np.where(second, grey[1], grey[0])
 
 
-def _plane_vectors(gated: GatedPhase, grid: Grid, view: View, depth: int) -> np.ndarray:
+def _plane_vectors(field: DisplacementField, offset_mm: float, grid: Grid, view: View, depth: int) -> np.ndarray:
     """Displacement (x, y, z) in LPS mm at each pixel of a coronal slice, without the shift of the headers."""
     ranges = [np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)]) for axis, n in enumerate(grid.shape)]
     index = np.stack([view.coronal(np.broadcast_to(r, grid.shape))[depth] for r in ranges], axis=-1)
-    vectors = gated.field.at(grid.world(index.reshape(-1, 3).astype(np.float64)))
-    vectors[:, 2] -= np.float32(gated.offset_mm)
+    vectors = field.at(grid.world(index.reshape(-1, 3).astype(np.float64)))
+    vectors[:, 2] -= np.float32(offset_mm)
     return vectors.reshape(index.shape)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
-from livercascade.alignment.gated import PhaseUse
+from livercascade.alignment.align_phases import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
 from livercascade.reclassify.candidate import FoundAt
 from livercascade.report.alignment import in_words

@@ -16,7 +16,7 @@ from typing import Any
 import livercascade.train as train_package
 from livercascade.data.errors import CascadeError, UsageError
 from livercascade.reproduce.experiment import TrainingPlan
-from livercascade.segment.card import ModelKind
+from livercascade.segment.model_card import ModelKind
 from livercascade.system.files import write_file
 from livercascade.train.training_process import STOPPED, run_process
 

@@ -15,9 +15,9 @@ from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.errors import InputError, UsageError
 from livercascade.diagnose.calibration import Calibration
 from livercascade.reproduce.experiment import PaperModel, PaperSetting
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind
 from livercascade.system.files import write_file
 from livercascade.system.parallel import one_thread, parallel_map
 from livercascade.system.progress import Progress, counter

@@ -37,8 +37,8 @@ from livercascade.reproduce.predictions import NetworkFolders, predict_patients,
 from livercascade.reproduce.reproduction_page import claims_markdown, page_html
 from livercascade.reproduce.reproduction_tables import ablation_table
 from livercascade.reproduce.step_cache import StepInputs, StepRecord, do_step, finished_step, inputs_sha256, read_step
-from livercascade.segment.card import ModelKind
 from livercascade.segment.model import Model
+from livercascade.segment.model_card import ModelKind
 from livercascade.system.files import write_file
 from livercascade.system.progress import Progress, counter
 from livercascade.train.run_folder import RunFolder

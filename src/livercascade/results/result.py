@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from livercascade.alignment.gated import PhaseUse
+from livercascade.alignment.align_phases import PhaseUse
 from livercascade.data.labels import PatientClass, Phase
 from livercascade.data.record import Fraction, Record, Sha256, TypeName
 from livercascade.diagnose.conformal import Decision
@@ -128,9 +128,11 @@ class AlignmentRecord(Record):
     similarity: BeforeAfterRecord = Field(description="Mutual information in nats with the reference over its body.")
     body_overlap: BeforeAfterRecord = Field(description="Dice of all tissue but gas, 0 to 1.")
     folded: Fraction = Field(description="Fraction of voxels where the field folds.")
-    mean_mm: NonNegativeFloat = Field(description="Displacement over the body.")
-    p95_mm: NonNegativeFloat
-    max_mm: NonNegativeFloat
+    mean_mm: NonNegativeFloat | None = Field(
+        default=None, description="Displacement over the body; absent if the aligner gave no field."
+    )
+    p95_mm: NonNegativeFloat | None = None
+    max_mm: NonNegativeFloat | None = None
     liver_mean_mm: NonNegativeFloat | None = Field(default=None, description="Displacement over the liver found.")
     liver_p95_mm: NonNegativeFloat | None = None
     offset_mm: float = Field(default=0.0, description="Shift along z that first put right headers that do not fit.")

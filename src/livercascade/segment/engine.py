@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,23 +19,7 @@ from jaxtyping import Float32
 from torch import nn
 
 from livercascade.data.errors import UsageError
-
-Batch = Float32[torch.Tensor, "n c z y x"]
-Logits = Float32[torch.Tensor, "n k z y x"]
-
-
-@runtime_checkable
-class Compiled(Protocol):
-    """A network made ready for samples of one shape, in batches of any length."""
-
-    def __call__(self, batch: Batch, /) -> Logits:
-        """Logits of a batch."""
-        ...
-
-    def rest(self) -> None:
-        """Give back what a pass needs beside the weights."""
-        ...
-
+from livercascade.segment.openvino_network import OpenVinoNetwork
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +46,16 @@ class Engine:
     """A runtime, a device and a precision.
 
     Attributes:
-        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        bf16: Compute in bfloat16; accumulated and returned in float32.
-        runtime: OpenVINO (on ``cpu`` alone) or torch.
+        device: Name of the device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        bf16: True computes in bfloat16; accumulated and returned in float32.
+        runtime: Library that computes: OpenVINO (on ``cpu`` alone) or torch.
     """
 
     device: str
     bf16: bool
     runtime: Runtime = Runtime.TORCH
     # None stands for a network that OpenVINO does not take.
-    _compiled: MutableMapping[nn.Module, dict[tuple[int, ...], Compiled | None]] = field(
+    _compiled: MutableMapping[nn.Module, dict[tuple[int, ...], OpenVinoNetwork | None]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 
@@ -95,7 +79,7 @@ class Engine:
         return f"{self.device}{' bfloat16' if self.bf16 else ''} ({self.runtime.value})"
 
     def batch(self, voxels: int) -> int:
-        """Samples of so many voxels worth computing together.
+        """Number of samples of this many voxels that are computed together.
 
         On a processor each for itself is as fast and takes less memory; on a GPU small ones leave it idle.
         """
@@ -110,7 +94,7 @@ class Engine:
         # What was compiled stays in its process.
         return Engine, (self.device, self.bf16, self.runtime)
 
-    def run(self, network: nn.Module, batch: Batch) -> Logits:
+    def run(self, network: nn.Module, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
         """Logits of ``batch``, float32 on the processor.
 
         The weights of a network in evaluation mode are taken to be final; one in training mode runs in torch.
@@ -123,13 +107,13 @@ class Engine:
             logits = network(batch.to(self.device))
         return logits.float().cpu()
 
-    def rest(self, network: nn.Module) -> None:
+    def release_memory(self, network: nn.Module) -> None:
         """Give back the memory that passes of ``network`` need; it stays ready to run."""
         for compiled in self._compiled.get(network, {}).values():
             if compiled is not None:
-                compiled.rest()
+                compiled.release_memory()
 
-    def _ready(self, network: nn.Module, batch: Batch) -> Compiled | None:
+    def _ready(self, network: nn.Module, batch: Float32[torch.Tensor, "n c z y x"]) -> OpenVinoNetwork | None:
         from livercascade.segment.openvino_network import compile_network
 
         shapes = self._compiled.setdefault(network, {})

@@ -13,10 +13,10 @@ from torch import nn
 
 from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import PHASES, Phase
-from livercascade.segment.card import ModelCard, ModelKind
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import Ensemble, load_model_card, load_model_network
-from livercascade.segment.phase_input import phase_input
+from livercascade.segment.model_card import ModelCard, ModelKind
+from livercascade.segment.network_folder import Ensemble, load_model_card, load_model_network
+from livercascade.segment.network_input import phase_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Model:
     """A trained network and how to feed it.
 
     Attributes:
-        card: What it expects and what it was trained on.
-        network: The network, or the ensemble of several, on the engine's device.
-        engine: Where it runs.
+        card: Description of its input, output and training.
+        network: Network, or ensemble of several, on the engine's device.
+        engine: Engine that runs it.
     """
 
     card: ModelCard
@@ -61,10 +61,10 @@ class Model:
             total = total + self.engine.run(member, batch)
         return total / len(members) if len(members) > 1 else total
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Give back the memory that passes need, when none will come for a while; weights and speed stay."""
         for member in self._members:
-            self.engine.rest(member)
+            self.engine.release_memory(member)
 
     @property
     def _members(self) -> list[nn.Module]:

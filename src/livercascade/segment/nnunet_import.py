@@ -26,17 +26,16 @@ from torch import nn
 from livercascade.data.dataset_names import DatasetNames, read_described
 from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
-from livercascade.segment.card import (
+from livercascade.segment.model_card import (
     Architecture,
     ModelCard,
     ModelKind,
     NetworkClass,
     PhaseNormalisation,
-    Provenance,
-    Resampling,
+    ResamplingScheme,
+    TrainingProvenance,
 )
-from livercascade.segment.ensemble import FOLDS, write_ensemble_page
-from livercascade.segment.network import build_network, save_model
+from livercascade.segment.network_folder import FOLDS, build_network, save_model, write_ensemble_page
 
 NEVER = -1e4
 """Logit of labels that the network does not know."""
@@ -155,7 +154,7 @@ def read_trained(folder: Path, names: DatasetNames, *, configuration: str, name:
             normalisation=_normalisation(plans, chosen, channels),
             architecture=_architecture(chosen),
             resampling=planned_resampling(chosen),
-            training=Provenance(trained_on=f"nnU-Net data set {plans.get('dataset_name', '')}".strip()),
+            training=TrainingProvenance(trained_on=f"nnU-Net data set {plans.get('dataset_name', '')}".strip()),
         )
     except (KeyError, TypeError, ValueError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
@@ -286,15 +285,19 @@ def _scheme(entry: dict[str, float]) -> PhaseNormalisation:
     )
 
 
-def planned_resampling(chosen: Mapping[str, Any]) -> Resampling:
+def planned_resampling(chosen: Mapping[str, Any]) -> ResamplingScheme:
     """The scheme that comes nearest to that of a configuration of nnU-Net's plans."""
-    return Resampling.LINEAR if str(chosen.get("resampling_fn_data")).startswith(_LINEAR) else Resampling.SPLINE
+    return (
+        ResamplingScheme.LINEAR
+        if str(chosen.get("resampling_fn_data")).startswith(_LINEAR)
+        else ResamplingScheme.SPLINE
+    )
 
 
 def _notes(chosen: dict[str, Any]) -> tuple[str, ...]:
     notes = ["Axes are turned to left, posterior, superior first; nnU-Net takes them as they lie."]
     name, kwargs = chosen.get("resampling_fn_data"), chosen.get("resampling_fn_data_kwargs", {})
-    if planned_resampling(chosen) is Resampling.LINEAR:
+    if planned_resampling(chosen) is ResamplingScheme.LINEAR:
         notes.append(f"Images are resampled linearly and averaged where they get coarser, in nnU-Net by {name}.")
     elif name != _SPLINE or kwargs | _SPLINE_KWARGS != kwargs:
         notes.append(f"Images are resampled by splines of order 3, in nnU-Net by {name} with {kwargs}.")

@@ -1,4 +1,4 @@
-"""A torch network compiled by OpenVINO for one input size, and kept between runs.
+"""A torch network compiled by OpenVINO for one input size, and the folder where compiled networks are kept.
 
 OpenVINO's own ``convert_model`` is not used: it reports to a telemetry server, which software for hospitals must not.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import platform
+import sys
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -19,11 +23,16 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from livercascade.segment.compiled_files import CompiledFiles
+from livercascade.data.errors import OutputError
+from livercascade.system.files import write_file
 
 if TYPE_CHECKING:
     import openvino
 
+KEPT_BYTES = 1_000_000_000
+"""Size of the folder beyond which the files that were not used for longest are removed."""
+_SUFFIX = ".openvino"
+_DIGEST = hashlib.sha256().digest_size
 _KNOWN = ("torch", "dynamic_network_architectures")
 """Packages whose versions say, with ``repr`` and weights, what a network computes."""
 
@@ -48,23 +57,23 @@ class OpenVinoNetwork:
         parts = [request.infer({0: one[None]}, share_inputs=True)[0] for one in samples]
         return torch.from_numpy(np.concatenate(parts) if len(parts) != 1 else parts[0])
 
-    def rest(self) -> None:
-        """Give back what a pass needs beside the weights; the next pass takes it again."""
+    def release_memory(self) -> None:
+        """Give back the memory of a pass beside the weights; the next pass takes it again."""
         self._request = None
         self._compiled.release_memory()
 
 
 def compile_network(
-    network: nn.Module, shape: tuple[int, ...], *, bf16: bool, threads: int, files: CompiledFiles | None = None
+    network: nn.Module, shape: tuple[int, ...], *, bf16: bool, threads: int, files: CompiledNetworkCache | None = None
 ) -> OpenVinoNetwork:
     """Compiled network for samples of ``shape``, from the user's cache folder if it was compiled before.
 
     Args:
-        network: In evaluation mode, on the processor; float32 ``[1, *shape]`` to logits.
+        network: Network in evaluation mode, on the processor; float32 ``[1, *shape]`` to logits.
         shape: Channels and voxels of a sample.
-        bf16: Compute in bfloat16.
+        bf16: True computes in bfloat16.
         threads: Threads of one forward pass.
-        files: Where compiled networks are kept; the user's cache folder by default.
+        files: Cache of compiled networks; that of the user by default.
 
     Raises:
         Exception: OpenVINO or torch's tracer does not take the network.
@@ -77,7 +86,7 @@ def compile_network(
         # Several processes would pin themselves to the same cores.
         "ENABLE_CPU_PINNING": False,
     }
-    files = CompiledFiles.of_user() if files is None else files
+    files = CompiledNetworkCache.of_user() if files is None else files
     key = _key(core, network, shape, bf16=bf16)
     kept = None if key is None else files.read(key)
     if kept is not None:
@@ -89,6 +98,58 @@ def compile_network(
     if key is not None:
         files.write(key, compiled.export_model().getvalue())
     return OpenVinoNetwork(compiled)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledNetworkCache:
+    """A folder of compiled networks by key; if it cannot be used, networks are compiled anew.
+
+    Attributes:
+        folder: Folder of the files; it may be absent or closed to writing.
+        limit: Largest number of bytes kept.
+    """
+
+    folder: Path
+    limit: int = KEPT_BYTES
+
+    @classmethod
+    def of_user(cls) -> CompiledNetworkCache:
+        """Cache in the user's cache folder, where the system wants it."""
+        return cls(_user_cache() / "livercascade" / "compiled")
+
+    def read(self, key: str) -> bytes | None:
+        """Content of a file, or None if it is absent or damaged."""
+        path = self._path(key)
+        try:
+            stored = path.read_bytes()
+            path.touch()
+        except OSError:
+            return None
+        digest, content = stored[:_DIGEST], stored[_DIGEST:]
+        return content if hashlib.sha256(content).digest() == digest else None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Keep ``content``; several processes may do so at once. That it cannot be written is only logged."""
+        try:
+            # Networks of a hospital's own are nobody else's business on a shared machine.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(self._path(key), hashlib.sha256(content).digest() + content)
+            self._prune()
+        except (OSError, OutputError) as error:
+            _log.info("compiled networks are not kept in %s: %s", self.folder, error)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{_SUFFIX}"
+
+    def _prune(self) -> None:
+        files = [(path.stat(), path) for path in self.folder.glob(f"*{_SUFFIX}")]
+        files.sort(key=lambda item: item[0].st_mtime, reverse=True)
+        total = 0
+        for number, (stat, path) in enumerate(files):
+            total += stat.st_size
+            # The newest stays, however large.
+            if number and total > self.limit:
+                path.unlink(missing_ok=True)
 
 
 @cache
@@ -131,3 +192,11 @@ def _key(core: openvino.Core, network: nn.Module, shape: tuple[int, ...], *, bf1
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from livercascade.alignment.settings import AlignSettings, Level
+from livercascade.alignment.align_settings import AlignSettings, SearchLevel
 from livercascade.data.labels import PHASES
-from livercascade.segment.card import Architecture, ModelCard, ModelKind, NetworkClass, PhaseNormalisation
+from livercascade.segment.model_card import Architecture, ModelCard, ModelKind, NetworkClass, PhaseNormalisation
 
 TINY_NORMALISATION = tuple(PhaseNormalisation(lower=-100.0 + i, upper=200.0, mean=50.0, std=30.0) for i in range(4))
 COARSE_ALIGNMENT = AlignSettings(
     spacing_mm=5.0,
     smooth_mm=3.0,
-    levels=(Level(block=6, radius=5, step=2, distance=2), Level(block=4, radius=3, step=1, stride=1)),
+    levels=(SearchLevel(block=6, radius=5, step=2, distance=2), SearchLevel(block=4, radius=3, step=1, stride=1)),
 )
 """Alignment on voxels of 5 mm: good enough for tests of what lies round it."""
 

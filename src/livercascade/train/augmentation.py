@@ -19,7 +19,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, Convert3DTo2DTransform
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 
-from livercascade.segment.card import Size
+from livercascade.segment.model_card import Size
 from livercascade.train.training_settings import Augmentation
 
 

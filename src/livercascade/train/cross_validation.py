@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from livercascade.data.errors import UsageError
 from livercascade.data.record import Record
-from livercascade.segment.ensemble import FOLDS
+from livercascade.segment.network_folder import FOLDS
 from livercascade.system.files import sha256_text, write_file
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import TrainingCase

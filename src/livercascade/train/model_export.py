@@ -7,9 +7,8 @@ from pathlib import Path
 
 from livercascade.data.errors import UsageError
 from livercascade.models.model_folder import copy_folder
-from livercascade.segment.card import ModelCard, Provenance
-from livercascade.segment.ensemble import write_ensemble_page
-from livercascade.segment.network import load_card, save_model
+from livercascade.segment.model_card import ModelCard, TrainingProvenance
+from livercascade.segment.network_folder import load_card, save_model, write_ensemble_page
 from livercascade.train.cross_validation import CaseSplit
 from livercascade.train.network_trainer import CheckpointChoice, read_checkpoint
 from livercascade.train.run_folder import RunFolder
@@ -58,9 +57,9 @@ def _best_words(folder: RunFolder) -> str:
     return f"best of {validations} validations by the running mean of the held-out score"
 
 
-def _provenance(folder: RunFolder, request: TrainRequest, steps: int) -> Provenance:
+def _provenance(folder: RunFolder, request: TrainRequest, steps: int) -> TrainingProvenance:
     fold = request.settings.fold
-    return Provenance(
+    return TrainingProvenance(
         command=request.command,
         seed=request.settings.seed,
         cases=len(CaseSplit.read(folder).train),

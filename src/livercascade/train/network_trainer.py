@@ -17,8 +17,8 @@ from jaxtyping import Float, Integer
 from torch import nn
 
 from livercascade.data.errors import UsageError
-from livercascade.segment.card import ModelCard
-from livercascade.segment.network import start_weights
+from livercascade.segment.model_card import ModelCard
+from livercascade.segment.network_folder import start_weights
 from livercascade.system.files import write_file
 from livercascade.train.segmentation_loss import SegmentationLoss, build_loss, downsampled
 from livercascade.train.training_settings import TrainSettings

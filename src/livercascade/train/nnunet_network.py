@@ -20,7 +20,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
 
-from livercascade.segment.card import Architecture, ModelCard, NetworkClass, Size
+from livercascade.segment.model_card import Architecture, ModelCard, NetworkClass, Size
 from livercascade.train.channels_last_norm import use_fast_norm
 from livercascade.train.training_settings import TrainSettings
 

@@ -23,11 +23,11 @@ from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.record import Record
 from livercascade.detect.liver import main_liver, without_strays
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import FOLDS, load_model_card
 from livercascade.segment.model import Model
-from livercascade.segment.whole import segment
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import FOLDS, load_model_card
+from livercascade.segment.unet_whole import segment
 from livercascade.system.files import sha256_of, write_file
 from livercascade.system.parallel import as_finished
 from livercascade.train.cross_validation import CaseSplit

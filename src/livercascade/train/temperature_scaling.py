@@ -21,12 +21,18 @@ from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.liver import liver_with_content
-from livercascade.segment.card import ModelKind
 from livercascade.segment.engine import Engine
-from livercascade.segment.ensemble import load_model_card, member_folders, write_ensemble_page
 from livercascade.segment.model import Model
-from livercascade.segment.network import load_card, load_network, save_model
-from livercascade.segment.whole import segment
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import (
+    load_card,
+    load_model_card,
+    load_network,
+    member_folders,
+    save_model,
+    write_ensemble_page,
+)
+from livercascade.segment.unet_whole import segment
 from livercascade.system.parallel import parallel_map
 from livercascade.train.training_cases import TrainingCase, read_scan
 from livercascade.train.training_process import one_torch_thread

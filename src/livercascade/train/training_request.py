@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.record import Record
-from livercascade.segment.card import ModelKind
-from livercascade.segment.ensemble import member_folders
+from livercascade.segment.model_card import ModelKind
+from livercascade.segment.network_folder import member_folders
 from livercascade.system.files import write_file
 from livercascade.train.phase_dropout import seen_phases
 from livercascade.train.run_folder import RunFolder

@@ -17,7 +17,7 @@ from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Fraction, Record
 from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
-from livercascade.segment.card import NetworkClass, Resampling, Size, Spacing
+from livercascade.segment.model_card import NetworkClass, ResamplingScheme, Size, Spacing
 
 
 class PhaseDropout(Record):
@@ -166,7 +166,7 @@ class WholeSettings(TrainSettings):
     organ_share: Fraction = 0.2
     hard_share: Fraction = 0.3
     planner: Literal["settings", "nnunet"] = "settings"
-    resampling: Resampling = Resampling.LINEAR
+    resampling: ResamplingScheme = ResamplingScheme.LINEAR
     normalise_by: Literal["liver", "labels"] = "liver"
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6

@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from livercascade import __version__
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.field_file import write_field
+from livercascade.alignment.displacement_field import DisplacementField, write_field
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti

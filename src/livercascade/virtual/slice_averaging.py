@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from livercascade.alignment.kernel import kernel
+from livercascade.alignment.compiled_loops import kernel
 from livercascade.data.labels import LESION_TYPES
 from livercascade.virtual.tissue_map import TissueMap
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from livercascade.alignment.kernel import kernel
+from livercascade.alignment.compiled_loops import kernel
 from livercascade.data.lesion import Box
 
 COARSE_MM = 4.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int16, UInt8
 
-from livercascade.alignment.field import DisplacementField
+from livercascade.alignment.displacement_field import DisplacementField
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, make_anatomy

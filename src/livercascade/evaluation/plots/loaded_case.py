@@ -20,7 +20,7 @@ from livercascade.detect.liver import liver_with_content
 from livercascade.evaluation.cohort.cohort_files import read_result
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion
 from livercascade.io.nifti import read_labels
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.reclassify.candidate import Candidate
 from livercascade.reclassify.patches import Patch
 from livercascade.reclassify.reclassify import make_patches

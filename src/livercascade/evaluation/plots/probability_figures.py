@@ -13,7 +13,7 @@ from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
 from livercascade.evaluation.plots.picture import Picture
 from livercascade.evaluation.plots.plot_style import INK, Words, picture, sheet
 from livercascade.reclassify.working_grid import resample_linear
-from livercascade.segment.whole import network_image, sliding_window
+from livercascade.segment.unet_whole import network_image, sliding_window
 
 
 def probability_figure(

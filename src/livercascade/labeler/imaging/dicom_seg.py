@@ -19,10 +19,10 @@ from livercascade import __version__
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import NUM_CLASSES, LesionType, Organ, label_name
+from livercascade.io.canonical_orientation import canonical_grid, stored_view, to_canonical_orientation
 from livercascade.io.dicom_files import find_images
-from livercascade.io.dicom_geometry import Placement, place
+from livercascade.io.dicom_geometry import SlicePlacement, place_slices
 from livercascade.io.dicom_series import stacks_of
-from livercascade.io.orient import house_grid, stored_view, to_house_order
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.case_inputs import other_grid
 
@@ -128,18 +128,18 @@ def import_seg(data: bytes, grid: Grid, mapping: Mapping[int, int] | None = None
     return mask
 
 
-def _series_on(folder: Path, grid: Grid) -> Placement:
+def _series_on(folder: Path, grid: Grid) -> SlicePlacement:
     try:
-        stacks, _ = stacks_of(find_images(folder).images)
+        stacks, _ = stacks_of(find_images(folder)[0])
     except CascadeError as error:
         raise _no_dicom(error.message.rstrip(".")) from error
     for stack in stacks:
         try:
-            placement = place(stack.images, stack.name)
+            placement = place_slices(stack.images, stack.name)
         except CascadeError:
             continue
         shape = (placement.columns, placement.rows, len(placement.images))
-        if house_grid(shape, placement.affine_lps, stack.name, is_ct=False).matches(grid, _GRID_TOLERANCE_MM):
+        if canonical_grid(shape, placement.affine_lps, stack.name, is_ct=False).matches(grid, _GRID_TOLERANCE_MM):
             return placement
     raise _no_dicom("none of its series lies on the grid of the mask")
 
@@ -208,7 +208,7 @@ def _labels_of(seg: Any, mapping: Mapping[int, int]) -> dict[int, int]:
 
 def _on_grid(region: Any, affine: Any, grid: Grid) -> tuple[Any, tuple[int, int, int]]:
     """The region in display order and where its first voxel lies in the grid of the case."""
-    ordered, placed = to_house_order(region, affine, "segmentation", is_ct=False)
+    ordered, placed = to_canonical_orientation(region, affine, "segmentation", is_ct=False)
     if region.shape[0] == 1:
         # One slice has no slice distance of its own.
         placed = Grid(placed.shape, (grid.spacing[0], *placed.spacing[1:]), placed.origin, placed.direction)

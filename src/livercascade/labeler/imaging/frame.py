@@ -13,8 +13,8 @@ from jaxtyping import Float, Shaped
 from nibabel.orientations import aff2axcodes
 
 from livercascade.data.grid import Grid
+from livercascade.io.canonical_orientation import canonical_grid, stored_view
 from livercascade.io.nifti import read_head
-from livercascade.io.orient import house_grid, stored_view
 
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _OBLIQUE_DEG = 0.05
@@ -42,7 +42,7 @@ class Frame:
             InputError: As `io.nifti.read_head`, and ``BAD_SPACING``.
         """
         head = read_head(path)
-        return cls(house_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct), head.affine_lps, head.header)
+        return cls(canonical_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct), head.affine_lps, head.header)
 
     @classmethod
     def of_grid(cls, grid: Grid) -> Frame:

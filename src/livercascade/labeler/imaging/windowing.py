@@ -9,7 +9,7 @@ from jaxtyping import Int16
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
-from livercascade.io.phase_image import measure_enhancement
+from livercascade.io.phase_from_image import measure_organ_hu
 
 HuWindow = tuple[int, int]
 """Centre and width in HU."""
@@ -28,7 +28,7 @@ _PLAUSIBLE = (0.0, 220.0)
 
 def automatic_window(hu: Int16[np.ndarray, "z y x"], grid: Grid, phase: Phase) -> HuWindow:
     """Window whose centre is the HU of the liver, to 5 HU, and whose width is the usual one of the phase."""
-    liver = measure_enhancement(np.asarray(hu), grid).liver
+    liver = measure_organ_hu(np.asarray(hu), grid).liver
     centre, width = USUAL[phase]
     if liver is not None and _PLAUSIBLE[0] <= liver <= _PLAUSIBLE[1]:
         centre = 5 * round(liver / 5)

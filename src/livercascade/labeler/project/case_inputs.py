@@ -12,7 +12,8 @@ from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
 from livercascade.io.nifti import read_instances
-from livercascade.io.source import Study, read_study
+from livercascade.io.study import Study
+from livercascade.io.study_reader import read_study
 from livercascade.labeler.editing.lesion_components import ReportNumbers
 from livercascade.labeler.imaging.decoded_volume import DecodedVolume, tag_of, volume_of_array, volume_of_file
 from livercascade.labeler.imaging.frame import Frame

@@ -19,8 +19,8 @@ from livercascade.data.errors import InputError
 from livercascade.data.lesion import Lesion
 from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, PatchVolume, Scheme
 from livercascade.reclassify.shuffle import shuffle
-from livercascade.segment.card import PhaseNormalisation
-from livercascade.segment.phase_input import normalise, phase_input
+from livercascade.segment.model_card import PhaseNormalisation
+from livercascade.segment.network_input import normalise, phase_input
 from livercascade.train.network_trainer import TrainingBatch
 from livercascade.train.patch.patch_cases import PatchCase
 from livercascade.train.phase_dropout import drop_phases, seen_phases

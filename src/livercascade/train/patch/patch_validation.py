@@ -13,8 +13,8 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.data.lesion import Lesion
 from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme, is_lesion
 from livercascade.reclassify.shuffle import shuffle
-from livercascade.segment.card import PhaseNormalisation
-from livercascade.segment.phase_input import normalise, phase_input
+from livercascade.segment.model_card import PhaseNormalisation
+from livercascade.segment.network_input import normalise, phase_input
 from livercascade.system.files import sha256_text
 from livercascade.train.network_trainer import NetworkTrainer
 from livercascade.train.patch.patch_cases import PatchCase

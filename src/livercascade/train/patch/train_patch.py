@@ -10,7 +10,7 @@ import torch
 
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.reclassify.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
-from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation
+from livercascade.segment.model_card import ModelCard, ModelKind, PhaseNormalisation
 from livercascade.system.files import write_file
 from livercascade.train.augmentation import build_augmentation
 from livercascade.train.cross_validation import split_cases

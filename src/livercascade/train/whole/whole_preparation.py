@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
-from livercascade.segment.card import ModelCard, ModelKind, PhaseNormalisation, Resampling
+from livercascade.segment.model_card import ModelCard, ModelKind, PhaseNormalisation, ResamplingScheme
 from livercascade.segment.nnunet_import import planned_resampling
 from livercascade.system.files import write_file
 from livercascade.system.parallel import as_finished
@@ -143,7 +143,7 @@ class SettingsPlanner(ExperimentPlanner):
 
     def determine_resampling(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
         """Functions that resample images and labels, each with its arguments."""
-        if self.settings.resampling is Resampling.SPLINE:
+        if self.settings.resampling is ResamplingScheme.SPLINE:
             return super().determine_resampling(*args, **kwargs)
         common = {"num_threads": self.settings.threads, "force_separate_z": False}
         function = resample_torch_fornnunet

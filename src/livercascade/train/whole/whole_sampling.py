@@ -22,8 +22,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from livercascade.data.lesion import Lesion
 from livercascade.detect.seg2det import seg2det
-from livercascade.segment.card import Size
-from livercascade.segment.phase_input import phase_input
+from livercascade.segment.model_card import Size
+from livercascade.segment.network_input import phase_input
 from livercascade.system.files import sha256_of, write_file
 from livercascade.train.augmentation import build_augmentation
 from livercascade.train.hard_cases import MIN_LESION_ML, hard_lesions, prediction_of, read_prediction

@@ -18,8 +18,8 @@ from livercascade.data.lesion import Box
 from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import Counting, Match, Outcome, match
 from livercascade.detect.seg2det import bounding_box, seg2det
-from livercascade.segment.card import ModelCard, Size
-from livercascade.segment.phase_input import phase_input
+from livercascade.segment.model_card import ModelCard, Size
+from livercascade.segment.network_input import phase_input
 from livercascade.system.files import sha256_text
 from livercascade.train.network_trainer import NetworkTrainer
 from livercascade.train.training_loop import MIN_VOLUME_ML, SCORE, ValidationResult

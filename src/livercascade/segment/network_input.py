@@ -1,22 +1,24 @@
-"""Phases brought to a model's spacing, by the scheme that its card names.
+"""Input of the networks: phases at the model's spacing, normalised, zero where absent, and flags of those present.
 
-`Resampling.SPLINE` is nnU-Net's default (``resample_data_or_seg_to_shape``, order 3, thick slices one by one), so that
-an imported model sees what it was trained on. What a spline gives along an axis is linear in the values, and a sample
-far away hardly counts: one banded matrix for each axis, and a volume is resampled by two or three sparse products.
+Phases come to a model's spacing by the scheme that its card names. `ResamplingScheme.SPLINE` is nnU-Net's default
+(``resample_data_or_seg_to_shape``, order 3, thick slices one by one), so that an imported model sees what it was
+trained on. What a spline gives along an axis is linear in the values, and a sample far away hardly counts: one banded
+matrix for each axis, and a volume is resampled by two or three sparse products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int16
+from jaxtyping import Bool, Float, Float32, Int16
 from scipy import ndimage, sparse
 from torch.nn import functional
 
 from livercascade.data.grid import Shape, Triple
-from livercascade.segment.card import Resampling
+from livercascade.segment.model_card import PhaseNormalisation, ResamplingScheme
 
 SLAB = 8
 """Slices that are worked on at a time."""
@@ -27,10 +29,63 @@ LEAST_WEIGHT = 1e-6
 _ORDER = 3
 
 
+def normalise(
+    hu: Float[torch.Tensor, "*batch phase z y x"], scheme: Sequence[PhaseNormalisation]
+) -> Float[torch.Tensor, "*batch phase z y x"]:
+    """HU of all phases clipped and z-scored, each phase by its own entry of ``scheme`` (nnU-Net's CT scheme).
+
+    Raises:
+        ValueError: ``scheme`` has another length than there are phases.
+    """
+    if len(scheme) != hu.shape[-4]:
+        raise ValueError(f"{hu.shape[-4]} phases but {len(scheme)} normalisations")
+
+    def column(name: str) -> torch.Tensor:
+        return torch.tensor([getattr(s, name) for s in scheme], dtype=hu.dtype, device=hu.device)[:, None, None, None]
+
+    clipped = torch.maximum(torch.minimum(hu, column("upper")), column("lower"))
+    return (clipped - column("mean")) / column("std")
+
+
+def phase_input(
+    normalised: Float[torch.Tensor, "*batch phase z y x"],
+    present: Sequence[bool] | Bool[torch.Tensor, "*batch phase"],
+) -> Float[torch.Tensor, "*batch channel z y x"]:
+    """Network input: phases with absent ones set to 0, followed by one constant flag channel per phase.
+
+    Args:
+        normalised: Normalised phases; values of an absent phase do not matter, NaN included.
+        present: Presence of each phase, for all of the batch or per sample.
+
+    Raises:
+        ValueError: ``present`` does not have one entry per phase.
+    """
+    there = torch.as_tensor(present, dtype=torch.bool, device=normalised.device)
+    if there.shape[-1] != normalised.shape[-4]:
+        raise ValueError(f"{normalised.shape[-4]} phases but {there.shape[-1]} presence flags")
+    if there.ndim == 1:
+        return _one_set(normalised, there.tolist())
+    flags = there[..., None, None, None].expand(normalised.shape)
+    kept = torch.where(flags, normalised, torch.zeros((), dtype=normalised.dtype, device=normalised.device))
+    return torch.cat((kept, flags.to(normalised.dtype)), dim=-4)
+
+
+def _one_set(
+    normalised: Float[torch.Tensor, "*batch phase z y x"], present: list[bool]
+) -> Float[torch.Tensor, "*batch channel z y x"]:
+    """The same phases present in all of the batch: each voxel is written once."""
+    *batch, count, z, y, x = normalised.shape
+    out = normalised.new_empty((*batch, 2 * count, z, y, x))
+    for i, there in enumerate(present):
+        out[..., count + i, :, :, :] = float(there)
+        out[..., i, :, :, :] = normalised[..., i, :, :, :] if there else 0.0
+    return out
+
+
 def resample_phase(
     hu: Int16[np.ndarray, "z y x"],
     size: Shape,
-    how: Resampling,
+    how: ResamplingScheme,
     *,
     bounds: tuple[float, float],
     spacing: Triple,
@@ -39,28 +94,28 @@ def resample_phase(
     """One phase, clipped to ``bounds`` and then resampled.
 
     Args:
-        hu: The phase.
-        size: Shape to reach.
-        how: The scheme.
-        bounds: Least and greatest HU; nnU-Net clips before it resamples.
-        spacing: Of ``hu``, (z, y, x) in mm.
-        target: Of the result, (z, y, x) in mm.
+        hu: HU of the phase.
+        size: Shape of the result.
+        how: Scheme of the resampling.
+        bounds: Lowest and highest HU; nnU-Net clips before it resamples.
+        spacing: Spacing of ``hu``, (z, y, x) in mm.
+        target: Spacing of the result, (z, y, x) in mm.
     """
-    linear, apart = how is Resampling.LINEAR, slices_apart(spacing, target)
+    linear, separately = how is ResamplingScheme.LINEAR, slices_separately(spacing, target)
     planes = torch.empty((hu.shape[0], *size[1:]))
     for z in range(0, len(planes), SLAB):
         part = torch.from_numpy(hu[z : z + SLAB]).float().clamp(*bounds)
-        planes[z : z + SLAB] = _linear_planes(part, size) if linear else _spline_planes(part, size, within=apart)
+        planes[z : z + SLAB] = _linear_planes(part, size) if linear else _spline_planes(part, size, within=separately)
     if linear:
         return _linear_z(planes, size[0])
-    if apart:
+    if separately:
         return planes[_nearest(len(planes), size[0])]
     least, most = (min(max(float(value), bounds[0]), bounds[1]) for value in (hu.min(), hu.max()))
     return _along_z(planes, size[0]).clamp(least, most)
 
 
-def slices_apart(spacing: Triple, target: Triple) -> bool:
-    """Whether nnU-Net resamples slice by slice: slices much thicker than pixels, here or at the model's spacing."""
+def slices_separately(spacing: Triple, target: Triple) -> bool:
+    """True if nnU-Net resamples slice by slice: slices much thicker than pixels, here or at the model's spacing."""
     for z, y, x in (spacing, target):
         if max(z, y, x) / min(z, y, x) > ANISOTROPY:
             return z > max(y, x)

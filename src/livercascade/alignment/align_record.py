@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from livercascade.alignment.field import DisplacementField
-from livercascade.alignment.likeness import mutual_information
-from livercascade.alignment.pair import PairAlignment
-from livercascade.alignment.settings import AlignSettings
+from livercascade.alignment.align_pair import DeedsAlignment
+from livercascade.alignment.align_settings import AlignSettings
+from livercascade.alignment.displacement_field import DisplacementField
+from livercascade.alignment.similarity import mutual_information
+from livercascade.data.record import Record
 from livercascade.data.scan import PhaseVolume
 
 
-class PhaseRecord(BaseModel):
+class AlignedPhaseRecord(Record):
     """One of the two phases: name for people, hash of its files, and grid as (z, y, x)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str
     phase: str
@@ -26,28 +24,26 @@ class PhaseRecord(BaseModel):
     spacing_mm: tuple[float, float, float]
 
 
-class AlignRecord(BaseModel):
+class AlignRecord(Record):
     """Contents of ``align.json``.
 
     Attributes:
-        version: Of the package.
+        version: Version of this package.
         fixed, moving: The two phases.
-        settings: As `AlignSettings`.
-        lay_together: True if the phases were aligned before and were left as they lay.
-        offset_mm: Shift along z that put headers without a common frame right, 0 if they have one.
+        settings: Values of `AlignSettings`.
+        lay_together: True if the phases were aligned before and were left as they were.
+        offset_mm: Shift along z that corrected headers without a common frame, 0 if they have one.
         displacement_mm: Mean, 95th percentile and maximum of the field's length where the moving phase has data.
         jacobian: Least and greatest share of its volume that a voxel keeps.
         folded: Share of voxels that fold.
         valid: Share of the fixed grid where the moving phase has data.
-        mutual_information: In nats, before (by header geometry alone) and after.
+        mutual_information: Nats before (by header geometry alone) and after.
         seconds: Wall time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     version: str
-    fixed: PhaseRecord
-    moving: PhaseRecord
+    fixed: AlignedPhaseRecord
+    moving: AlignedPhaseRecord
     settings: dict[str, Any]
     lay_together: bool
     offset_mm: float
@@ -59,10 +55,10 @@ class AlignRecord(BaseModel):
     seconds: float
 
 
-def record_of(
-    fixed: PhaseVolume, moving: PhaseVolume, found: PairAlignment, settings: AlignSettings, version: str
+def record_alignment(
+    fixed: PhaseVolume, moving: PhaseVolume, found: DeedsAlignment, settings: AlignSettings, version: str
 ) -> AlignRecord:
-    """Record of one pair; resamples the moving phase once by its header for the likeness before."""
+    """Record of one pair; the moving phase is resampled once by its header for the similarity before."""
     unmoved, covered = DisplacementField.zero(fixed.grid).warp(moving)
     lengths = found.field.length_mm[found.valid]
     if not lengths.size:
@@ -73,7 +69,7 @@ def record_of(
         fixed=_phase(fixed),
         moving=_phase(moving),
         settings=settings.model_dump(mode="json"),
-        lay_together=found.lay_together,
+        lay_together=found.already_aligned,
         offset_mm=found.offset_mm,
         displacement_mm={
             "mean": round(float(lengths.mean()), 3),
@@ -91,8 +87,8 @@ def record_of(
     )
 
 
-def _phase(volume: PhaseVolume) -> PhaseRecord:
-    return PhaseRecord(
+def _phase(volume: PhaseVolume) -> AlignedPhaseRecord:
+    return AlignedPhaseRecord(
         description=volume.description,
         phase=volume.phase.value,
         sha256=volume.sha256,

@@ -1,4 +1,4 @@
-"""Bringing an array and its affine into the house order: z to the head, y to the back, x to the left."""
+"""Canonical orientation of an array and its affine: z to the head, y to the back, x to the left (LPS)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANY_MM = (0.05, 50.0)
 _SLACK = 1e-3
 
 
-def to_house_order(
+def to_canonical_orientation(
     array: Shaped[np.ndarray, "i j k"], affine_lps: Float[np.ndarray, "4 4"], name: str, *, is_ct: bool = True
 ) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
     """Array ``[z, y, x]`` and its grid from an array ``[i, j, k]`` and the matrix from (i, j, k, 1) to LPS mm.
@@ -28,8 +28,8 @@ def to_house_order(
     Axes are only swapped and flipped, never resampled: z is the axis nearest to the head-foot direction.
 
     Args:
-        array: Voxels.
-        affine_lps: Matrix to LPS mm.
+        array: Voxels in the order of the file.
+        affine_lps: Matrix from (i, j, k, 1) to LPS mm.
         name: File or series, for messages.
         is_ct: False allows voxels that no abdominal CT has.
 
@@ -37,36 +37,36 @@ def to_house_order(
         InputError: ``BAD_AFFINE``, ``SHEARED`` or ``BAD_SPACING``.
     """
     i, j, k = array.shape
-    grid = house_grid((i, j, k), affine_lps, name, is_ct=is_ct)
+    grid = canonical_grid((i, j, k), affine_lps, name, is_ct=is_ct)
     return np.transpose(apply_orientation(array, io_orientation(affine_lps))), grid
 
 
 def stored_view(
-    house: Shaped[np.ndarray, "z y x"], affine_lps: Float[np.ndarray, "4 4"]
+    array: Shaped[np.ndarray, "z y x"], affine_lps: Float[np.ndarray, "4 4"]
 ) -> Shaped[np.ndarray, "i j k"]:
-    """The same memory seen in the axis order of the file: the inverse of `to_house_order`, writable if ``house`` is.
+    """The same memory in the axis order of the file: inverse of `to_canonical_orientation`, writable if ``array`` is.
 
     Args:
-        house: Array in house order.
-        affine_lps: The file's matrix from (i, j, k, 1) to LPS mm.
+        array: Array in canonical orientation.
+        affine_lps: Matrix of the file from (i, j, k, 1) to LPS mm.
     """
     orientation = io_orientation(affine_lps)
-    turned = np.transpose(np.transpose(house), [int(axis) for axis in orientation[:, 0]])
+    turned = np.transpose(np.transpose(array), [int(axis) for axis in orientation[:, 0]])
     return turned[tuple(slice(None, None, int(flip)) for flip in orientation[:, 1])]
 
 
-def house_grid(
+def canonical_grid(
     shape: tuple[int, int, int], affine_lps: Float[np.ndarray, "4 4"], name: str, *, is_ct: bool = True
 ) -> Grid:
-    """The grid that `to_house_order` gives an array ``[i, j, k]`` of this shape.
+    """The grid that `to_canonical_orientation` gives an array ``[i, j, k]`` of this shape.
 
     Raises:
-        InputError: As `to_house_order`.
+        InputError: As `to_canonical_orientation`.
     """
     check_affine(affine_lps, name)
     orientation = io_orientation(affine_lps)
     affine = affine_lps @ inv_ornt_aff(orientation, shape)
-    # Row i of the orientation names the output axis of input axis i; the house order is that order turned round.
+    # Row i of the orientation names the output axis of input axis i; canonical orientation has that order reversed.
     ordered = [0, 0, 0]
     for length, axis in zip(shape, orientation[:, 0], strict=True):
         ordered[2 - int(axis)] = length

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, model_validator
 
 from livercascade.data.class_priors import ClassPriors
 from livercascade.data.labels import LESION_TYPES, Phase
+from livercascade.data.record import Record
 
 Size = tuple[PositiveInt, PositiveInt, PositiveInt]
 Spacing = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelKind(Enum):
@@ -33,8 +30,8 @@ class NetworkClass(Enum):
     RESIDUAL = "ResidualEncoderUNet"
 
 
-class Resampling(Enum):
-    """How phases get to the model's spacing, as they did in its training (`livercascade.segment.resampling`)."""
+class ResamplingScheme(Enum):
+    """How phases get to the model's spacing, as they did in its training (`livercascade.segment.network_input`)."""
 
     LINEAR = "linear"
     """Linearly; where the new grid is coarser, averaged over its pixels and slices."""
@@ -42,7 +39,7 @@ class Resampling(Enum):
     """nnU-Net's default: splines of order 3, between thick slices the nearest one."""
 
 
-class PhaseNormalisation(_Record):
+class PhaseNormalisation(Record):
     """nnU-Net's CT scheme for one phase: clip to ``lower..upper`` HU, subtract ``mean``, divide by ``std``.
 
     Clipping comes before resampling, as in nnU-Net.
@@ -54,7 +51,7 @@ class PhaseNormalisation(_Record):
     std: PositiveFloat
 
 
-class Architecture(_Record):
+class Architecture(Record):
     """Arguments of the network as nnU-Net's plans give them; operators are names from a fixed list.
 
     Attributes:
@@ -99,7 +96,7 @@ class Architecture(_Record):
         return z, y, x
 
 
-class Provenance(_Record):
+class TrainingProvenance(Record):
     """How a model came about, in enough detail to make it again.
 
     Attributes:
@@ -107,14 +104,14 @@ class Provenance(_Record):
         seed: Seed of all its random work.
         cases: Number of training cases.
         steps: Optimiser steps behind the exported weights.
-        trained_on: What the data were, in words.
+        trained_on: Description of the training data.
         log_summary: Last values of the training log, for example ``{"loss": 0.31}``.
         settings: All settings of the run.
         started_from: Name, version, steps and SHA-256 of the model that the training started from; empty if none.
-        chosen: Which weights of the run these are, in words; empty where it was not noted.
+        chosen: Checkpoint of the run that these weights are, in words; empty if unknown.
         scores: Metrics on held-out patients, see `livercascade.train.whole.whole_validation`; empty if not measured.
         fold: Fifth of the patients that the network did not see, 0 to 4; None if it saw all, or it is not known.
-        temperature: What the logits of the training were divided by (`livercascade.train.temperature_scaling`).
+        temperature: Divisor of the logits of the training (`livercascade.train.temperature_scaling`).
     """
 
     command: str = ""
@@ -131,18 +128,18 @@ class Provenance(_Record):
     temperature: PositiveFloat = 1.0
 
 
-class ModelCard(_Record):
+class ModelCard(Record):
     """One network of the cascade.
 
     Attributes:
-        phases: Order of the phase channels; with ``presence_flags`` as many flag channels follow (`phase_input`).
+        phases: Phases of the channels, in order; with ``presence_flags`` as many flag channels follow (`phase_input`).
         classes: Name of each output channel.
         spacing_mm: Voxel spacing (z, y, x) of the network's grid.
         patch_size: Voxels (z, y, x) of one window.
-        normalisation: One entry per phase, in the order of ``phases``.
-        resampling: How phases get to that grid.
+        normalisation: Scheme of each phase, in the order of ``phases``.
+        resampling: Scheme by which phases get to that grid.
         needs: Phases without which the network cannot work; none for one trained on every subset.
-        class_priors: How common the network takes each lesion type for; None if its training did not settle that.
+        class_priors: Frequency of each lesion type that the network assumes; None if its training did not settle that.
         sha256: Hash of ``weights.safetensors``, of an ensemble that of all its members' hashes; empty until saved.
     """
 
@@ -156,11 +153,11 @@ class ModelCard(_Record):
     normalisation: tuple[PhaseNormalisation, ...]
     architecture: Architecture
     presence_flags: bool = True
-    resampling: Resampling = Resampling.LINEAR
+    resampling: ResamplingScheme = ResamplingScheme.LINEAR
     needs: tuple[Phase, ...] = ()
     # Cards of before 0.2 say type_shares.
     class_priors: ClassPriors | None = Field(default=None, validation_alias=AliasChoices("class_priors", "type_shares"))
-    training: Provenance = Provenance()
+    training: TrainingProvenance = TrainingProvenance()
     sha256: str = ""
 
     @model_validator(mode="after")
@@ -181,7 +178,7 @@ def card_markdown(card: ModelCard, members: Sequence[ModelCard] = ()) -> str:
     """The card as a page for people.
 
     Args:
-        card: Of a network, or of an ensemble.
+        card: Card of a network, or of an ensemble.
         members: Cards of the networks of an ensemble.
     """
     page = f"# {card.name}\n\nResearch software, not a medical device.\n\n| | |\n|---|---|\n{_rows(card)}\n"

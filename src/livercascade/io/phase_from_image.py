@@ -1,4 +1,4 @@
-"""Contrast phase from the image alone: HU of aorta and liver, found by their place beside the spinal canal."""
+"""Contrast phase from the image alone: HU of aorta and liver, found by their position beside the spinal canal."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ _RARE_DELAYED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Enhancement:
-    """What was measured in one volume.
+class OrganHu:
+    """HU of two organs in one volume.
 
     Attributes:
-        aorta: HU of the aorta, None if it was not found.
-        liver: Commonest HU of the right upper abdomen, None if nothing homogeneous is there.
+        aorta: HU of the aorta; None if it was not found.
+        liver: Most frequent HU of the right upper abdomen; None if nothing homogeneous is there.
     """
 
     aorta: float | None
     liver: float | None
 
 
-def measure_enhancement(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> Enhancement:
-    """Aorta and liver in HU of a volume in house order."""
+def measure_organ_hu(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> OrganHu:
+    """HU of aorta and liver of a volume in canonical orientation."""
     coarse, spacing = _coarse(hu, grid)
     canal = _canal(coarse, spacing)
     if canal is None:
-        return Enhancement(None, None)
+        return OrganHu(None, None)
     smooth, rough = _smooth_and_rough(coarse, spacing)
-    return Enhancement(_aorta(smooth, rough, canal, spacing), _liver(smooth, rough, canal, spacing))
+    return OrganHu(_aorta(smooth, rough, canal, spacing), _liver(smooth, rough, canal, spacing))
 
 
-def phase_probabilities(found: Enhancement) -> dict[Phase, float]:
+def phase_probabilities(found: OrganHu) -> dict[Phase, float]:
     """Probability of each phase, all equal where nothing was measured.
 
     Each organ is taken as Gaussian round its usual HU, with a floor so that an odd patient is unlikely, not impossible.

@@ -1,4 +1,4 @@
-"""Overlapping windows over a volume, and the weighted mean of what a network says in them (nnU-Net's scheme)."""
+"""Overlapping windows over a volume, and the weighted mean of a network's logits in them (nnU-Net's scheme)."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from livercascade.data.labels import BACKGROUND
 UNSEEN = 50.0
 """Logit of background where no window was computed."""
 _LEAST_WEIGHT = 2.0**-24 / 10
-Box = tuple[slice, slice, slice]
-Network = Callable[[Float32[torch.Tensor, "n c z y x"]], Float32[torch.Tensor, "n k z y x"]]
+WindowSlices = tuple[slice, slice, slice]
+NetworkFunction = Callable[[Float32[torch.Tensor, "n c z y x"]], Float32[torch.Tensor, "n k z y x"]]
 
 
-def boxes(shape: Shape, window: Shape, overlap: float) -> list[Box]:
+def overlapping_windows(shape: Shape, window: Shape, overlap: float) -> list[WindowSlices]:
     """Windows that cover ``shape``, neighbours overlapping by at least ``overlap`` (0 to under 1), evenly spread."""
     starts = [_starts(n, size, overlap) for n, size in zip(shape, window, strict=True)]
     return [_box(at, window) for at in product(*starts)]
 
 
-def apart(shape: Shape, window: Shape, overlap: float) -> list[Box]:
-    """As few of `boxes` as cover ``shape``."""
+def sparse_windows(shape: Shape, window: Shape, overlap: float) -> list[WindowSlices]:
+    """As few of `overlapping_windows` as cover ``shape``."""
     starts = [_sparse(_starts(n, size, overlap), size) for n, size in zip(shape, window, strict=True)]
     return [_box(at, window) for at in product(*starts)]
 
 
-def _box(start: tuple[int, ...], window: Shape) -> Box:
+def _box(start: tuple[int, ...], window: Shape) -> WindowSlices:
     z, y, x = (slice(a, a + size) for a, size in zip(start, window, strict=True))
     return z, y, x
 
@@ -59,12 +59,12 @@ class WindowSum:
     """Gaussian-weighted mean of a network's logits over the windows computed so far.
 
     Args:
-        image: What the network sees.
-        places: All windows there are, of one size and within the image.
-        channels: Output channels of the network.
+        image: Input of the network.
+        places: All windows, of one size and within the image.
+        channels: Number of output channels of the network.
     """
 
-    def __init__(self, image: Float32[torch.Tensor, "c z y x"], places: Sequence[Box], channels: int) -> None:
+    def __init__(self, image: Float32[torch.Tensor, "c z y x"], places: Sequence[WindowSlices], channels: int) -> None:
         self._image = image
         z, y, x = (side.stop - side.start for side in places[0])
         self._bump = gaussian((z, y, x))
@@ -74,13 +74,15 @@ class WindowSum:
         self._total = torch.zeros((channels, *image.shape[1:]))
         self._weights = torch.zeros(image.shape[1:])
 
-    def add(self, places: Sequence[Box], network: Network, *, batch: int, done: Callable[[int], None]) -> None:
-        """Compute windows, ``batch`` at a time; ``done`` is told how many after each."""
+    def add(
+        self, places: Sequence[WindowSlices], network: NetworkFunction, *, batch: int, done: Callable[[int], None]
+    ) -> None:
+        """Compute windows, ``batch`` at a time; ``done`` is called with their number after each."""
         for first in range(0, len(places), batch):
             part = places[first : first + batch]
             logits = network(torch.stack([self._image[(slice(None), *box)] for box in part]))
-            for box, said in zip(part, logits, strict=True):
-                self._total[(slice(None), *box)].addcmul_(said, self._bump)
+            for box, own in zip(part, logits, strict=True):
+                self._total[(slice(None), *box)].addcmul_(own, self._bump)
                 self._weights[box] += self._bump
             done(len(part))
 
@@ -89,7 +91,7 @@ class WindowSum:
         ours, theirs = (self._total[list(group)].amax(dim=0) for group in (labels, rivals))
         return (ours + bonus * self._weights > theirs) & (self._weights > 0)
 
-    def share(self, box: Box, region: Bool[torch.Tensor, "z y x"]) -> float:
+    def share(self, box: WindowSlices, region: Bool[torch.Tensor, "z y x"]) -> float:
         """Largest share, 0 to 1, that a window has in the mean over all windows at any voxel of ``region``."""
         inside = region[box]
         return float((self._bump[inside] / self._all[box][inside]).max()) if bool(inside.any()) else 0.0
@@ -121,7 +123,7 @@ def pad_to(
     return torch.cat((functional.pad(phases, around), functional.pad(flags[None], around, mode="replicate")[0]))
 
 
-def grown(region: Bool[torch.Tensor, "z y x"], reach: Shape) -> Bool[torch.Tensor, "z y x"]:
+def dilated(region: Bool[torch.Tensor, "z y x"], reach: Shape) -> Bool[torch.Tensor, "z y x"]:
     """The region and all voxels within ``reach`` (z, y, x) voxels of it along the axes."""
     z, y, x = (2 * n + 1 for n in reach)
     values = region.float()[None, None]

@@ -7,7 +7,8 @@ full-size volume, so peak memory does not grow with the number of classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,14 +18,21 @@ from torch.nn import functional
 
 from livercascade.data.class_priors import logit_adjustment
 from livercascade.data.grid import Shape
-from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ
+from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ, Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
-from livercascade.segment.phase_input import phase_input
-from livercascade.segment.resampling import SLAB, resample_phase
-from livercascade.segment.search import Search
-from livercascade.segment.windows import Box, WindowSum, apart, boxes, grown, pad_to
+from livercascade.segment.network_input import SLAB, phase_input, resample_phase
+from livercascade.segment.segmenter import WindowSearch
+from livercascade.segment.sliding_windows import (
+    WindowSlices,
+    WindowSum,
+    dilated,
+    overlapping_windows,
+    pad_to,
+    sparse_windows,
+)
+from livercascade.system.progress import Progress
 
 BODY_HU = -300.0
 """Windows in which nothing is above this are air."""
@@ -33,8 +41,8 @@ MARGIN_MM, LEAST_SHARE = 4.0, 0.02
 PIECE_ML, LEAST_LIVER_ML = 5.0, 300.0
 """Least liver in a piece that is looked at closely; with less liver than this in all, every window is computed."""
 _CONTENT = (*range(FIRST_LESION, LAST_LESION + 1), int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
+_STEP = "segmenting"
 _REST = tuple(label for label in range(NUM_CLASSES) if label not in _CONTENT)
-Progress = Callable[[int, int], None]
 
 
 def segment(
@@ -44,19 +52,19 @@ def segment(
     progress: Progress | None = None,
     overlap: float = 0.5,
     pooled: bool = False,
-    search: Search = Search.WHOLE,
+    search: WindowSearch = WindowSearch.WHOLE,
     factor: float = 4.0,
     class_priors: Sequence[float] | None = None,
 ) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
 
     Args:
-        scan: One to four phases; absent ones are flagged to the network.
-        model: A UNet^whole.
-        progress: Called with (windows done, windows in all).
+        scan: Scan of one to four phases; absent ones are flagged to the network.
+        model: Network UNet^whole.
+        progress: Called with (step in words, windows done, windows in all).
         overlap: Overlap of neighbouring windows, 0 to under 1.
-        pooled: As in `SensitivityMap.from_logits`.
-        search: Which windows are computed.
+        pooled: Rule of the sensitivity map, see `SensitivityMap.from_logits`.
+        search: Choice of the windows that are computed.
         factor: Highest sensitivity f at which the liver with its lesions must be as in a search of the whole.
         class_priors: Expected shares of the lesion types; None leaves types as the network has them.
     """
@@ -66,6 +74,63 @@ def segment(
     )
     weights = logit_adjustment(model.card.class_priors, class_priors)
     return to_scan_grid(logits, scan.grid.shape, pooled=pooled, weights=weights)
+
+
+@dataclass(frozen=True, slots=True)
+class UNetWhole:
+    """UNet^whole as a `Segmenter`.
+
+    Attributes:
+        model: The network.
+        overlap, pooled, search, factor, class_priors: Options of `segment`.
+    """
+
+    model: Model
+    overlap: float = 0.5
+    pooled: bool = False
+    search: WindowSearch = WindowSearch.WHOLE
+    factor: float = 4.0
+    class_priors: Sequence[float] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.model.card.name
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+        return self.model.card.version
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights; the options are settings of the cascade, which have a hash of their own."""
+        return self.model.card.sha256
+
+    @property
+    def needs(self) -> tuple[Phase, ...]:
+        """Phases without which the network cannot work."""
+        return self.model.card.needs
+
+    def segment(self, scan: Scan, *, progress: Progress | None = None) -> SensitivityMap:
+        """Sensitivity map of a scan on its own grid; the memory of the network's passes is given back.
+
+        Raises:
+            InputError: ``PHASE_NEEDED`` if a phase of `needs` is absent.
+        """
+        self.model.require(scan.phases)
+        found = segment(
+            scan,
+            self.model,
+            progress=progress,
+            overlap=self.overlap,
+            pooled=self.pooled,
+            search=self.search,
+            factor=self.factor,
+            class_priors=self.class_priors,
+        )
+        self.model.release_memory()
+        return found
 
 
 def network_shape(scan: Scan, model: Model) -> Shape:
@@ -102,7 +167,7 @@ def sliding_window(
     *,
     progress: Progress | None = None,
     overlap: float = 0.5,
-    search: Search = Search.WHOLE,
+    search: WindowSearch = WindowSearch.WHOLE,
     factor: float = 4.0,
 ) -> Float32[torch.Tensor, "k z y x"]:
     """Logits over the whole image: Gaussian-weighted mean of overlapping windows (nnU-Net's scheme).
@@ -115,30 +180,30 @@ def sliding_window(
     fits = all(have >= want for have, want in zip(image.shape[1:], size, strict=True))
     padded = image if fits else pad_to(image[: len(PHASES)], image[len(PHASES) :], size)
     shape = (padded.shape[1], padded.shape[2], padded.shape[3])
-    todo = boxes(shape, size, overlap)
+    todo = overlapping_windows(shape, size, overlap)
     count, done = len(todo), 0
 
     def tell(more: int) -> None:
         nonlocal done
         done += more
         if progress is not None:
-            progress(done, count)
+            progress(_STEP, done, count)
 
     sums = WindowSum(padded, todo, NUM_CLASSES)
     batch = model.engine.batch(math.prod(size))
-    first = todo if search is Search.WHOLE else _with_body(apart(shape, size, overlap), padded, model)
+    first = todo if search is WindowSearch.WHOLE else _with_body(sparse_windows(shape, size, overlap), padded, model)
     while first:
         sums.add(first, model.run, batch=batch, done=tell)
         todo = [box for box in todo if box not in first]
         if not todo:
             break
-        near = grown(_liver(sums, model, factor), _margin(model))
+        near = dilated(_liver(sums, model, factor), _margin(model))
         first = [box for box in todo if sums.share(box, near) >= LEAST_SHARE]
     tell(count - done)
     return sums.mean()[:, :depth, :height, :width]
 
 
-def _with_body(places: list[Box], image: Float32[torch.Tensor, "c z y x"], model: Model) -> list[Box]:
+def _with_body(places: list[WindowSlices], image: Float32[torch.Tensor, "c z y x"], model: Model) -> list[WindowSlices]:
     """Windows that hold more than air."""
     body = torch.zeros(image.shape[1:], dtype=torch.bool)
     for phase, scheme in zip(PHASES, model.card.normalisation, strict=True):

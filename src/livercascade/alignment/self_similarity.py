@@ -1,17 +1,24 @@
-"""Self-similarity context: how alike the neighbours of a voxel are, as 60 bits (Heinrich et al., MICCAI 2013, Sec. 2).
+"""Self-similarity context of two images, and the matching cost of displacements between them.
 
-The six neighbours of a voxel at distance ``q`` form twelve pairs that are not opposite each other. The mean squared
-difference of the patches of a pair, against that of the others, does not change when contrast does. Distances between
-two descriptors are counts of differing bits.
+The descriptor tells how similar the neighbours of a voxel are to each other, as 60 bits (Heinrich et al., MICCAI 2013,
+Sec. 2). The six neighbours of a voxel at distance ``q`` form twelve pairs that are not opposite each other. The mean
+squared difference of the patches of a pair, relative to that of the others, does not change when contrast does. The
+distance of two descriptors is the number of bits in which they differ.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32, Int64, UInt64
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
-from livercascade.alignment.kernel import kernel
-from livercascade.alignment.workers import Workers
+from livercascade.alignment.align_settings import SearchLevel
+from livercascade.alignment.compiled_loops import AlignmentThreads, kernel
+from livercascade.alignment.control_points import BlockGrid
 
 PAIRS, BITS = 12, 5
 """Pairs of neighbours, and bits for each of them."""
@@ -33,16 +40,16 @@ PLACES = (
 )
 
 
-def describe(
-    image: Float32[np.ndarray, "z y x"], distance: int, radius: int, workers: Workers
+def self_similarity_codes(
+    image: Float32[np.ndarray, "z y x"], distance: int, radius: int, workers: AlignmentThreads
 ) -> UInt64[np.ndarray, "z y x"]:
-    """SSC of an image as one word per voxel: bits ``5 k`` to ``5 k + 4`` are the thermometer code of pair k.
+    """Descriptor of every voxel as one word: bits ``5 k`` to ``5 k + 4`` are the thermometer code of pair k.
 
     Args:
         image: HU on an isotropic grid.
-        distance: ``q``, voxels from the centre to its neighbours.
-        radius: Of the patches, which are cubes of ``2 radius + 1`` voxels; the border is repeated outside.
-        workers: Share the slices.
+        distance: Voxels ``q`` from the centre to its neighbours.
+        radius: Radius of the patches, cubes of ``2 radius + 1`` voxels; the border is repeated outside.
+        workers: Threads, which share the slices.
     """
     nz, ny, nx = image.shape
     maps = np.empty((len(SHIFTS), nz, ny, nx + 2 * distance), dtype=np.float32)
@@ -53,6 +60,49 @@ def describe(
     thresholds = np.array(THRESHOLDS, dtype=np.float32)
     workers.ranges(lambda a, b: _codes(maps, places, thresholds, distance, codes, a, b), nz)
     return codes
+
+
+def matching_cost(
+    fixed: UInt64[np.ndarray, "z y x"],
+    moving: UInt64[np.ndarray, "z y x"],
+    level: SearchLevel,
+    workers: AlignmentThreads,
+) -> Float32[np.ndarray, "b n"]:
+    """Mean number of differing bits, 0 to 60, per block and displacement, both in order z, y, x.
+
+    A block at the border that is too thin to hold a sample costs 0 everywhere.
+
+    Args:
+        fixed: Descriptors of the fixed image.
+        moving: Descriptors of the moving one on the same grid; outside, the border is repeated.
+        level: Size of the blocks, displacements tried, and spacing of the samples.
+        workers: Threads, which share the rows of blocks.
+    """
+    blocks = BlockGrid.over((fixed.shape[0], fixed.shape[1], fixed.shape[2]), level.block)
+    out = np.empty((blocks.count, level.side**3), dtype=np.float32)
+    interleaved = _interleaved(moving, level.radius * level.step, level.stride)
+    thin = np.ascontiguousarray(fixed[:: level.stride, :: level.stride, :: level.stride])
+    ends = [
+        np.array([-(-min(i * level.block, length) // level.stride) for i in range(n + 1)], dtype=np.int64)
+        for n, length in zip(blocks.counts, fixed.shape, strict=True)
+    ]
+
+    def rows(start: int, stop: int) -> None:
+        _costs(thin, interleaved, ends[0], ends[1], ends[2], level.side, level.step, level.stride, out, start, stop)
+
+    workers.ranges(rows, blocks.counts[0] * blocks.counts[1])
+    return out
+
+
+def _interleaved(codes: UInt64[np.ndarray, "z y x"], reach: int, stride: int) -> UInt64[np.ndarray, "s s s c h w"]:
+    """Every ``stride``-th voxel from each start, the border repeated by ``reach``: rows of samples are contiguous."""
+    padded = np.pad(codes, reach, mode="edge")
+    shape = [-(-n // stride) for n in padded.shape]
+    out = np.zeros((stride, stride, stride, *shape), dtype=np.uint64)
+    for z, y, x in np.ndindex(stride, stride, stride):
+        part = padded[z::stride, y::stride, x::stride]
+        out[z, y, x, : part.shape[0], : part.shape[1], : part.shape[2]] = part
+    return out
 
 
 @kernel
@@ -185,3 +235,59 @@ def _codes(
                     limit = thresholds[b]
                     for x in range(nx):
                         word[x] |= bit if mine[x] - least[x] < limit * mean[x] else np.uint64(0)
+
+
+def _popcount(_: Any, value: Any) -> Any:
+    def codegen(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        count = builder.module.declare_intrinsic("llvm.ctpop", [word], ir.FunctionType(word, [word]))
+        return builder.call(count, arguments)
+
+    return types.uint64(value), codegen
+
+
+popcount: Any = intrinsic(_popcount)
+"""Number of set bits of a uint64, inside kernels only."""
+
+
+@kernel
+def _costs(
+    fixed: UInt64[np.ndarray, "z y x"],
+    moving: UInt64[np.ndarray, "s s s c h w"],
+    ends_z: Int64[np.ndarray, " a"],
+    ends_y: Int64[np.ndarray, " b"],
+    ends_x: Int64[np.ndarray, " d"],
+    side: int,
+    step: int,
+    stride: int,
+    out: Float32[np.ndarray, "e n"],
+    start: int,
+    stop: int,
+) -> None:
+    """Costs of the rows of blocks along x from ``start`` to ``stop``."""
+    columns = len(ends_x) - 1
+    nx = fixed.shape[2]
+    total = np.empty(nx, dtype=np.uint64)
+    for row in range(start, stop):
+        bz, by = row // (len(ends_y) - 1), row % (len(ends_y) - 1)
+        z0, z1, y0, y1 = ends_z[bz], ends_z[bz + 1], ends_y[by], ends_y[by + 1]
+        for label in range(side**3):
+            oz, oy, ox = label // (side * side) * step, label // side % side * step, label % side * step
+            shifted = moving[oz % stride, oy % stride, ox % stride]
+            first = ox // stride
+            for x in range(nx):
+                total[x] = 0
+            for z in range(z0, z1):
+                for y in range(y0, y1):
+                    here = fixed[z, y]
+                    there = shifted[z + oz // stride, y + oy // stride, first : first + nx]
+                    # The compiler turns this loop into vector popcounts; it decides the speed of the whole search.
+                    for x in range(nx):
+                        total[x] += popcount(here[x] ^ there[x])
+            for column in range(columns):
+                bits = np.uint64(0)
+                for x in range(ends_x[column], ends_x[column + 1]):
+                    bits += total[x]
+                samples = (z1 - z0) * (y1 - y0) * (ends_x[column + 1] - ends_x[column])
+                # A block at the border may be too thin to hold a sample: its neighbours decide.
+                out[row * columns + column, label] = np.float32(bits) / np.float32(max(samples, 1))

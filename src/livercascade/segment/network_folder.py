@@ -1,22 +1,31 @@
-"""Model folders: ``model.json`` (card), ``weights.safetensors`` and ``MODEL_CARD.md``."""
+"""Model folders: card, weights and page (``model.json``, ``weights.safetensors``, ``MODEL_CARD.md``), or folds of them.
+
+The networks of an ensemble run one after the other into one running sum, so memory does not grow with their number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from jaxtyping import Float
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from livercascade.data.errors import ModelError
-from livercascade.models.model_folder import CARD_FILE, WEIGHTS_FILE, check_weights, write_folder
-from livercascade.segment.card import Architecture, ModelCard, NetworkClass, card_markdown
+from livercascade.models.model_folder import CARD_FILE, PAGE_FILE, WEIGHTS_FILE, check_weights, write_folder
+from livercascade.segment.model_card import Architecture, ModelCard, NetworkClass, card_markdown
+from livercascade.system.files import sha256_text
 
+FOLDS = 5
+# What must be the same in all cards of an ensemble for their logits to mean the same.
+_ALIKE = ("kind", "phases", "classes", "spacing_mm", "patch_size", "normalisation", "presence_flags", "needs")
+# The only operators that a card may name: a card is data, and must not choose code.
 _OPERATORS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.conv.Conv3d": nn.Conv3d,
     "torch.nn.modules.instancenorm.InstanceNorm3d": nn.InstanceNorm3d,
@@ -31,7 +40,7 @@ def build_network(card: ModelCard, *, deep_supervision: bool = False) -> nn.Modu
     """Untrained network of ``card``: float32 input ``[batch, card.input_channels, z, y, x]`` to logits.
 
     Args:
-        card: Describes the network.
+        card: Description of the network.
         deep_supervision: True gives a list of logits, finest first, as training wants them.
 
     Raises:
@@ -52,10 +61,10 @@ def save_model(
     """Writes a model folder beside its place, then moves it there; returns the card with the weights' hash.
 
     Args:
-        folder: Model folder; an older one there is replaced.
-        card: Describes the network; its hash is set here.
+        folder: Model folder to write; an older one there is replaced.
+        card: Description of the network; its hash is set here.
         state_dict: Weights of `build_network`.
-        dtype: Precision they are stored in.
+        dtype: Precision of the stored weights.
 
     Raises:
         ModelError: Weights do not fit the card (``MODEL_MISMATCH``).
@@ -111,6 +120,59 @@ def start_weights(network: nn.Module, folder: Path) -> None:
     _fill(network, dict(load_network(folder).named_parameters()), str(folder))
 
 
+class Ensemble(nn.Module):
+    """Networks of one shape whose logits are averaged; used like a single network."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Float[torch.Tensor, "n c z y x"]) -> Float[torch.Tensor, "n k z y x"]:
+        """Mean of the members' logits, summed in float32."""
+        total: Any = None
+        for member in self.members:
+            logits = member(x).float()
+            total = logits if total is None else total.add_(logits)
+        return total.div_(len(self.members))
+
+
+def member_folders(folder: Path) -> tuple[Path, ...]:
+    """Model folders of an ensemble in the order of their folds; the folder itself if it is no ensemble."""
+    found = [folder / f"fold_{k}" for k in range(FOLDS)]
+    found = [path for path in found if (path / CARD_FILE).is_file()]
+    return (folder,) if (folder / CARD_FILE).is_file() or not found else tuple(found)
+
+
+def load_model_card(folder: Path) -> ModelCard:
+    """Card of a model folder or an ensemble; the hash of an ensemble changes with any of its members.
+
+    Raises:
+        ModelError: ``MODEL_MISSING``, ``MODEL_MISMATCH``, or networks that do not belong together (``ENSEMBLE_MIXED``).
+    """
+    cards = [load_card(path) for path in member_folders(folder)]
+    return cards[0] if len(cards) == 1 else _joint_card(folder, cards)
+
+
+def load_model_network(folder: Path) -> nn.Module:
+    """Network of a model folder, or the `Ensemble` of several, float32, in evaluation mode.
+
+    Raises:
+        ModelError: As `load_model_card`, or weights are damaged (``MODEL_HASH``).
+    """
+    members = [load_network(path) for path in member_folders(folder)]
+    return members[0] if len(members) == 1 else Ensemble(members).eval()
+
+
+def write_ensemble_page(folder: Path) -> None:
+    """Writes ``MODEL_CARD.md`` of an ensemble beside its folds.
+
+    Raises:
+        ModelError: As `load_model_card`.
+    """
+    cards = [load_card(path) for path in member_folders(folder)]
+    (folder / PAGE_FILE).write_text(card_markdown(load_model_card(folder), cards))
+
+
 def _arguments(architecture: Architecture) -> dict[str, Any]:
     values = architecture.model_dump(exclude={"network"}, exclude_none=True)
     values |= {"dropout_op": architecture.dropout_op, "dropout_op_kwargs": architecture.dropout_op_kwargs}
@@ -137,3 +199,35 @@ def _fill(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -
 
 def _mismatch(where: str, why: str) -> ModelError:
     return ModelError("MODEL_MISMATCH", f"{where} does not fit: {why}.", "Install the model again.", stage="segment")
+
+
+def _joint_card(folder: Path, cards: Sequence[ModelCard]) -> ModelCard:
+    first = cards[0]
+    for card in cards[1:]:
+        differ = [key for key in _ALIKE if getattr(card, key) != getattr(first, key)]
+        if differ:
+            raise ModelError(
+                "ENSEMBLE_MIXED",
+                f"The networks in {folder} differ in {', '.join(differ)}.",
+                "Keep only the folds of one training there.",
+                stage="segment",
+            )
+    made = first.training.model_copy(
+        update={
+            "steps": sum(card.training.steps for card in cards),
+            "cases": max(card.training.cases for card in cards),
+            "fold": None,
+            "chosen": f"{len(cards)} networks, each the choice of its fold",
+            "scores": _means([card.training.scores for card in cards]),
+            "log_summary": {},
+        }
+    )
+    digest = sha256_text("".join(card.sha256 for card in cards))
+    return first.model_copy(
+        update={"name": f"{first.name}, ensemble of {len(cards)}", "training": made, "sha256": digest}
+    )
+
+
+def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    common = [key for key in scores[0] if all(key in one for one in scores)]
+    return {key: sum(one[key] for one in scores) / len(scores) for key in common}

@@ -1,9 +1,8 @@
-"""All phases of a study on one grid, by header geometry only."""
+"""All phases of a study on the grid of a reference phase, by header geometry only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int16
@@ -14,7 +13,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import OUTSIDE_HU, PhaseVolume, Scan
-from livercascade.io.source import Study
+from livercascade.io.study import Study
 
 REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
 """The first of these that is present gives the grid."""
@@ -22,7 +21,9 @@ MIN_OVERLAP = 0.5
 """Share of the reference's height that a phase must cover."""
 Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
 """HU of a phase on the grid of another, and where it has data."""
+# Grids whose axes drift apart by less than this over the whole image count as parallel, which is much faster.
 _PARALLEL_VOXELS = 0.05
+# Half a voxel beyond the outermost centres still lies inside the image.
 _EDGE = 0.5 + 1e-6
 
 
@@ -33,7 +34,7 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
     valid. Thinner slices are averaged over the thickness of the reference's. Phases are not registered.
 
     Args:
-        study: At least one phase.
+        study: Study of at least one phase.
         reference: Phase that gives the grid.
 
     Returns:
@@ -42,28 +43,45 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
     Raises:
         InputError: ``MISSING_PHASE`` if the reference, or every phase, is absent.
     """
-    volumes = {volume.phase: volume for volume in study.volumes}
-    chosen = next((phase for phase in (reference, *REFERENCE_ORDER) if phase in volumes), None)
-    if chosen is None or (reference is not None and chosen is not reference):
-        message = f"case {study.case_id}: the {reference.title if reference else 'reference'} phase is missing."
-        raise InputError("MISSING_PHASE", message, "Give a study that holds it.", stage="register")
-    grid = volumes[chosen].grid
+    fixed = reference_of(study.volumes, reference, f"case {study.case_id}: ")
+    grid = fixed.grid
     hu: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
     valid: dict[Phase, Bool[np.ndarray, "z y x"]] = {}
     notices: list[Notice] = []
-    for phase, volume in volumes.items():
+    for volume in study.volumes:
+        phase = volume.phase
         if grid.matches(volume.grid):
             hu[phase] = volume.hu
             continue
         moved, inside = resample(volume, grid)
-        missing = too_little_covered(phase, chosen, inside)
+        missing = too_little_covered(phase, fixed.phase, inside)
         if missing is not None:
             notices.append(missing)
             continue
         hu[phase], valid[phase] = moved, inside
         text = f"{phase.title}: resampled by header geometry only; phases are not registered."
         notices.append(Notice("NOT_ALIGNED", text))
-    return Scan(grid, hu, chosen, valid), tuple(notices)
+    return Scan(grid, hu, fixed.phase, valid), tuple(notices)
+
+
+def reference_of(volumes: Iterable[PhaseVolume], reference: Phase | None = None, where: str = "") -> PhaseVolume:
+    """The phase that gives the grid: the one named, or the first present in `REFERENCE_ORDER`.
+
+    Args:
+        volumes: Phases of one study.
+        reference: Phase that must give the grid.
+        where: Beginning of the error's message, for example ``case 12: ``.
+
+    Raises:
+        InputError: ``MISSING_PHASE`` if that phase, or every phase, is absent.
+    """
+    by_phase = {volume.phase: volume for volume in volumes}
+    wanted = REFERENCE_ORDER if reference is None else (reference,)
+    found = next((by_phase[phase] for phase in wanted if phase in by_phase), None)
+    if found is None:
+        message = f"{where}the {reference.title if reference else 'reference'} phase is missing."
+        raise InputError("MISSING_PHASE", message, "Give a study that holds it.", stage="register")
+    return found
 
 
 def on_grid(volume: PhaseVolume, grid: Grid) -> Placed:
@@ -82,16 +100,11 @@ def resample(volume: PhaseVolume, grid: Grid) -> Placed:
     return _resample_oblique(volume.hu, index, grid)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Axis:
-    """Weights (new, old) that resample one axis, and which new samples lie inside."""
+def _axis(scale: float, start: float, new: int, old: int) -> tuple[sparse.csr_array, Bool[np.ndarray, " n"]]:
+    """Weights (new, old) that resample one axis, and which new samples lie inside.
 
-    weights: sparse.csr_array
-    inside: Bool[np.ndarray, " n"]
-
-
-def _axis(scale: float, start: float, new: int, old: int) -> _Axis:
-    """Linear interpolation at ``start + scale * i``, averaged over the new spacing where that is the coarser one."""
+    Linear interpolation at ``start + scale * i``, averaged over the new spacing where that is the coarser one.
+    """
     centres = start + scale * np.arange(new)
     offsets = _offsets(abs(scale))
     places = np.clip(centres[:, None] + offsets, 0, old - 1)
@@ -102,11 +115,11 @@ def _axis(scale: float, start: float, new: int, old: int) -> _Axis:
     values = np.concatenate([(1 - share).ravel(), share.ravel()]) / len(offsets)
     where = (np.tile(rows.ravel(), 2), np.concatenate([below.ravel(), above.ravel()]))
     weights = sparse.coo_array((values.astype(np.float32), where), shape=(new, old)).tocsr()
-    return _Axis(weights, (centres >= -_EDGE) & (centres <= old - 1 + _EDGE))
+    return weights, (centres >= -_EDGE) & (centres <= old - 1 + _EDGE)
 
 
 def _offsets(ratio: float) -> Float[np.ndarray, " k"]:
-    """Places within one new voxel at which the old one is sampled, in old voxels round its centre."""
+    """Places within one new voxel at which the old grid is sampled, in old voxels round its centre."""
     if ratio <= 1 + 1e-3:
         return np.zeros(1)
     count = int(np.ceil(2 * ratio))
@@ -117,18 +130,18 @@ def _resample_parallel(
     hu: Int16[np.ndarray, "a b c"], index: Float[np.ndarray, "4 4"], grid: Grid
 ) -> tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """Axes are parallel: one axis after the other, slice by slice."""
-    along_z, along_y, along_x = (
+    (along_z, inside_z), (along_y, inside_y), (along_x, inside_x) = (
         _axis(float(index[i, i]), float(index[i, 3]), grid.shape[i], hu.shape[i]) for i in range(3)
     )
 
     def plane(z: int) -> Float32[np.ndarray, "y x"]:
-        row = along_z.weights[[z], :].tocoo()
+        row = along_z[[z], :].tocoo()
         mixed = np.zeros(hu.shape[1:], dtype=np.float32)
         for weight, old in zip(row.data, row.coords[1], strict=True):
             mixed += weight * hu[old]
-        return np.asarray(along_x.weights @ (along_y.weights @ mixed).T).T
+        return np.asarray(along_x @ (along_y @ mixed).T).T
 
-    inside = along_z.inside[:, None, None] & along_y.inside[:, None] & along_x.inside
+    inside = inside_z[:, None, None] & inside_y[:, None] & inside_x
     return _by_slice(plane, inside), inside
 
 

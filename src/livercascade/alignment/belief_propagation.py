@@ -1,30 +1,76 @@
 """Displacement of every block on a tree: min-sum belief propagation with a quadratic penalty (Heinrich et al., Sec. 3).
 
-On a tree this is exact: no other choice of displacements costs less in all.
+The tree joins neighbouring blocks of similar intensity, which are likely to move together. On a tree min-sum is exact:
+no other choice of displacements costs less in all.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float32, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from livercascade.alignment.kernel import kernel
-from livercascade.alignment.tree import Tree
+from livercascade.alignment.compiled_loops import kernel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanningTree:
+    """Spanning tree of the blocks.
+
+    Attributes:
+        order: Blocks from the root outwards.
+        parent: Neighbour of each block towards the root; -1 for the root.
+    """
+
+    order: Int64[np.ndarray, " b"]
+    parent: Int64[np.ndarray, " b"]
+
+
+def edges(blocks: tuple[int, int, int]) -> Int64[np.ndarray, "e 2"]:
+    """Pairs of blocks that share a face, blocks numbered in order z, y, x."""
+    number = np.arange(int(np.prod(blocks))).reshape(blocks)
+    pairs = [
+        np.stack([number[:-1].ravel(), number[1:].ravel()], axis=1),
+        np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()], axis=1),
+        np.stack([number[:, :, :-1].ravel(), number[:, :, 1:].ravel()], axis=1),
+    ]
+    return np.concatenate(pairs)
+
+
+def spanning_tree(means: Float32[np.ndarray, "a b c"]) -> SpanningTree:
+    """Minimum spanning tree of the blocks, an edge costing the difference of their mean intensities.
+
+    Args:
+        means: Mean HU of each block.
+    """
+    pairs = edges((means.shape[0], means.shape[1], means.shape[2]))
+    flat = means.ravel().astype(np.float64)
+    # One is added because a sparse graph holds no edges of weight zero.
+    weights = np.abs(flat[pairs[:, 0]] - flat[pairs[:, 1]]) + 1.0
+    size = flat.size
+    graph = coo_array((weights, (pairs[:, 0], pairs[:, 1])), shape=(size, size)).tocsr()
+    tree = minimum_spanning_tree(graph)
+    root = int(np.ravel_multi_index(tuple(n // 2 for n in means.shape), means.shape))
+    order, parent = breadth_first_order(tree, root, directed=False)
+    return SpanningTree(order.astype(np.int64), np.where(parent < 0, -1, parent).astype(np.int64))
 
 
 def best_steps(
-    cost: Float32[np.ndarray, "b n"], tree: Tree, prior: Float32[np.ndarray, "b 3"], weight: float
+    cost: Float32[np.ndarray, "b n"], tree: SpanningTree, prior: Float32[np.ndarray, "b 3"], weight: float
 ) -> Int64[np.ndarray, "b 3"]:
-    """Steps (z, y, x) per block, of least total cost over the whole tree.
+    """Displacement of each block in steps (z, y, x), of least total cost over the whole tree.
 
     The total is ``sum_i cost[i, l_i] + weight sum_i |l_i + prior_i - l_parent(i) - prior_parent(i)|^2``. Fractions of a
     step are not guessed from the costs beside the best one: they would move a pair that is aligned already.
 
     Args:
-        cost: Per block and label, labels in order z, y, x round no displacement; overwritten.
-        tree: Over the blocks.
-        prior: Displacement already there, in steps (z, y, x).
-        weight: Of the penalty per squared step.
+        cost: Matching cost per block and displacement, in order z, y, x, no displacement in the middle; overwritten.
+        tree: Tree over the blocks.
+        prior: Displacement of each block so far, in steps (z, y, x).
+        weight: Penalty per squared step.
     """
     _gather(cost, tree.order, tree.parent, prior, weight)
     labels = np.empty(len(cost), dtype=np.int64)
@@ -34,7 +80,7 @@ def best_steps(
 
 
 @kernel
-def least_over_neighbour(
+def min_convolution(
     one: Float32[np.ndarray, " n"],
     other: Float32[np.ndarray, " n"],
     weight: np.float32,
@@ -43,10 +89,10 @@ def least_over_neighbour(
     """Replace ``one[l]`` by ``min over k of one[k] + weight |k + gap - l|^2`` (separable min-convolution).
 
     Args:
-        one: Per label (in order z, y, x); overwritten.
-        other: Room for work.
-        weight: Per squared step.
-        gap: What the displacement of the sender has more than that of the receiver, in steps (z, y, x).
+        one: Value per displacement, in order z, y, x; overwritten.
+        other: Scratch array of the same size.
+        weight: Penalty per squared step.
+        gap: Displacement of the sender so far minus that of the receiver, in steps (z, y, x).
     """
     count = one.shape[0]
     side = round(count ** (1.0 / 3.0))
@@ -92,7 +138,7 @@ def _gather(
         for k in range(count):
             one[k] = mine[k]
             least = mine[k] if mine[k] < least else least
-        least_over_neighbour(one, other, np.float32(weight), gap)
+        min_convolution(one, other, np.float32(weight), gap)
         for k in range(count):
             into[k] += one[k] - least
 

@@ -1,18 +1,23 @@
-"""A dense displacement in LPS mm on a grid: from each point of the fixed phase to its place in the moving one."""
+"""Dense displacement fields in LPS mm, from fixed to moving points, and their files."""
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int16, UInt8
+from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
-from livercascade.alignment.coverage import averaged, empty_columns
-from livercascade.alignment.workers import Workers
+from livercascade.alignment.compiled_loops import AlignmentThreads
+from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.scan import OUTSIDE_HU, PhaseVolume
 
+_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _INVERSE_STEPS = 30
 _INVERSE_MM = 0.02
 
@@ -23,7 +28,7 @@ class DisplacementField:
 
     Attributes:
         grid: Grid of the fixed phase.
-        vectors_mm: ``[z, y, x]`` of vectors (x, y, z) in LPS mm, as ITK's displacement fields hold them.
+        vectors_mm: Vectors (x, y, z) in LPS mm, ``[z, y, x, 3]``, as in ITK's displacement fields.
     """
 
     grid: Grid
@@ -63,7 +68,7 @@ class DisplacementField:
         index = np.linalg.inv(self.grid.affine) @ grid.affine
         vectors = np.ascontiguousarray(self.vectors_mm)
         out = np.empty((*grid.shape, 3), dtype=np.float32)
-        with Workers.of(threads) as workers:
+        with AlignmentThreads.of(threads) as workers:
             workers.ranges(lambda start, stop: vectors_on_grid(vectors, index, out, start, stop), grid.shape[0])
         return DisplacementField(grid, out)
 
@@ -75,7 +80,7 @@ class DisplacementField:
         Linear between voxels, -1024 where the phase has none: outside its box, and in the padding round a circular
         field of view. A phase of thinner slices or smaller pixels is averaged over the fixed voxel first.
         """
-        from livercascade.alignment.sampling import displaced_hu
+        from livercascade.alignment.sampling import averaged, displaced_hu, empty_columns
 
         to_moving = np.linalg.inv(volume.grid.affine)
         source = averaged(volume, self.grid)
@@ -88,7 +93,7 @@ class DisplacementField:
         def slices(start: int, stop: int) -> None:
             displaced_hu(source, empty, index, turn, vectors, hu, inside, start, stop)
 
-        with Workers.of(threads) as workers:
+        with AlignmentThreads.of(threads) as workers:
             workers.ranges(slices, self.grid.shape[0])
         return hu, inside
 
@@ -102,6 +107,15 @@ class DisplacementField:
             out[z] = ndimage.map_coordinates(labels, at.T, order=0, mode="constant", cval=0).reshape(rows.shape[:2])
         return out
 
+    def coarse(self, spacing_mm: float = 4.0) -> DisplacementField:
+        """The field on every few voxels, about ``spacing_mm`` apart: small enough to be kept for pictures."""
+        steps = [max(1, round(spacing_mm / s)) for s in self.grid.spacing]
+        vectors = np.ascontiguousarray(self.vectors_mm[:: steps[0], :: steps[1], :: steps[2]])
+        nz, ny, nx = vectors.shape[:3]
+        dz, dy, dx = self.grid.spacing
+        spacing = (dz * steps[0], dy * steps[1], dx * steps[2])
+        return DisplacementField(Grid((nz, ny, nx), spacing, self.grid.origin, self.grid.direction), vectors)
+
     def after(self, first: DisplacementField) -> DisplacementField:
         """Field of ``p -> self(first(p))`` on the grid of ``first``."""
         points = _points(first.grid) + first.vectors_mm.reshape(-1, 3)
@@ -112,7 +126,7 @@ class DisplacementField:
         """Field ``v`` with v(p) = -u(p + v(p)), by fixed-point iteration; exact to 0.02 mm where u does not fold.
 
         Args:
-            grid: Where to give it, usually that of the moving phase; the field's own if absent.
+            grid: Grid of the inverse, usually that of the moving phase; the field's own if absent.
         """
         where = grid or self.grid
         points = _points(where)
@@ -129,7 +143,7 @@ class DisplacementField:
         """Determinant of d(p + u)/dp per voxel by central differences: 1 keeps volume, 0 or less folds."""
         from livercascade.alignment.jacobian import jacobian
 
-        with Workers.of(threads) as workers:
+        with AlignmentThreads.of(threads) as workers:
             return jacobian(self.vectors_mm, self.grid, workers)
 
     @property
@@ -141,8 +155,49 @@ class DisplacementField:
         """The field itself if it does not fold; else smoothed round the folds until none is left."""
         from livercascade.alignment.jacobian import without_folds
 
-        with Workers.of(threads) as workers:
+        with AlignmentThreads.of(threads) as workers:
             return DisplacementField(self.grid, without_folds(self.vectors_mm, self.grid, workers))
+
+
+def write_field(path: Path, field: DisplacementField) -> None:
+    """Write a field that SimpleITK, ANTs and ITK-SNAP read as vectors in LPS mm from fixed to moving points.
+
+    Args:
+        path: File to write; ``.nii.gz`` is compressed, ``.nii`` is not.
+        field: Field to write; the same field gives the same bytes.
+    """
+    affine = _LPS_FROM_RAS @ field.grid.affine[:, [2, 1, 0, 3]]
+    stored = np.transpose(field.vectors_mm, (2, 1, 0, 3))[:, :, :, None, :]
+    image = nib.Nifti1Image(stored, affine)
+    image.header.set_intent("vector")
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    data = image.to_bytes()
+    path.write_bytes(gzip.compress(data, compresslevel=3, mtime=0) if path.name.endswith(".gz") else data)
+
+
+def read_field(path: Path) -> DisplacementField:
+    """Field from a file as `write_field`, SimpleITK or ANTs write it.
+
+    Raises:
+        InputError: ``FILE_MISSING`` or ``NOT_A_FIELD``.
+    """
+    if not path.is_file():
+        raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.", stage="register")
+    try:
+        image = nib.Nifti1Image.from_filename(path)
+        shape = image.shape
+        if len(shape) != 5 or shape[3:] != (1, 3):
+            raise ImageFileError(f"its dimensions are {' x '.join(map(str, shape))}, not x y z 1 3")
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        message = f"{path.name}: this is not a displacement field: {error}."
+        raise InputError("NOT_A_FIELD", message, "Give a file as `align` writes it.", stage="register") from error
+    affine = _LPS_FROM_RAS @ np.asarray(image.affine)
+    vectors = np.ascontiguousarray(np.transpose(data[:, :, :, 0, :], (2, 1, 0, 3)))
+    nz, ny, nx = vectors.shape[:3]
+    return DisplacementField(Grid.from_affine(affine[:, [2, 1, 0, 3]], (nz, ny, nx)), vectors)
 
 
 def _points(grid: Grid) -> Float64[np.ndarray, "n 3"]:
