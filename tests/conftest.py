@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 install_import_hook("livercascade", "beartype.beartype")
 
-# How long an example takes depends on the processor and on what else it does; a slow machine is not a fault.
-settings.register_profile("livercascade", deadline=None)
+# How long an example takes to draw and to try depends on the machine and on what else it does; slow is no fault.
+settings.register_profile("livercascade", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("livercascade")
 
 

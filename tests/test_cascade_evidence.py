@@ -56,7 +56,7 @@ def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence
         told = evidence.reclassified(factor)
         assert len(told.candidates) == len(own.candidates)
         for one, two in zip(told.candidates, own.candidates, strict=True):
-            assert (one.status, one.score, one.new_label) == (two.status, two.score, two.label)
+            assert (one.status, one.score, one.label) == (two.status, two.score, two.label)
             assert one.lesion.bbox == two.lesion.bbox
             assert (one.lesion.mask == two.lesion.mask).all()
     lesions = (findings.proposals.low >= 1) & (findings.proposals.low <= 6)
@@ -111,9 +111,12 @@ def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
     assert two.factors == (4.0,)
     base = one.reclassified(4.0).candidates
     assert len(base) > 0
-    assert [(o.status, o.score) for o in two.reclassified(4.0).candidates] == [(o.status, o.score) for o in base]
-    records = result.lesions or ()
-    assert [(r.score, r.original_type) for r in records] == [(o.score, o.lesion.label) for o in base]
+    records, again = result.lesions or (), two.reclassified(4.0).candidates
+    assert [o.status for o in again] == [o.status for o in base]
+    assert [r.original_type for r in records] == [o.lesion.label for o in base]
+    # Patches run in other batches, and the place in a batch may decide a voxel between two types that are level.
+    for scores in ([o.score for o in again], [r.score for r in records]):
+        assert scores == pytest.approx([o.score for o in base], abs=0.03)
     assert all(r.network_type for r in records)
     apart = both.model_copy(update={"high_factor": 6.0})
     with pytest.raises(ValueError, match="share UNet"):
