@@ -48,21 +48,13 @@ def code_of(path, read=read_nifti):
     return caught.value.code
 
 
-grids = st.builds(
-    lambda angles, spacing, origin: Grid((5, 6, 7), spacing, origin, turned(angles)),
-    st.tuples(*[st.floats(-25, 25)] * 3),
-    st.tuples(st.floats(0.5, 10), st.floats(0.4, 2.5), st.floats(0.4, 2.5)),
-    st.tuples(*[st.floats(-800, 800)] * 3),
-)
-
-
 def turned(angles):
     axes = Rotation.from_euler("xyz", angles, degrees=True).apply(np.eye(3)[::-1])
     return tuple(tuple(float(v) for v in axis) for axis in axes)
 
 
 @settings(max_examples=40)
-@given(grid=grids, seed=st.integers(0, 99), packed=st.booleans())
+@given(grid=grids((5, 6, 7)), seed=st.integers(0, 99), packed=st.booleans())
 def test_write_then_read_is_identity(tmp_path_factory, grid, seed, packed):
     path = tmp_path_factory.mktemp("n") / ("a.nii.gz" if packed else "a.nii")
     rng = np.random.default_rng(seed)
@@ -104,7 +96,7 @@ def test_same_input_gives_same_bytes(tmp_path):
 
 @settings(max_examples=40)
 @given(
-    grid=grids,
+    grid=grids((5, 6, 7)),
     dtype=st.sampled_from(["uint8", "int16", "int32", "float32"]),
     cuts=st.sets(st.integers(1, 4)),
     seed=st.integers(0, 99),

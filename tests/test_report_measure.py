@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, Organ, Phase
@@ -16,11 +14,10 @@ from livercascade.testing.example_results import (
     example_candidate,
     example_case,
 )
+from livercascade.testing.strategies import masks, spacings
 from livercascade.testing.phantoms import ellipsoid, lesion_of
 
 FINE = Grid.axial((60, 80, 100), (1.0, 0.8, 0.6))
-masks = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3)).filter(np.any)
-spacings = st.tuples(*[st.floats(0.5, 6.0)] * 3)
 
 
 def bare(mask: np.ndarray, z0: int = 0) -> Lesion:
@@ -39,7 +36,7 @@ def face_middles(plane: np.ndarray, spacing: tuple[float, float]) -> list[tuple[
 
 
 @settings(max_examples=60)
-@given(masks, spacings)
+@given(masks(), spacings((0.5, 6.0), (0.5, 6.0)))
 def test_long_axis_is_the_longest_of_all_pairs_in_one_slice(mask, spacing):
     longest = 0.0
     for plane in mask:
@@ -49,7 +46,7 @@ def test_long_axis_is_the_longest_of_all_pairs_in_one_slice(mask, spacing):
 
 
 @settings(max_examples=60)
-@given(masks, spacings)
+@given(masks(), spacings((0.5, 6.0), (0.5, 6.0)))
 def test_axes_are_ordered_and_the_key_slice_is_the_largest(mask, spacing):
     found = axes(bare(mask, z0=7), spacing)
     assert 0 < found.short_mm <= found.long_mm * (1 + 1e-9)
@@ -59,7 +56,7 @@ def test_axes_are_ordered_and_the_key_slice_is_the_largest(mask, spacing):
 
 
 @settings(max_examples=40)
-@given(masks, spacings)
+@given(masks(), spacings((0.5, 6.0), (0.5, 6.0)))
 def test_axes_do_not_change_when_the_array_is_mirrored_or_turned(mask, spacing):
     plain = axes(bare(mask), spacing)
     turned = axes(bare(np.ascontiguousarray(mask[:, ::-1].transpose(0, 2, 1))), (spacing[0], spacing[2], spacing[1]))
