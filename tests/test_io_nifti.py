@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.io.nifti import read_ct, read_labels, read_nifti, write_nifti, write_slabs
+from livercascade.testing.strategies import grids
 
 AFFINE = np.diag([-1.5, -1.5, 4.0, 1.0])
 
@@ -46,11 +46,6 @@ def code_of(path, read=read_nifti):
         read(path)
     assert caught.value.remedy and path.name in caught.value.message
     return caught.value.code
-
-
-def turned(angles):
-    axes = Rotation.from_euler("xyz", angles, degrees=True).apply(np.eye(3)[::-1])
-    return tuple(tuple(float(v) for v in axis) for axis in axes)
 
 
 @settings(max_examples=40)

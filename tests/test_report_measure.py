@@ -14,8 +14,8 @@ from livercascade.testing.example_results import (
     example_candidate,
     example_case,
 )
-from livercascade.testing.strategies import masks, spacings
 from livercascade.testing.phantoms import ellipsoid, lesion_of
+from livercascade.testing.strategies import masks, spacings
 
 FINE = Grid.axial((60, 80, 100), (1.0, 0.8, 0.6))
 

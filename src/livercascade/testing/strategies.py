@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,7 +53,8 @@ def label_maps(
         density: Range of the share of voxels that are not background.
     """
     shape_of = shapes() if shape is None else st.just(shape)
-    return st.builds(_label_map, shape_of, st.just(tuple(labels)), st.floats(*density), st.integers(0, 2**32 - 1))
+    values = np.array(labels, dtype=np.uint8)
+    return st.builds(_label_map, shape_of, st.just(values), st.floats(*density), st.integers(0, 2**32 - 1))
 
 
 def masks(largest: int = 6) -> st.SearchStrategy[np.ndarray]:
@@ -76,13 +78,19 @@ def _triple(values: np.ndarray) -> Triple:
     return x, y, z
 
 
-def _label_map(shape: Shape, labels: tuple[int, ...], density: float, seed: int) -> np.ndarray:
+def _label_map(shape: Shape, labels: np.ndarray, density: float, seed: int) -> np.ndarray:
     # One seed instead of one draw a voxel: quick, and hypothesis still shrinks shape and density.
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(np.array(labels, dtype=np.uint8), shape)
+    drawn = rng.choice(labels, shape)
     drawn[rng.random(shape) > density] = 0
     return drawn
 
 
-def _lesions(label_map: np.ndarray, spacing: Triple) -> LesionSet:
-    return seg2det(label_map, spacing, min_volume_ml=0.0)
+def _lesions(label_map: np.ndarray, spacing: Triple):
+    # Hypothesis forbids the global generator inside strategies, and beartype, where tests check types, draws from it:
+    # here for every list, and for a return type that is a sequence, which is therefore left out.
+    state = random.getstate()
+    try:
+        return seg2det(label_map, spacing, min_volume_ml=0.0)
+    finally:
+        random.setstate(state)
