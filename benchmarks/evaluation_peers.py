@@ -23,7 +23,7 @@ from livercascade.diagnose.patient import classify_patient
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, TrueLesion
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras
 from livercascade.evaluation.matching.lesion_counts import tally
-from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.evaluation.matching.matched_lesions import Truth
 
 GRID = Grid.axial((40, 256, 256), (5.0, 1.0, 1.0))
 MIN_OVERLAP = 0.1

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from livercascade.data.labels import LesionType
 from livercascade.detect.match import Pair
-from livercascade.evaluation.cohort.evaluated_case import TrueLesion
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.reclassify.patch_tally import PatchTally
 from livercascade.reclassify.reclassify import ReclassifySettings
 
@@ -26,7 +26,7 @@ def proposal(
     share: float | None = 0.5,
     votes: LesionType | None = None,
     onset: float = 1.0,
-) -> Proposal:
+) -> LesionSummary:
     """A proposal of which UNet^patch confirms ``share`` in both patches; None if it was not judged."""
     tally = None
     if share is not None:
@@ -34,36 +34,39 @@ def proposal(
         counts = np.zeros((2, 6), dtype=np.int64)
         counts[:, (votes or label) - 1] = round(share * size)
         tally = PatchTally(counts, np.full(2, size), np.array([False, True]), VOXEL_ML)
-    return Proposal(label, volume_ml, round(volume_ml / VOXEL_ML), probability, onset, tally, True)
+    return LesionSummary(
+        label, volume_ml, round(volume_ml / VOXEL_ML), confidence=probability, onset=onset, tally=tally
+    )
 
 
-def truth(label: LesionType = LesionType.HCC, volume_ml: float = 2.0) -> TrueLesion:
-    return TrueLesion(label, volume_ml, round(volume_ml / VOXEL_ML), (0.0, 0.0, 0.0))
+def truth(label: LesionType = LesionType.HCC, volume_ml: float = 2.0) -> LesionSummary:
+    return LesionSummary(label, volume_ml, round(volume_ml / VOXEL_ML))
 
 
 def case(
-    true: list[TrueLesion],
-    high: list[Proposal],
+    true: list[LesionSummary],
+    high: list[LesionSummary],
     pairs: list[tuple[int, int]],
     *,
-    low: list[Proposal] | None = None,
+    low: list[LesionSummary] | None = None,
     low_pairs: tuple[tuple[int, int], ...] = (),
     low_high: tuple[tuple[int, int], ...] = (),
     rules: ReclassifySettings = RULES,
     name: str = "case",
-) -> CurveCase:
+) -> EvidenceCase:
     """A case with proposals at f = 1 and 4; pairs are (true, found) with half of the smaller one in common."""
 
-    def side(proposals: list[Proposal], links: tuple[tuple[int, int], ...]) -> Side:
+    def side(proposals: list[LesionSummary], links: tuple[tuple[int, int], ...]) -> MatchedLesions:
         made = tuple(Pair(t, f, max(min(true[t].voxels, proposals[f].voxels) // 2, 1)) for t, f in links)
-        return Side(tuple(proposals), made)
+        return MatchedLesions(tuple(true), tuple(proposals), made)
 
     sides = {1.0: side(low or [], low_pairs), 4.0: side(high, tuple(pairs))}
-    return CurveCase(name, tuple(true), sides, tuple(Pair(a, b, 1) for a, b in low_high), 1.0, 4.0, rules)
+    shared = tuple(Pair(a, b, 1) for a, b in low_high)
+    return EvidenceCase(name, sides, shared, 1.0, 4.0, rules, SETTINGS)
 
 
-def draws(cases: int, resamples: int = 20) -> Resampling:
-    return Resampling.draw(cases, resamples, np.random.default_rng(0))
+def draws(cases: int, resamples: int = 20) -> BootstrapResamples:
+    return BootstrapResamples.draw(cases, resamples, np.random.default_rng(0))
 
 
 _TYPE = st.sampled_from([LesionType.HCC, LesionType.META, LesionType.CYST])
@@ -82,8 +85,8 @@ COHORTS = st.lists(
 # Cases are made outside the strategy: checking types of lists draws random numbers, which strategies may not.
 
 
-def cohort_of(numbers: list[tuple[list[tuple], list[tuple], set[tuple[int, int]]]]) -> list[CurveCase]:
-    cases: list[CurveCase] = []
+def cohort_of(numbers: list[tuple[list[tuple], list[tuple], set[tuple[int, int]]]]) -> list[EvidenceCase]:
+    cases: list[EvidenceCase] = []
     for true, found, links in numbers:
         proposals = [proposal(*values) for values in found]
         fitting = [(t, f) for t, f in sorted(links) if t < len(true) and f < len(found)]

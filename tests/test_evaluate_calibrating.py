@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curve_cases import SETTINGS
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import Logistic
 from livercascade.evaluation.fit_calibration import CalibrationSample, fit_logistic, fit_setting, fit_types, sample_of
-from livercascade.evaluation.statistics.reliability import calibration
+from livercascade.evaluation.statistics.reliability import reliability
 from simulated_cohort import simulated
 
 
@@ -53,10 +52,10 @@ def test_types_are_less_sure_where_votes_are_often_wrong() -> None:
 
 
 def test_probabilities_of_new_patients_mean_what_they_say() -> None:
-    fit, new = ([c.curves["diagnosis"] for c in simulated(n, seed).cases] for n, seed in ((300, 1), (300, 2)))
-    made, sample = fit_setting(fit, PHASES, SETTINGS, alpha=0.1), sample_of(new, SETTINGS)
+    fit, new = ([c.evidence["diagnosis"] for c in simulated(n, seed).cases] for n, seed in ((300, 1), (300, 2)))
+    made, sample = fit_setting(fit, PHASES, alpha=0.1), sample_of(new)
     told = np.array([made.lesion(c) for c in sample.confidence])
-    raw, calibrated = (calibration(s, sample.true) for s in (sample.confidence, told))
+    raw, calibrated = (reliability(s, sample.true) for s in (sample.confidence, told))
     assert raw is not None and calibrated is not None
     assert calibrated.ece < raw.ece
     assert calibrated.brier < raw.brier

@@ -13,7 +13,8 @@ from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass
 from livercascade.evaluation.cohort.cohort_files import find_cohort
-from livercascade.evaluation.evaluation import evaluate
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.evaluation import evaluate_cohort
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 from livercascade.reclassify.candidate import CandidateStatus
@@ -61,7 +62,7 @@ def plain(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def tables_of(truth: Path, *found: tuple[str | None, Path]):
-    return evaluate(find_cohort(truth, found), RULES)
+    return evaluate_cohort(find_cohort(truth, found), RULES)
 
 
 def counts(model, row: str = "All") -> tuple[int, ...]:
@@ -88,15 +89,15 @@ def test_high_with_and_without_reclassification_and_joint_from_the_record_alone(
 
 def test_scores_and_votes_reach_the_record(plain: tuple[Path, Path]) -> None:
     case = tables_of(plain[0], (None, plain[1])).cases[0]
-    kept, removed = case.readings["High"].lesions
+    kept, removed = case.predictions[EvaluatedModel("High")].lesions
     assert (removed.status, removed.label, kept.status) == (
         CandidateStatus.REMOVED,
         LesionType.CYST,
         CandidateStatus.KEPT,
     )
     assert (kept.score, kept.threshold, kept.original) == (0.8, 0.5, LesionType.HCC)
-    assert kept.p_malignant == pytest.approx(0.9)
-    (final,) = case.readings["High+ReCls"].lesions
+    assert kept.suspect.p_malignant == pytest.approx(0.9)
+    (final,) = case.predictions[EvaluatedModel("High+ReCls")].lesions
     assert final.confidence == pytest.approx((0.8 / final.volume_ml) ** 0.5)
 
 

@@ -33,8 +33,8 @@ def code(*arguments: object, **options: object) -> str:
 def test_label_maps_by_name(folders: tuple[Path, Path]) -> None:
     truth, found = folders
     cohort = find_cohort(truth, [(None, found), ("again", found)])
-    assert list(cohort.truth) == [p.name.removesuffix(".nii.gz") for p in sorted(truth.iterdir())]
-    assert [(side.name, side.named) for side in cohort.found] == [("found", False), ("again", True)]
+    assert list(cohort.reference) == [p.name.removesuffix(".nii.gz") for p in sorted(truth.iterdir())]
+    assert [(source.name, source.named) for source in cohort.predictions] == [("found", False), ("again", True)]
     assert not cohort.virtual
 
 
@@ -47,7 +47,7 @@ def test_truth_as_virtual_patients_write_it(folders: tuple[Path, Path], tmp_path
         write_nifti(case / "vp.nii.gz", labels_of([]), GRID)
         (case / "virtual.json").write_text("{}")
     cohort = find_cohort(tmp_path / "patients", [("x", found)])
-    assert len(cohort.truth) == 7 and cohort.virtual
+    assert len(cohort.reference) == 7 and cohort.virtual
 
 
 def test_missing_and_extra_cases(folders: tuple[Path, Path]) -> None:

@@ -8,25 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from curve_cases import COHORTS, SETTINGS, case, cohort_of, draws, proposal, truth
+from curve_cases import COHORTS, case, cohort_of, draws, proposal, truth
 from livercascade.data.labels import LesionType
-from livercascade.evaluation.cohort.evidence_case import CurveCase
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.curves.froc import RATES, HitRule, average_precision_by_type, free_response, froc
-from livercascade.evaluation.curves.proposal_confidence import CandidateScore
+from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.curves.score_roc import rates
-from livercascade.evaluation.statistics.ranking import Ranked
+from livercascade.evaluation.statistics.ranking import RankedFindings
 
-PROBABILITY = CandidateScore.PROBABILITY
+PROBABILITY = ProposalScore.PROBABILITY
 
 
-def at_threshold(cases: list[CurveCase], threshold: float) -> tuple[int, int, int]:
+def at_threshold(cases: list[EvidenceCase], threshold: float) -> tuple[int, int, int]:
     """True lesions found, true lesions, false proposals of a confidence of at least the threshold, word by word."""
     found = lesions = false = 0
     for one in cases:
-        side = one.sides[4.0]
-        sure = [j for j, p in enumerate(side.proposals) if p.probability >= threshold]
-        lesions += len(one.truth)
-        found += sum(any((p.truth, p.found) == (i, j) for p in side.pairs for j in sure) for i in range(len(one.truth)))
+        side = one.proposals[4.0]
+        sure = [j for j, p in enumerate(side.predicted) if p.confidence >= threshold]
+        lesions += len(side.reference)
+        found += sum(
+            any((p.truth, p.found) == (i, j) for p in side.pairs for j in sure) for i in range(len(side.reference))
+        )
         false += sum(not any(p.found == j for p in side.pairs) for j in sure)
     return found, lesions, false
 
@@ -35,8 +37,8 @@ def at_threshold(cases: list[CurveCase], threshold: float) -> tuple[int, int, in
 @given(COHORTS)
 def test_recall_at_a_rate_is_the_best_over_all_thresholds(numbers: list) -> None:
     cases = cohort_of(numbers)
-    curve = froc(cases, PROBABILITY, SETTINGS, draws(len(cases), 5))
-    thresholds = {p.probability for one in cases for p in one.sides[4.0].proposals} | {2.0}
+    curve = froc(cases, PROBABILITY, draws(len(cases), 5))
+    thresholds = {p.confidence for one in cases for p in one.proposals[4.0].predicted} | {2.0}
     for rate, told in zip(RATES, curve.at, strict=True):
         allowed = []
         for t in thresholds:
@@ -52,9 +54,9 @@ def test_recall_at_a_rate_is_the_best_over_all_thresholds(numbers: list) -> None
 @given(COHORTS)
 def test_curve_is_monotone_and_recall_and_precision_stay_within_bounds(numbers: list) -> None:
     cases = cohort_of(numbers)
-    for score in CandidateScore:
+    for score in ProposalScore:
         for hit in HitRule:
-            curve = froc(cases, score, SETTINGS, draws(len(cases), 5), hit=hit)
+            curve = froc(cases, score, draws(len(cases), 5), hit=hit)
             assert list(curve.fp_per_case) == sorted(curve.fp_per_case)
             assert list(curve.recall) == sorted(curve.recall)
             values = [e.value for e in (*curve.at, *curve.band, curve.average_precision) if e.value is not None]
@@ -68,7 +70,7 @@ def test_curve_is_monotone_and_recall_and_precision_stay_within_bounds(numbers: 
 @given(COHORTS)
 def test_average_precision_is_that_of_scikit_learn(numbers: list) -> None:
     cases = cohort_of(numbers)
-    response = free_response(cases, PROBABILITY.of, SETTINGS)
+    response = free_response(cases, PROBABILITY.of)
     scores, true = [], []
     for number, threshold in enumerate(response.ranked.score):
         first = response.ranked.last[number - 1] + 1 if number else 0
@@ -93,11 +95,11 @@ def test_weights_are_patients_repeated(numbers: list, data: st.DataObject) -> No
     times = data.draw(st.lists(st.integers(0, 3), min_size=len(cases), max_size=len(cases)))
     if not sum(times):
         return
-    weighted = free_response(cases, PROBABILITY.of, SETTINGS)
+    weighted = free_response(cases, PROBABILITY.of)
     repeated = [one for one, n in zip(cases, times, strict=True) for _ in range(n)]
-    literal = free_response(repeated, PROBABILITY.of, SETTINGS)
+    literal = free_response(repeated, PROBABILITY.of)
     w, ones = np.array([times], dtype=float), np.ones((1, len(repeated)))
-    np.testing.assert_allclose(weighted.at(w, RATES), literal.at(ones, RATES))
+    np.testing.assert_allclose(weighted.at_rates(w, RATES), literal.at_rates(ones, RATES))
     np.testing.assert_allclose(weighted.average_precision(w), literal.average_precision(ones))
 
 
@@ -110,7 +112,7 @@ def test_rates_give_the_area_of_scikit_learn(things: list[tuple[float, bool, int
     score, true, owner = (np.array(column) for column in zip(*things, strict=True))
     if true.all() or not true.any():
         return
-    tpr, fpr = rates(Ranked.of(score.astype(float), true, owner), np.array([times], dtype=float))
+    tpr, fpr = rates(RankedFindings.of(score.astype(float), true, owner), np.array([times], dtype=float))
     expected = roc_auc_score(true, score, sample_weight=np.array(times)[owner])
     assert np.trapezoid(tpr[0], fpr[0]) == pytest.approx(expected)
 
@@ -118,11 +120,11 @@ def test_rates_give_the_area_of_scikit_learn(things: list[tuple[float, bool, int
 def test_perfect_detector_and_none() -> None:
     true = [truth(), truth(LesionType.CYST)]
     sure = [proposal(probability=0.9), proposal(LesionType.CYST, probability=0.8), proposal(probability=0.1)]
-    best = froc([case(true, sure, [(0, 0), (1, 1)])], PROBABILITY, SETTINGS, draws(1))
+    best = froc([case(true, sure, [(0, 0), (1, 1)])], PROBABILITY, draws(1))
     assert (best.cpm.value, best.average_precision.value) == (1.0, 1.0)
-    none = froc([case(true, [], [])], PROBABILITY, SETTINGS, draws(1))
+    none = froc([case(true, [], [])], PROBABILITY, draws(1))
     assert (none.cpm.value, none.average_precision.value) == (0.0, 0.0)
-    nothing = froc([case([], sure, [])], PROBABILITY, SETTINGS, draws(1))
+    nothing = froc([case([], sure, [])], PROBABILITY, draws(1))
     assert (nothing.cpm.value, nothing.average_precision.value) == (None, None)
 
 
@@ -130,30 +132,30 @@ def test_one_to_one_takes_each_side_once_and_leaves_the_rest_out() -> None:
     true = [truth(volume_ml=10.0)]
     parts = [proposal(volume_ml=5.0, probability=0.9), proposal(volume_ml=5.0, probability=0.4)]
     both = case(true, parts, [(0, 0), (0, 1)])
-    response = free_response([both], PROBABILITY.of, SETTINGS, hit=HitRule.IOU)
+    response = free_response([both], PROBABILITY.of, hit=HitRule.IOU)
     assert response.ranked.true.tolist() == [True]
     merged = case([truth(), truth()], [proposal(volume_ml=4.0)], [(0, 0), (1, 0)])
-    response = free_response([merged], PROBABILITY.of, SETTINGS, hit=HitRule.IOU)
+    response = free_response([merged], PROBABILITY.of, hit=HitRule.IOU)
     assert (response.ranked.true.sum(), response.lesions.sum()) == (1, 2)
-    assert free_response([merged], PROBABILITY.of, SETTINGS).ranked.true.sum() == 2
+    assert free_response([merged], PROBABILITY.of).ranked.true.sum() == 2
 
 
 def test_slight_touch_is_a_hit_by_one_voxel_but_not_by_iou() -> None:
     far = case([truth(volume_ml=100.0)], [proposal(volume_ml=1.0)], [(0, 0)])
-    assert free_response([far], PROBABILITY.of, SETTINGS).ranked.true.tolist() == [True]
-    assert free_response([far], PROBABILITY.of, SETTINGS, hit=HitRule.IOU).ranked.true.tolist() == [False]
+    assert free_response([far], PROBABILITY.of).ranked.true.tolist() == [True]
+    assert free_response([far], PROBABILITY.of, hit=HitRule.IOU).ranked.true.tolist() == [False]
 
 
 def test_type_counts_in_average_precision_by_type() -> None:
     wrong = case([truth(LesionType.ICC)], [proposal(LesionType.HCC)], [(0, 0)])
     right = case([truth(LesionType.META)], [proposal(LesionType.META)], [(0, 0)])
-    told = average_precision_by_type([wrong, right], PROBABILITY, SETTINGS, draws(2))
+    told = average_precision_by_type([wrong, right], PROBABILITY, draws(2))
     assert (told[LesionType.ICC].value, told[LesionType.META].value, told[LesionType.HCC].value) == (0.0, 1.0, None)
 
 
 def test_confidences() -> None:
     one = proposal(probability=0.64, share=0.25, onset=4.0)
-    assert CandidateScore.ONSET.of(one) == pytest.approx(0.2)
-    assert CandidateScore.SHARE.of(one) == pytest.approx(0.25)
-    assert CandidateScore.BLEND.of(one) == pytest.approx(0.4)
-    assert CandidateScore.SHARE.of(proposal(share=None)) == 1.0
+    assert ProposalScore.ONSET.of(one) == pytest.approx(0.2)
+    assert ProposalScore.SHARE.of(one) == pytest.approx(0.25)
+    assert ProposalScore.BLEND.of(one) == pytest.approx(0.4)
+    assert ProposalScore.SHARE.of(proposal(share=None)) == 1.0

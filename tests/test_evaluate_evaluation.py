@@ -9,7 +9,7 @@ from evaluation_cohort import CASES, GRID, labels_of, write_cohort, write_maps
 from livercascade.data.errors import CascadeError
 from livercascade.diagnose.joint import AgreementLevel
 from livercascade.evaluation.cohort.cohort_files import find_cohort
-from livercascade.evaluation.evaluation import evaluate, models_of
+from livercascade.evaluation.evaluation import evaluate_cohort, models_of
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 
@@ -26,30 +26,26 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     cohort = find_cohort(truth, [(None, found)])
     told: list[tuple[str, int, int]] = []
 
-    def progress(step: str, total: int):
-        told.append((step, total, 0))
+    def progress(step: str, done: int, total: int) -> None:
+        told.append((step, done, total))
 
-        def advance() -> None:
-            told[-1] = (step, total, told[-1][2] + 1)
-
-        return advance
-
-    one, two = evaluate(cohort, RULES), evaluate(cohort, RULES, workers=2, progress=progress)
+    one, two = evaluate_cohort(cohort, RULES), evaluate_cohort(cohort, RULES, workers=2, progress=progress)
     assert one.tables == two.tables
     assert one.cases == two.cases
-    assert [(total, done) for _, total, done in told] == [(21, 21), (21, 21)]
+    steps = list(dict.fromkeys(step for step, _, _ in told))
+    assert told == [(step, done, 21) for step in steps for done in range(22)] and len(steps) == 2
     labels = labels_of([])
     labels[0, 0, 0] = 99
     write_nifti(found / "1-c_type.nii.gz", labels, GRID)
     with pytest.raises(CascadeError, match=r"BAD_VALUES.*1-c_type"):
-        evaluate(cohort, RULES, workers=2)
+        evaluate_cohort(cohort, RULES, workers=2)
 
 
 def test_the_seed_makes_the_intervals_again(tmp_path: Path) -> None:
     truth, found, _ = write_cohort(tmp_path)
     cohort = find_cohort(truth, [(None, found)])
-    first, again = evaluate(cohort, RULES).tables, evaluate(cohort, RULES).tables
-    other = evaluate(cohort, RULES.model_copy(update={"seed": 1})).tables
+    first, again = evaluate_cohort(cohort, RULES).tables, evaluate_cohort(cohort, RULES).tables
+    other = evaluate_cohort(cohort, RULES.model_copy(update={"seed": 1})).tables
     assert first == again
     assert other.models["found"].lesion.paper.All.intervals != first.models["found"].lesion.paper.All.intervals
     assert other.settings_sha256 != first.settings_sha256
@@ -58,7 +54,7 @@ def test_the_seed_makes_the_intervals_again(tmp_path: Path) -> None:
 def test_without_resamples_there_are_no_bootstrap_intervals(tmp_path: Path) -> None:
     truth, found, _ = write_cohort(tmp_path)
     settings = EvaluationSettings(bootstrap=0)
-    made = evaluate(find_cohort(truth, [("a", found), ("b", truth)]), settings, joint=["j=a,b"]).tables
+    made = evaluate_cohort(find_cohort(truth, [("a", found), ("b", truth)]), settings, joint=["j=a,b"]).tables
     assert made.models["a"].lesion.paper.All.intervals["fp_per_case"] is None
     assert made.models["a"].patient.intervals["sensitivity"] is not None
     assert any("resamples" in note for note in made.notes)
@@ -71,7 +67,7 @@ def test_joint_model_by_level(tmp_path: Path, level: AgreementLevel, decided: in
     """Truth and found differ in c (both malignant), e (both benign) and g (normal against benign)."""
     truth, found, _ = write_cohort(tmp_path)
     settings = EvaluationSettings(bootstrap=0, level=level)
-    made = evaluate(find_cohort(truth, [("a", found), ("b", truth)]), settings, joint=["j=b,a"]).tables
+    made = evaluate_cohort(find_cohort(truth, [("a", found), ("b", truth)]), settings, joint=["j=b,a"]).tables
     assert made.models["j"].decided == decided
     assert made.models["j"].patient.uncertain == 7 - decided
 
@@ -80,7 +76,7 @@ def test_a_joint_model_that_never_decides(tmp_path: Path) -> None:
     maps = {"x": labels_of([(1, 2, 5, 2, 8)])}
     truth = write_maps(tmp_path / "t", maps)
     found = write_maps(tmp_path / "f", {"x": labels_of([])})
-    made = evaluate(find_cohort(truth, [("a", truth), ("b", found)]), RULES, joint=["j=a,b"]).tables.models["j"]
+    made = evaluate_cohort(find_cohort(truth, [("a", truth), ("b", found)]), RULES, joint=["j=a,b"]).tables.models["j"]
     assert (made.decided, made.patient.coverage, made.patient.accuracy) == (0, 0, None)
     assert made.lesion.paper.All.recall is None and made.lesion.paper.All.fp_per_case is None
     assert made.patient.uncertain_as_positive.sensitivity == 1 and made.patient.uncertain_as_error.sensitivity == 0
@@ -88,7 +84,7 @@ def test_a_joint_model_that_never_decides(tmp_path: Path) -> None:
 
 def test_a_single_empty_case(tmp_path: Path) -> None:
     folder = write_maps(tmp_path / "t", {"x": np.zeros((6, 20, 20), dtype=np.uint8)})
-    made = evaluate(find_cohort(folder, [(None, folder)]), RULES).tables.models["t"]
+    made = evaluate_cohort(find_cohort(folder, [(None, folder)]), RULES).tables.models["t"]
     assert made.lesion.paper.All.recall is None and made.lesion.paper.All.precision is None
     assert made.lesion.paper.All.fp_per_case == 0
     assert (made.patient.accuracy, made.patient.sensitivity, made.patient.specificity) == (1, None, 1)
@@ -98,10 +94,10 @@ def test_models_of_several_sides_have_names_of_their_own(tmp_path: Path) -> None
     truth, found, _ = write_cohort(tmp_path)
     cohort = find_cohort(truth, [("diagnosis/Base", found), ("screening/Base", truth)])
     single, joints = models_of(cohort, ["Both=diagnosis/Base,screening/Base"])
-    assert [(m.key, m.title, m.setting) for m in single] == [
+    assert [(str(m), m.title, m.setting) for m in single] == [
         ("diagnosis/Base", "Base", "diagnosis"),
         ("screening/Base", "Base", "screening"),
     ]
-    assert [j.name.key for j in joints] == ["Both"]
+    assert [str(j.model) for j in joints] == ["Both"]
     with pytest.raises(CascadeError, match="NAME_TWICE"):
         models_of(cohort, ["J=diagnosis/Base,screening/Base", "J=screening/Base,diagnosis/Base"])

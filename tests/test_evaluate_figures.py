@@ -20,9 +20,12 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
 from livercascade.detect.match import Pair
 from livercascade.evaluation.cohort.cohort_files import find_cohort
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading, TrueLesion
-from livercascade.evaluation.evaluation import Evaluation, evaluate
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.evaluation import Evaluation, evaluate_cohort
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
+from livercascade.evaluation.output.figure_files import Figures
 from livercascade.evaluation.plots.axial_view import Plane, largest_slice
 from livercascade.evaluation.plots.choose_examples import (
     largest_change,
@@ -30,7 +33,7 @@ from livercascade.evaluation.plots.choose_examples import (
     relabelled_example,
     removed_examples,
 )
-from livercascade.evaluation.plots.draw_all import Figures, build_figures
+from livercascade.evaluation.plots.draw_all import build_figures
 from livercascade.evaluation.plots.loaded_case import Networks, load_case, patches_of
 from livercascade.io.nifti import write_nifti
 from livercascade.io.reference_grid import to_scan
@@ -72,6 +75,9 @@ class Constant(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.logits[None, :, None, None, None].expand(len(batch), -1, *batch.shape[2:]).clone()
+
+
+BASE, HIGH = EvaluatedModel("Base"), EvaluatedModel("High")
 
 
 def networks() -> Networks:
@@ -163,7 +169,7 @@ def analysed_with(settings: dict[str, object], result: CaseResult) -> str:
 
 @pytest.fixture(scope="module")
 def evaluation(folders: tuple[Path, Path]) -> Evaluation:
-    return evaluate(find_cohort(folders[0], [(None, folders[1])]), EvaluationSettings(bootstrap=20))
+    return evaluate_cohort(find_cohort(folders[0], [(None, folders[1])]), EvaluationSettings(bootstrap=20))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +220,7 @@ def test_without_images_figures_with_images_are_listed(folders: tuple[Path, Path
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "case-1.nii.gz").write_bytes((folders[0] / "case-1" / "labels.nii.gz").read_bytes())
     cohort = find_cohort(tmp_path / "truth", [(None, folders[1])])
-    made = build_figures(evaluate(cohort, EvaluationSettings(bootstrap=0)))
+    made = build_figures(evaluate_cohort(cohort, EvaluationSettings(bootstrap=0)))
     missing = [m for m in made.missing if m.name != "reliability"]
     assert {m.name.split("_")[1] for m in missing} == set(ALL) - {"10", "11"}
     assert len({m.name for m in missing}) == len(missing) == len(made.missing) - 1
@@ -226,7 +232,7 @@ def test_label_maps_give_patients_and_reasons(folders: tuple[Path, Path]) -> Non
     (folders[0].parent / "maps").mkdir()
     (folders[0].parent / "maps" / "case-1.nii.gz").write_bytes(labels.read_bytes())
     cohort = find_cohort(folders[0], [("A", folders[0].parent / "maps")])
-    made = build_figures(evaluate(cohort, EvaluationSettings(bootstrap=0)))
+    made = build_figures(evaluate_cohort(cohort, EvaluationSettings(bootstrap=0)))
     assert [p.name for p in made.drawn] == ["figure_10_patients"]
     assert all("plain label maps" in m.reason for m in made.missing)
     assert len(made.missing) == len(ALL) - 1 + 8
@@ -267,30 +273,33 @@ def test_slices_are_shown_from_the_front_with_the_right_side_on_the_left() -> No
     assert near.cut(region).shape == (2, 2)
 
 
-def found(label: LesionType, volume: float, **changes: object) -> FoundLesion:
-    base = FoundLesion(label, volume, int(volume * 10), (0.0, 0.0, volume), score=1.0, status=CandidateStatus.KEPT)
+def found(label: LesionType, volume: float, **changes: object) -> LesionSummary:
+    base = LesionSummary(label, volume, int(volume * 10), (0.0, 0.0, volume), score=1.0, status=CandidateStatus.KEPT)
     return replace(base, **changes)
 
 
-def chosen_case(name: str, true: list[LesionType], base: Reading, high: Reading) -> EvaluatedCase:
-    lesions = tuple(TrueLesion(t, 2.0, 20, (0.0, 0.0, 0.0)) for t in true)
-    readings = {"Base": base, "High": high}
-    return EvaluatedCase(name, lesions, PatientClass.HCC, readings, Path("truth"), {})
+def chosen_case(name: str, true: list[LesionType], base: MatchedLesions, high: MatchedLesions) -> EvaluatedCase:
+    lesions = tuple(LesionSummary(t, 2.0, 20) for t in true)
+    predictions = {
+        model: CasePrediction(replace(matched, reference=lesions), PatientClass.HCC, 0.0)
+        for model, matched in ((BASE, base), (HIGH, high))
+    }
+    return EvaluatedCase(name, lesions, PatientClass.HCC, predictions)
 
 
-def reading(lesions: list[FoundLesion], *links: tuple[int, int]) -> Reading:
-    return Reading(tuple(lesions), tuple(Pair(t, f, 5) for t, f in links), PatientClass.HCC)
+def matched(lesions: list[LesionSummary], *links: tuple[int, int]) -> MatchedLesions:
+    return MatchedLesions((), tuple(lesions), tuple(Pair(t, f, 5) for t, f in links))
 
 
 def test_cases_are_chosen_by_rule() -> None:
     hcc, cyst = LesionType.HCC, LesionType.CYST
     gone = CandidateStatus.REMOVED
-    one = chosen_case("one", [hcc], reading([]), reading([found(hcc, 3.0), found(hcc, 1.0, status=gone)], (0, 0)))
+    one = chosen_case("one", [hcc], matched([]), matched([found(hcc, 3.0), found(hcc, 1.0, status=gone)], (0, 0)))
     two = chosen_case(
         "two",
         [hcc, cyst],
-        reading([found(hcc, 5.0)], (0, 0)),
-        reading(
+        matched([found(hcc, 5.0)], (0, 0)),
+        matched(
             [
                 found(hcc, 40.0),
                 found(hcc, 9.0, votes={hcc: 0.2, cyst: 0.8}),
@@ -302,20 +311,20 @@ def test_cases_are_chosen_by_rule() -> None:
         ),
     )
     cases = [one, two]
-    change = largest_change(cases, "Base", "High")
+    change = largest_change(cases, BASE, HIGH)
     assert change is not None
     # Both gain one true lesion; the second has more new proposals.
     assert (change.case, change.gained, change.proposals) == (1, 1, 3)
-    patch = patch_example(cases, "High")
+    patch = patch_example(cases, HIGH)
     assert patch is not None
     assert (patch.case, patch.lesion.volume_ml) == (1, 9.0)
-    assert [(p.case, p.lesion.volume_ml) for p in removed_examples(cases, "High")] == [(1, 2.0), (0, 1.0)]
-    assert [(p.case, p.lesion.volume_ml) for p in removed_examples([two], "High")] == [(0, 2.0), (0, 1.5)]
-    relabelled = relabelled_example(cases, "High")
+    assert [(p.case, p.lesion.volume_ml) for p in removed_examples(cases, HIGH)] == [(1, 2.0), (0, 1.0)]
+    assert [(p.case, p.lesion.volume_ml) for p in removed_examples([two], HIGH)] == [(0, 2.0), (0, 1.5)]
+    relabelled = relabelled_example(cases, HIGH)
     assert relabelled is not None
     assert relabelled.lesion.volume_ml == 9.0
-    empty = chosen_case("none", [], reading([]), reading([]))
-    assert largest_change([empty], "Base", "High") is None
-    assert patch_example([empty], "High") is None
-    assert relabelled_example([empty], "High") is None
-    assert removed_examples([empty], "High") == ()
+    empty = chosen_case("none", [], matched([]), matched([]))
+    assert largest_change([empty], BASE, HIGH) is None
+    assert patch_example([empty], HIGH) is None
+    assert relabelled_example([empty], HIGH) is None
+    assert removed_examples([empty], HIGH) == ()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion, ratio
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionMetrics, Proportion, ratio
 from livercascade.evaluation.output.number_text import percent
 
 HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ def confusion_of(column):
 def cells(name):
     """Row, printed texts and our texts of every cell of a column."""
     column = COLUMNS[name]
-    figures = LesionFigures.of(confusion_of(column))
+    figures = LesionMetrics.of(confusion_of(column))
     shares = [figures.share(p) for p in (Proportion.PRECISION, Proportion.RECALL, Proportion.RECALL_ROUGH)]
     for k, row in enumerate(ROWS):
         fn, fp, *printed = column["printed"][row]
@@ -78,7 +78,7 @@ def test_there_are_152_cells():
     ],
 )
 def test_malign_precision_with_benign_called_malignant(column, corrected):
-    figures = LesionFigures.of(confusion_of(COLUMNS[column]))
+    figures = LesionMetrics.of(confusion_of(COLUMNS[column]))
     assert percent(float(figures.share(Proportion.PRECISION_CORRECTED)[ROWS.index("Malign")])) == corrected
 
 
@@ -86,7 +86,7 @@ def matches():
     """Cells that come out as printed, by table and figure: of all, by the text's formulas, by the formulas used."""
     found = {}
     for name, column in COLUMNS.items():
-        f = LesionFigures.of(confusion_of(column))
+        f = LesionMetrics.of(confusion_of(column))
         ways = {
             "recall": (ratio(f.tp, f.tp + f.fn), f.share(Proportion.RECALL)),
             "precision": (ratio(f.tp, f.tp + f.fp), f.share(Proportion.PRECISION)),
@@ -103,7 +103,7 @@ def matches():
 def test_table_5_in_the_document_is_what_the_code_gives():
     document = (HERE.parent / "docs" / "paper.md").read_text()
     column = COLUMNS["V"]
-    f = LesionFigures.of(confusion_of(column))
+    f = LesionMetrics.of(confusion_of(column))
     for k, row in enumerate(ROWS):
         counts = [int(n[k]) for n in (f.tp, f.fl, f.fl_pred, f.fn, f.fp)]
         printed = f"{column['printed'][row][3]:.1f}, {column['printed'][row][2]:.1f}"

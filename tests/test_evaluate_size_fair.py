@@ -5,31 +5,32 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 
-from curve_cases import COHORTS, SETTINGS, case, cohort_of, draws, proposal, truth
-from livercascade.evaluation.cohort.evidence_case import CurveCase, countable
-from livercascade.evaluation.curves.proposal_confidence import excess
+from curve_cases import COHORTS, case, cohort_of, draws, proposal, truth
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
 from livercascade.evaluation.curves.small_lesions import size_fair
 from livercascade.reclassify.reclassify import ScoreMode
 
 
-def by_hand(cases: list[CurveCase], mode: ScoreMode, over: float) -> tuple[int, int]:
+def by_hand(cases: list[EvidenceCase], mode: ScoreMode, over: float) -> tuple[int, int]:
     """Small lesions found and false positives among the proposals whose score is at least ``over`` thresholds."""
     found = false = 0
     for each in cases:
-        counted, side = countable(each, each.sides[each.high_factor], SETTINGS)
-        values = [excess(p, each.rules.model_copy(update={"score": mode})) for p in side.proposals]
+        side = each.high
+        values = [excess(p, each.rules.model_copy(update={"score": mode})) for p in side.predicted]
         kept = [v is None or v >= over for v in values]
         found += sum(
-            0.5 <= each.truth[i].volume_ml < 2 and any(kept[p.found] for p in side.pairs if p.truth == i)
-            for i in counted
+            0.5 <= lesion.volume_ml < 2 and any(kept[p.found] for p in side.pairs if p.truth == i)
+            for i, lesion in enumerate(side.reference)
         )
         false += sum(k and j not in {p.found for p in side.pairs} for j, k in enumerate(kept))
     return found, false
 
 
-def thresholds(cases: list[CurveCase], mode: ScoreMode) -> list[float]:
+def thresholds(cases: list[EvidenceCase], mode: ScoreMode) -> list[float]:
     values = [
-        excess(p, c.rules.model_copy(update={"score": mode})) for c in cases for p in c.sides[c.high_factor].proposals
+        excess(p, c.rules.model_copy(update={"score": mode}))
+        for c in cases
+        for p in c.proposals[c.high_factor].predicted
     ]
     return [np.inf, *(v for v in values if v is not None)]
 
@@ -38,9 +39,9 @@ def thresholds(cases: list[CurveCase], mode: ScoreMode) -> list[float]:
 @settings(max_examples=60)
 def test_recall_at_equal_false_positives_is_the_best_that_some_threshold_gives(numbers: list) -> None:
     cases = cohort_of(numbers)
-    told = size_fair(cases, SETTINGS, draws(len(cases), 0))
+    told = size_fair(cases, draws(len(cases), 0))
     _, allowed = by_hand(cases, ScoreMode.VOLUME, 1.0)
-    small = sum(0.5 <= t.volume_ml < 2 for c in cases for t in c.truth)
+    small = sum(0.5 <= t.volume_ml < 2 for c in cases for t in c.high.reference)
     assert told.lesions == small
     assert told.fp_per_case.value == allowed / len(cases)
     for mode in ScoreMode:
@@ -64,7 +65,7 @@ def test_half_confirmed_small_lesions_come_back_under_the_adaptive_score() -> No
         )
         for _ in range(12)
     ]
-    told = size_fair(cases, SETTINGS, draws(len(cases), 50))
+    told = size_fair(cases, draws(len(cases), 50))
     assert told.as_set[ScoreMode.VOLUME][0].value == 0
     assert told.as_set[ScoreMode.ADAPTIVE][0].value == 1
     assert told.recall[ScoreMode.ADAPTIVE].value == 1

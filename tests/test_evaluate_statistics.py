@@ -10,14 +10,19 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
 from livercascade.detect.match import Counting
-from livercascade.evaluation.cohort.model_keys import ModelName
-from livercascade.evaluation.matching.model_counts import UNCERTAIN, Answers
-from livercascade.evaluation.matching.volume_bins import BINS
-from livercascade.evaluation.metrics.patient_metrics import PatientFigures
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.matching.volume_bins import BIN_NAMES
+from livercascade.evaluation.metrics.model_comparison import compare_models
+from livercascade.evaluation.metrics.model_counts import UNCERTAIN, ModelCounts
+from livercascade.evaluation.metrics.patient_metrics import PatientMetrics
 from livercascade.evaluation.statistics.delong import delong
-from livercascade.evaluation.statistics.intervals import Resampling, percentile_interval, proportion_interval, wilson
-from livercascade.evaluation.statistics.paired_tests import compare_models
-from livercascade.evaluation.statistics.reliability import calibration
+from livercascade.evaluation.statistics.intervals import (
+    BootstrapResamples,
+    percentile_interval,
+    proportion_interval,
+    wilson,
+)
+from livercascade.evaluation.statistics.reliability import reliability
 
 LAWS = settings(max_examples=40)
 
@@ -40,7 +45,7 @@ def test_wilson_stays_inside_and_needs_something() -> None:
 
 def test_sums_of_resamples_are_those_of_drawing_cases() -> None:
     counts = np.random.default_rng(1).integers(0, 9, (7, 2, 3))
-    draws = Resampling.draw(7, 25, np.random.default_rng(2))
+    draws = BootstrapResamples.draw(7, 25, np.random.default_rng(2))
     assert (draws.weights.sum(axis=1) == 7).all()
     for weights, total in zip(draws.weights, draws.sums(counts), strict=True):
         chosen = [k for k, n in enumerate(weights) for _ in range(int(n))]
@@ -49,7 +54,7 @@ def test_sums_of_resamples_are_those_of_drawing_cases() -> None:
 
 def test_bootstrap_of_independent_cases_agrees_with_wilson() -> None:
     hits = (np.arange(200) < 150).astype(np.int64)
-    draws = Resampling.draw(200, 4000, np.random.default_rng(3))
+    draws = BootstrapResamples.draw(200, 4000, np.random.default_rng(3))
     low, high = draws.interval(hits[:, None], lambda sums: sums[:, 0] / 200)
     assert [low, high] == pytest.approx(wilson(150, 200), abs=0.012)
 
@@ -57,7 +62,7 @@ def test_bootstrap_of_independent_cases_agrees_with_wilson() -> None:
 def test_bootstrap_over_patients_is_wider_where_lesions_of_a_patient_agree() -> None:
     """Twenty patients with ten equal lesions each: 200 lesions say no more than 20 patients."""
     found = np.repeat((np.arange(20) < 15).astype(np.int64) * 10, 1)
-    draws = Resampling.draw(20, 4000, np.random.default_rng(3))
+    draws = BootstrapResamples.draw(20, 4000, np.random.default_rng(3))
     low, high = draws.interval(found[:, None], lambda sums: sums[:, 0] / 200)
     narrow = wilson(150, 200)
     assert high - low > 2 * (narrow[1] - narrow[0])
@@ -117,7 +122,7 @@ def test_patient_figures_are_sklearns(seed: int) -> None:
     true, found = rng.integers(0, 7, (2, 40))
     table = np.zeros((7, 8), dtype=np.int64)
     np.add.at(table, (true, found), 1)
-    f = PatientFigures(table)
+    f = PatientMetrics(table)
     # sklearn leaves out classes that are not in the truth in the same way.
     present = np.unique(true)
     known = np.isin(found, present)
@@ -135,7 +140,7 @@ def test_undecided_patients_leave_the_figures_and_come_back_in_the_restatements(
     table = np.zeros((7, 8), dtype=np.int64)
     table[0, 0], table[0, 3], table[2, UNCERTAIN] = 6, 2, 2
     table[6, 6], table[5, 0], table[6, UNCERTAIN] = 3, 1, 4
-    f = PatientFigures(table)
+    f = PatientMetrics(table)
     assert (float(f.sensitivity), float(f.specificity)) == (6 / 8, 3 / 4)
     assert (int(f.uncertain_malignant), int(f.uncertain_other), int(f.decided)) == (2, 4, 12)
     assert f.distribution.tolist() == [[6, 2, 0, 2], [1, 0, 0, 0], [0, 0, 3, 4]]
@@ -144,7 +149,7 @@ def test_undecided_patients_leave_the_figures_and_come_back_in_the_restatements(
 def test_predictive_values_by_counting_patients() -> None:
     table = np.zeros((7, 8), dtype=np.int64)
     table[0, 0], table[0, 6], table[6, 0], table[6, 6] = 90, 10, 5, 95
-    ppv, npv = PatientFigures(table).predictive_values(0.1)
+    ppv, npv = PatientMetrics(table).predictive_values(0.1)
     # Of 1000 patients 100 are malignant: 90 called; of 900 others 45 called.
     assert (float(ppv), float(npv)) == (pytest.approx(90 / 135), pytest.approx(855 / 865))
 
@@ -152,24 +157,24 @@ def test_predictive_values_by_counting_patients() -> None:
 def test_calibration_by_its_definition() -> None:
     score = np.array([0.0] * 6 + [0.2, 0.4, 0.9, 1.0])
     malignant = np.array([False] * 5 + [True] + [False, True, True, True])
-    made = calibration(score, malignant)
+    made = reliability(score, malignant)
     assert made is not None
     assert made.brier == pytest.approx(brier_score_loss(malignant, score))
     assert (made.bins[0].patients, made.bins[0].malignant, made.bins[0].score) == (6, 1, 0.0)
     assert made.bins[0].interval == wilson(1, 6)
     assert sum(b.patients for b in made.bins) == 10
     assert made.ece == pytest.approx(sum(b.patients * abs(b.score - b.malignant / b.patients) for b in made.bins) / 10)
-    assert calibration(np.zeros(0), np.zeros(0, dtype=bool)) is None
+    assert reliability(np.zeros(0), np.zeros(0, dtype=bool)) is None
 
 
-def model(key: str, confusion: np.ndarray, true: np.ndarray, found: np.ndarray, *, joint: bool = False) -> Answers:
+def model(key: str, confusion: np.ndarray, true: np.ndarray, found: np.ndarray, *, joint: bool = False) -> ModelCounts:
     cases = len(true)
     patients = np.zeros((cases, 7, 8), dtype=np.int64)
     patients[np.arange(cases), true, found] = 1
     nothing = np.zeros(cases, dtype=np.int64)
-    by_volume = np.zeros((cases, 6, len(BINS), 3), dtype=np.int64)
-    return Answers(
-        ModelName.of(key),
+    by_volume = np.zeros((cases, 6, len(BIN_NAMES), 3), dtype=np.int64)
+    return ModelCounts(
+        EvaluatedModel.parse(key),
         found != UNCERTAIN,
         dict.fromkeys(Counting, confusion),
         nothing,
@@ -188,7 +193,7 @@ def test_mcnemar_is_the_binomial_test_and_holm_never_smaller() -> None:
     one, two = (np.where(rng.random(60) < 0.7, true, rng.integers(0, 7, 60)) for _ in range(2))
     tables = rng.integers(0, 3, (2, 60, 7, 7))
     models = [model("a", tables[0], true, one), model("b", tables[1], true, two)]
-    made = {c.figure: c for c in compare_models(models, Resampling.draw(60, 200, rng))}
+    made = {c.figure: c for c in compare_models(models, BootstrapResamples.draw(60, 200, rng))}
     sick = true < 3
     hit_one, hit_two = (one < 3)[sick], (two < 3)[sick]
     only = int((hit_one & ~hit_two).sum()), int((~hit_one & hit_two).sum())
@@ -208,7 +213,7 @@ def test_equal_models_do_not_differ_and_joint_ones_are_not_compared() -> None:
         model("b", table, true, found),
         model("j", table, true, found, joint=True),
     ]
-    made = compare_models(models, Resampling.draw(30, 50, rng))
+    made = compare_models(models, BootstrapResamples.draw(30, 50, rng))
     assert {(c.one, c.two) for c in made} == {("a", "b")}
     assert all(c.difference == 0 for c in made)
     assert all(c.p in (None, 1) for c in made)

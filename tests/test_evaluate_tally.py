@@ -1,7 +1,5 @@
 """Laws of the counts: every lesion once, rows that sum, modes that differ only as they must."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,18 +9,16 @@ from livercascade.data.grid import Grid
 from livercascade.detect.match import Counting, match
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, TrueLesion
-from livercascade.evaluation.cohort.model_keys import ModelName
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, SmallLesions
-from livercascade.evaluation.matching.lesion_counts import tally
-from livercascade.evaluation.matching.model_counts import answers_of
-from livercascade.evaluation.matching.reference_lesions import Truth
-from livercascade.evaluation.matching.volume_bins import lesions_by_volume
-from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion
+from livercascade.evaluation.matching.matched_lesions import ReferenceLesions
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionMetrics, Proportion
+from livercascade.evaluation.metrics.model_counts import ModelCounts, counts_of_model, lesions_by_volume
 
 LAWS = settings(max_examples=15)
 GRID = Grid.axial((3, 9, 9), (5.0, 5.0, 5.0))
-NAME = ModelName.of("m")
+MODEL = EvaluatedModel("m")
 DROP, IGNORE = (EvaluationSettings(small=small) for small in (SmallLesions.DROP, SmallLesions.IGNORE))
 
 
@@ -35,11 +31,14 @@ def random_map(rng: np.random.Generator) -> np.ndarray:
 
 def case_of(truth: np.ndarray, found: np.ndarray, rules: EvaluationSettings, name: str = "x") -> EvaluatedCase:
     true, made = (seg2det(m, GRID, min_volume_ml=rules.least_ml, per_label=True) for m in (truth, found))
-    lesions = [FoundLesion(x.label, x.volume_ml, int(x.mask.sum()), x.centroid) for x in made]
-    figures = tuple(TrueLesion.of(lesion) for lesion in true)
-    reading = Truth(true, None, rules).reading(made, lesions)
-    counted = [x for x in figures if rules.counts(x.volume_ml)]
-    return EvaluatedCase(name, figures, classify_patient(counted), {"m": reading}, Path("t"), {"m": Path("f")})
+    reference = ReferenceLesions(true, None, rules)
+    counted = [x for x in reference.summaries if rules.counts(x.volume_ml)]
+    prediction = CasePrediction.of(reference.match(made), rules)
+    return EvaluatedCase(name, reference.summaries, classify_patient(counted), {MODEL: prediction})
+
+
+def counts_of(case: EvaluatedCase, rules: EvaluationSettings) -> ModelCounts:
+    return counts_of_model([case], MODEL, rules)
 
 
 def random_case(seed: int, rules: EvaluationSettings = DROP) -> EvaluatedCase:
@@ -51,19 +50,19 @@ def random_case(seed: int, rules: EvaluationSettings = DROP) -> EvaluatedCase:
 @given(st.integers(0, 10**6))
 def test_every_lesion_is_counted_exactly_once(seed: int) -> None:
     case = random_case(seed)
-    reading = case.readings["m"]
-    counts = tally(case, reading, DROP)
-    true, found = len(case.truth), len(reading.lesions)
-    by_true = np.bincount([x.label - 1 for x in case.truth], minlength=6)
-    by_found = np.bincount([x.label - 1 for x in reading.lesions], minlength=6)
-    gt, one, paper = (counts.confusion[m] for m in (Counting.GT, Counting.ONE2ONE, Counting.PAPER))
+    lesions = case.predictions[MODEL].lesions
+    counts = counts_of(case, DROP)
+    true, found = len(case.reference), len(lesions)
+    by_true = np.bincount([x.label - 1 for x in case.reference], minlength=6)
+    by_found = np.bincount([x.label - 1 for x in lesions], minlength=6)
+    gt, one, paper = (counts.confusion[m][0] for m in (Counting.GT, Counting.ONE2ONE, Counting.PAPER))
     assert (gt[:6].sum(axis=1) == by_true).all() and (one[:6].sum(axis=1) == by_true).all()
     assert (one[:, :6].sum(axis=0) == by_found).all() and (paper[:, :6].sum(axis=0) == by_found).all()
     assert gt[:6].sum() == true and paper[:, :6].sum() == found
-    assert counts.true_by_volume.sum() == true
+    assert counts.reference_by_volume.sum() == true
     assert counts.false_by_volume.sum() == paper[6].sum() == gt[6].sum() <= one[6].sum()
     assert (paper[:6, 6] == gt[:6, 6]).all() and (gt[:6, 6] <= one[:6, 6]).all()
-    assert all(table[6, 6] == 0 for table in counts.confusion.values())
+    assert all(table[0, 6, 6] == 0 for table in counts.confusion.values())
 
 
 @LAWS
@@ -73,7 +72,7 @@ def test_same_as_matching_the_voxels(seed: int, mode: Counting) -> None:
     truth, found = random_map(rng), random_map(rng)
     case = case_of(truth, found, DROP)
     direct = match(*(seg2det(m, GRID, per_label=True) for m in (truth, found)), counting=mode)
-    assert (tally(case, case.readings["m"], DROP).confusion[mode] == direct.confusion).all()
+    assert (counts_of(case, DROP).confusion[mode][0] == direct.confusion).all()
 
 
 @LAWS
@@ -81,7 +80,7 @@ def test_same_as_matching_the_voxels(seed: int, mode: Counting) -> None:
 def test_a_higher_overlap_never_finds_more(seed: int, overlap: float) -> None:
     case = random_case(seed)
     strict = EvaluationSettings(min_overlap=overlap)
-    loose, hard = (tally(case, case.readings["m"], s).confusion[Counting.GT] for s in (DROP, strict))
+    loose, hard = (counts_of(case, s).confusion[Counting.GT][0] for s in (DROP, strict))
     assert hard[:6, :6].sum() <= loose[:6, :6].sum()
 
 
@@ -92,7 +91,7 @@ def test_ignoring_small_lesions_never_makes_errors(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth, found = random_map(rng), random_map(rng)
     dropped, ignored = (
-        tally(c, c.readings["m"], rules).confusion
+        {mode: table[0] for mode, table in counts_of(c, rules).confusion.items()}
         for c, rules in ((case_of(truth, found, rules), rules) for rules in (DROP, IGNORE))
     )
     for mode in Counting:
@@ -106,10 +105,10 @@ def test_ignoring_small_lesions_never_makes_errors(seed: int) -> None:
 def test_truth_against_itself_is_perfect(seed: int) -> None:
     labels = random_map(np.random.default_rng(seed))
     case = case_of(labels, labels, DROP)
-    made = tally(case, case.readings["m"], DROP)
-    assert case.readings["m"].patient_class is case.truth_class
-    for table in made.confusion.values():
-        figures = LesionFigures.of(table)
+    made = counts_of(case, DROP)
+    assert case.predictions[MODEL].patient_class is case.reference_class
+    for (table,) in made.confusion.values():
+        figures = LesionMetrics.of(table)
         for proportion in Proportion:
             shares = figures.share(proportion)
             assert np.all(np.isnan(shares) | (shares == 1))
@@ -123,7 +122,7 @@ def test_order_of_cases_changes_nothing(seeds: list[int], shuffler) -> None:
     cases = [random_case(seed) for seed in seeds]
     mixed = cases.copy()
     shuffler.shuffle(mixed)
-    one, two = (answers_of(c, NAME, DROP) for c in (cases, mixed))
+    one, two = (counts_of_model(c, MODEL, DROP) for c in (cases, mixed))
     for mode in Counting:
         assert (one.confusion[mode].sum(axis=0) == two.confusion[mode].sum(axis=0)).all()
     assert (one.patients.sum(axis=0) == two.patients.sum(axis=0)).all()
@@ -135,7 +134,7 @@ def test_order_of_cases_changes_nothing(seeds: list[int], shuffler) -> None:
 def test_rows_all_and_malign_sum_as_they_must(seed: int) -> None:
     table = np.random.default_rng(seed).integers(0, 9, (7, 7))
     table[6, 6] = 0
-    f = LesionFigures.of(table)
+    f = LesionMetrics.of(table)
     every, malign = ROWS.index("All"), ROWS.index("Malign")
     for counts in (f.tp, f.fl, f.fl_pred, f.fn, f.fp):
         assert counts[every] == counts[:6].sum()
@@ -150,8 +149,8 @@ def test_rows_all_and_malign_sum_as_they_must(seed: int) -> None:
 
 def test_batches_are_figures_of_each_table() -> None:
     tables = np.random.default_rng(0).integers(0, 9, (5, 7, 7))
-    whole = LesionFigures.of(tables)
+    whole = LesionMetrics.of(tables)
     for k, table in enumerate(tables):
-        one = LesionFigures.of(table)
+        one = LesionMetrics.of(table)
         for proportion in Proportion:
             assert whole.share(proportion)[k] == pytest.approx(one.share(proportion), nan_ok=True)

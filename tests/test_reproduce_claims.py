@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curve_cases import SETTINGS, draws
+from curve_cases import draws
 from livercascade.data.labels import PatientClass
 from livercascade.detect.match import Counting
-from livercascade.evaluation.matching.model_counts import CLASSES, Answers
-from livercascade.evaluation.matching.volume_bins import BINS
+from livercascade.evaluation.matching.volume_bins import BIN_NAMES
+from livercascade.evaluation.metrics.model_counts import CLASSES, ModelCounts
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.claim_metrics import PatientResults, judge_claims, measure
 from livercascade.reproduce.claim_results import LEAST_COUNTED, Statement, combined, statement_of
@@ -25,7 +25,7 @@ AFTER = ModelKey(PaperSetting.DIAGNOSIS, PaperModel.BASE_RECLS)
 INTERVALS = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(lambda ends: (min(ends), max(ends)))
 
 
-def answers(key: ModelKey, fn: list[int], fp: list[int], hits: list[int]) -> Answers:
+def answers(key: ModelKey, fn: list[int], fp: list[int], hits: list[int]) -> ModelCounts:
     """HCC alone: misses, false positives and right findings of each patient; every second patient is malignant."""
     n = len(fn)
     confusion = np.zeros((n, 7, 7), dtype=np.int64)
@@ -34,25 +34,25 @@ def answers(key: ModelKey, fn: list[int], fp: list[int], hits: list[int]) -> Ans
     normal = CLASSES.index(PatientClass.NORMAL)
     for k in range(n):
         patients[k, 0 if k % 2 == 0 else normal, 0 if hits[k] + fp[k] else normal] = 1
-    return Answers(
-        key.name,
+    return ModelCounts(
+        key.evaluated,
         np.ones(n, dtype=np.bool_),
         dict.fromkeys(Counting, confusion),
         np.zeros(n, dtype=np.int64),
         np.zeros(n, dtype=np.int64),
-        np.zeros((n, 6, len(BINS), 3), dtype=np.int64),
-        np.zeros((n, 6, len(BINS)), dtype=np.int64),
+        np.zeros((n, 6, len(BIN_NAMES), 3), dtype=np.int64),
+        np.zeros((n, 6, len(BIN_NAMES)), dtype=np.int64),
         patients,
         np.zeros(n),
     )
 
 
-NOTHING_RUN = PatientResults({}, {}, SETTINGS, draws(3))
+NOTHING_RUN = PatientResults({}, {}, draws(3))
 
 
-def results_of(*models: Answers) -> PatientResults:
-    predictions = {ModelKey.parse(m.name.key): m for m in models}
-    return PatientResults(predictions, {}, SETTINGS, draws(len(models[0].decided), 400))
+def results_of(*models: ModelCounts) -> PatientResults:
+    predictions = {ModelKey.parse(str(m.model)): m for m in models}
+    return PatientResults(predictions, {}, draws(len(models[0].decided), 400))
 
 
 def part(metric: ClaimMetric, contrast: Contrast, relation: Relation, threshold: float) -> ClaimPart:

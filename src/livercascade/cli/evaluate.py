@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,19 +14,20 @@ from rich.table import Table
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.cli.errors import told
 from livercascade.cli.predict import PatchOption, WholeOption, load_cascade
-from livercascade.cli.progress import steps
+from livercascade.cli.progress import bars
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
 from livercascade.diagnose.joint import AgreementLevel
-from livercascade.evaluation.cohort.cohort_files import find_cohort
-from livercascade.evaluation.evaluation import Evaluation, Progress, evaluate
+from livercascade.evaluation.evaluation import Evaluation, evaluate_folders
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras, Instances, SmallLesions
+from livercascade.evaluation.output.figure_files import NO_FIGURES, Figures
 from livercascade.evaluation.output.number_text import percent
 from livercascade.evaluation.output.tables_json import Tables
-from livercascade.evaluation.output.write_evaluation import PAGE, write_evaluation
-from livercascade.evaluation.plots.draw_all import Figures, build_figures
+from livercascade.evaluation.output.write_evaluation import PAGE
+from livercascade.evaluation.plots.draw_all import build_figures
 from livercascade.evaluation.plots.loaded_case import Networks
 from livercascade.system.manifest import check_free
+from livercascade.system.progress import Progress
 
 _PAPER = EvaluationSettings()
 
@@ -87,11 +86,17 @@ def evaluate_command(
             bootstrap=bootstrap,
             seed=seed,
         )
-        cohort = find_cohort(truth, [parse_found(text) for text in found], coverage=coverage)
         with bars(quiet=quiet) as progress:
-            made = evaluate(cohort, settings, joint=joint or (), workers=workers, progress=progress)
-            drawn = _draw(made, whole, patch, progress) if figures else Figures((), ())
-            write_evaluation(made, out, drawn.drawn, drawn.missing)
+            made = evaluate_folders(
+                truth,
+                [parse_found(text) for text in found],
+                settings=settings,
+                coverage=coverage,
+                joint=joint or (),
+                workers=workers,
+                progress=progress,
+            )
+            made.save(out, _draw(made, whole, patch, progress) if figures else NO_FIGURES)
     show(made.tables, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
 
 
@@ -113,7 +118,7 @@ def parse_found(text: str) -> tuple[str | None, Path]:
 
 
 def show(tables: Tables, out: Path, console: Console) -> None:
-    """The main figures of every model, and where the page lies."""
+    """The main metrics of every model, and where the page lies."""
     title = f"{tables.cases} {'virtual ' if tables.virtual else ''}cases, counting mode paper"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True, overflow="fold")
@@ -133,29 +138,7 @@ def show(tables: Tables, out: Path, console: Console) -> None:
 def _draw(evaluation: Evaluation, whole: Path | None, patch: Path | None, progress: Progress) -> Figures:
     """The figures; the networks are loaded only where there is evidence that they can be held against."""
     networks = None
-    if any(side.evidence for side in evaluation.cohort.found):
+    if any(source.evidence for source in evaluation.cohort.predictions):
         cascade = load_cascade("auto", whole, patch, CascadeSettings())
         networks = Networks(cascade.whole, cascade.patch)
     return build_figures(evaluation, networks=networks, progress=progress)
-
-
-@contextmanager
-def bars(*, quiet: bool) -> Generator[Progress, None, None]:
-    """One progress bar after the other."""
-    with ExitStack() as stack:
-
-        def start(step: str, total: int) -> Callable[[], None]:
-            stack.pop_all().close()
-            advance, done = stack.enter_context(steps(step, total, quiet=quiet)), 0
-
-            def one_more() -> None:
-                nonlocal done
-                advance()
-                done += 1
-                # A bar that is full must not go on drawing while something else prints.
-                if done >= total:
-                    stack.pop_all().close()
-
-            return one_more
-
-        yield start

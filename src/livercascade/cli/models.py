@@ -12,7 +12,7 @@ from rich.console import Console
 from livercascade.classify.type_network import is_types, load_types
 from livercascade.cli.errors import told
 from livercascade.cli.predict import PatchOption
-from livercascade.cli.progress import steps
+from livercascade.cli.progress import bars, steps
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import ModelError, OutputError
 from livercascade.diagnose.calibration import CALIBRATION
@@ -123,9 +123,9 @@ def calibrate_(
         if out.exists():
             raise OutputError("OUT_TAKEN", f"{out} is there already.", "Choose another folder.", stage="write")
         cohort = find_cohort(truth, [("found", found)])
-        about = f"{len(cohort.truth)} {'virtual ' if cohort.virtual else ''}cases of one's own"
-        with steps("cases", len(cohort.truth), quiet=quiet) as advance:
-            made = calibrate_cohort(cohort, EvaluationSettings(), alpha=alpha, about=about, advance=advance)
+        about = f"{len(cohort.reference)} {'virtual ' if cohort.virtual else ''}cases of one's own"
+        with bars(quiet=quiet) as progress:
+            made = calibrate_cohort(cohort, EvaluationSettings(), alpha=alpha, about=about, progress=progress)
         if made.models[1] != judge.sha256:
             message = f"The cases were judged by another UNet^patch than {judge.name} {judge.version}."
             raise ModelError("MODEL_MISMATCH", message, "Give theirs by --patch.", stage="classify")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +10,7 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.errors import told
-from livercascade.cli.evaluate import bars
-from livercascade.system.progress import Progress
+from livercascade.cli.progress import bars
 
 
 def reproduce(
@@ -62,7 +59,7 @@ def reproduce(
             without=_resolved(patch_without_shuffling),
             twin=_resolved(patch_twin),
         )
-        with _bars(quiet=quiet) as progress:
+        with bars(quiet=quiet) as progress:
             run = Reproduction(settings, out.resolve(), given, workers, progress, console.print, quiet=quiet)
             claims = run.run()
     for each in claims:
@@ -72,19 +69,3 @@ def reproduce(
 
 def _resolved(folder: Path | None) -> Path | None:
     return None if folder is None else folder.resolve()
-
-
-@contextmanager
-def _bars(*, quiet: bool) -> Generator[Progress, None, None]:
-    """One progress bar after the other."""
-    with bars(quiet=quiet) as start:
-        advance: Callable[[], None] | None = None
-
-        def progress(step: str, done: int, total: int) -> None:
-            nonlocal advance
-            if done == 0 or advance is None:
-                advance = start(step, total)
-            else:
-                advance()
-
-        yield progress

@@ -1,65 +1,150 @@
-"""evaluate: from two or more folders to all tables (paper, Sec. IV)."""
+"""evaluate: from folders or arrays to all tables and curves (paper, Sec. IV)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from typing import TypeVar
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from livercascade import __version__
-from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, Kind
+from livercascade.data.errors import UsageError
+from livercascade.data.grid import Grid, Triple
+from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource, find_cohort
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
-from livercascade.evaluation.cohort.model_keys import (
-    JointName,
-    ModelName,
-    check_unique,
-    parse_joint,
-    side_joint,
-    side_models,
-)
-from livercascade.evaluation.cohort.read_case import CaseFiles, JudgedCase, check_labels, files_of, read_case
-from livercascade.evaluation.curves.all_curves import Curves, build_curves, curves_json
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel, JointModel, check_unique
+from livercascade.evaluation.cohort.read_case import check_labels, compare_masks, read_case
+from livercascade.evaluation.curves.all_curves import CohortCurves, build_curves, curves_json
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.matching.model_counts import Answers, answers_of, joint_answers
-from livercascade.evaluation.matching.volume_bins import lesions_by_volume
-from livercascade.evaluation.output.calibrated_records import calibrated_record
+from livercascade.evaluation.metrics.model_comparison import compare_models
+from livercascade.evaluation.metrics.model_counts import (
+    ModelCounts,
+    counts_of_joint_model,
+    counts_of_model,
+    lesions_by_volume,
+)
+from livercascade.evaluation.output.figure_files import NO_FIGURES, Figures
 from livercascade.evaluation.output.lesion_records import by_volume, model_tables
-from livercascade.evaluation.output.tables_json import ComparisonRow, ModelTables, Tables
-from livercascade.evaluation.statistics.intervals import Resampling
-from livercascade.evaluation.statistics.paired_tests import compare_models
+from livercascade.evaluation.output.tables_json import Tables
+from livercascade.evaluation.output.write_evaluation import write_evaluation
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.system.parallel import parallel_map
+from livercascade.system.progress import Progress, counter
 
-Progress = Callable[[str, int], Callable[[], None]]
-"""Called with (step in words, how many); gives the function that is called after each."""
-_T = TypeVar("_T")
 _CASES_PER_WORKER = 8
+"""A process takes as long to start as it needs for about so many cases."""
+_DEFAULT = EvaluationSettings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Cases, answers and tables of one evaluation.
+    """Cases, counts and tables of one evaluation.
 
     Attributes:
-        cohort: The files.
-        cases: Figures of every case, in the order of the names.
-        answers: Counts of every model, in the order of the tables.
-        curves: Curves over sensitivity and score, by name of the found sides that keep the evidence.
-        tables: What is written as ``tables.json``.
+        cohort: Files of the cases; without paths where they came as arrays.
+        cases: Lesions and predictions of every case, in the order of the names.
+        counts: Counts of every model, in the order of the tables.
+        curves: Curves over sensitivity and score, by name of the sources that keep the evidence.
+        tables: Content of ``tables.json``.
     """
 
     cohort: Cohort
     cases: tuple[EvaluatedCase, ...]
-    answers: tuple[Answers, ...]
-    curves: Mapping[str, Curves]
+    counts: tuple[ModelCounts, ...]
+    curves: Mapping[str, CohortCurves]
     tables: Tables
 
+    def save(self, out: Path, figures: Figures = NO_FIGURES) -> None:
+        """Write ``tables.json``, tables as CSV and LaTeX, figures and one HTML page; all of it appears or nothing.
 
-def evaluate(
+        Args:
+            out: Folder to write; an earlier result there is replaced.
+            figures: Figures drawn, see `livercascade.evaluation.plots.draw_all.build_figures`.
+
+        Raises:
+            OutputError: ``OUT_TAKEN``, ``NO_SPACE`` or ``CANNOT_WRITE``.
+        """
+        write_evaluation(out, self.tables, self.cases, self.counts, figures)
+
+
+def evaluate_folders(
+    reference: Path,
+    predictions: Path | Mapping[str, Path] | Sequence[tuple[str | None, Path]],
+    *,
+    settings: EvaluationSettings = _DEFAULT,
+    coverage: Path | None = None,
+    joint: Sequence[str] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluation of label maps or case folders against label maps.
+
+    Args:
+        reference: Folder of the reference, see `find_cohort`.
+        predictions: Folder, folders by name, or pairs of a name (None for the folder's own) and a folder.
+        settings: How lesions are counted.
+        coverage: Folder of masks of where the reference was read; None if everywhere.
+        joint: Joint models besides those of case folders, each ``NAME=LOW,HIGH``.
+        workers: Processes side by side.
+        progress: Called at every step.
+
+    Raises:
+        UsageError: ``NO_FOUND``, ``NAME_TWICE`` or ``BAD_JOINT``.
+        InputError: Cases, grids or files do not fit, see `find_cohort` and `evaluate_cohort`.
+    """
+    sources = _sources(predictions)
+    cohort = find_cohort(reference, sources, coverage=coverage)
+    return evaluate_cohort(cohort, settings, joint=joint, workers=workers, progress=progress)
+
+
+def evaluate_masks(
+    reference: Mapping[str, UInt8[np.ndarray, "z y x"]],
+    predictions: Mapping[str, Mapping[str, UInt8[np.ndarray, "z y x"]]],
+    spacing: Triple | Grid | Mapping[str, Triple | Grid],
+    *,
+    settings: EvaluationSettings = _DEFAULT,
+    coverage: Mapping[str, Bool[np.ndarray, "z y x"]] | None = None,
+    joint: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluation of label maps in memory.
+
+    Args:
+        reference: Label map (values 0-13) of every case by its name.
+        predictions: Label maps of every case by name of the model; ``setting/title`` as in `EvaluatedModel.parse`.
+        spacing: Voxel spacing (z, y, x) in mm or grid, of all cases or by name of the case.
+        settings: How lesions are counted.
+        coverage: Voxels where the reference was read, for the cases that were not read everywhere.
+        joint: Joint models, each ``NAME=LOW,HIGH``.
+        progress: Called after each case.
+
+    Raises:
+        UsageError: ``NO_FOUND``, ``NO_CASES``, ``MISSING_CASES``, ``EXTRA_CASES`` or ``BAD_JOINT``.
+        ValueError: Shapes of a case differ.
+
+    >>> mask = np.zeros((4, 8, 8), dtype=np.uint8)
+    >>> mask[1:3, 2:5, 2:5] = 1
+    >>> made = evaluate_masks({"a": mask}, {"model": {"a": mask}}, (5.0, 5.0, 5.0))
+    >>> made.tables.models["model"].lesion.paper.All.TP
+    1
+    """
+    _check_masks(reference, predictions)
+    sources = tuple(PredictionSource(name, {}) for name in predictions)
+    cohort = Cohort({}, sources, {}, virtual=False)
+    single, joints = models_of(cohort, joint)
+    advance, cases = counter(progress, "comparing lesions", len(reference)), list[EvaluatedCase]()
+    for name, mask in reference.items():
+        masks = {key: maps[name] for key, maps in zip(single, predictions.values(), strict=True)}
+        at = spacing[name] if isinstance(spacing, Mapping) else spacing
+        cases.append(compare_masks(name, mask, masks, at, settings, covered=(coverage or {}).get(name)))
+        advance()
+    return summarise(cohort, cases, single, joints, settings)
+
+
+def evaluate_cohort(
     cohort: Cohort,
     settings: EvaluationSettings,
     *,
@@ -67,14 +152,14 @@ def evaluate(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate every model of a cohort.
+    """Evaluation of every model of a cohort.
 
     Args:
-        cohort: The files, see `find_cohort`.
-        settings: How to count.
+        cohort: Files of the cases, see `find_cohort`.
+        settings: How lesions are counted.
         joint: Joint models besides those of case folders, each ``NAME=LOW,HIGH``.
         workers: Processes side by side; a small cohort is done in this one.
-        progress: Told about every step.
+        progress: Called at every step.
 
     Raises:
         UsageError: ``NAME_TWICE`` or ``BAD_JOINT``.
@@ -82,46 +167,53 @@ def evaluate(
             any case is judged, but for case folders damaged inside.
     """
     single, joints = models_of(cohort, joint)
-    files = files_of(cohort)
-    tell = progress or _silent
-    with _pool(min(workers, len(files) // _CASES_PER_WORKER)) as run:
-        _in_order(run, check_labels, files, tell("checking label maps", len(files)))
-        judge = partial(read_case, settings=settings)
-        judged = _in_order(run, judge, files, tell("comparing lesions", len(files)))
-    return summarise(cohort, judged, single, joints, settings)
+    files = cohort.single()
+    workers = min(workers, len(files) // _CASES_PER_WORKER)
+    # All label maps are read twice: hours of work are not to end at a damaged last one.
+    advance = counter(progress, "checking label maps", len(files))
+    parallel_map(check_labels, files, workers=workers, advance=advance)
+    advance = counter(progress, "comparing lesions", len(files))
+    cases = parallel_map(partial(read_case, settings=settings), files, workers=workers, advance=advance)
+    return summarise(cohort, cases, single, joints, settings)
 
 
-def models_of(cohort: Cohort, joint: Sequence[str] = ()) -> tuple[list[ModelName], list[JointName]]:
+def models_of(cohort: Cohort, joint: Sequence[str] = ()) -> tuple[list[EvaluatedModel], list[JointModel]]:
     """The models and the joint models of a cohort.
 
     Raises:
         UsageError: ``NAME_TWICE`` or ``BAD_JOINT``.
     """
-    single = [name for side in cohort.found for name in side_models(side).values()]
-    keys = [name.key for name in single]
-    joints = [made for side in cohort.found if (made := side_joint(side)) is not None]
-    joints += [parse_joint(text, keys) for text in joint]
-    check_unique([*single, *(made.name for made in joints)])
+    single = [key for source in cohort.predictions for key in source.models.values()]
+    joints = [made for source in cohort.predictions if (made := source.joint) is not None]
+    joints += [JointModel.parse(text, single) for text in joint]
+    check_unique([*single, *(made.model for made in joints)])
     return single, joints
 
 
 def summarise(
     cohort: Cohort,
-    judged: Sequence[JudgedCase],
-    single: Sequence[ModelName],
-    joints: Sequence[JointName],
+    cases: Sequence[EvaluatedCase],
+    single: Sequence[EvaluatedModel],
+    joints: Sequence[JointModel],
     settings: EvaluationSettings,
 ) -> Evaluation:
-    """Tables and curves of cases that were read."""
-    cases = tuple(each.case for each in judged)
-    answers = [answers_of(cases, name, settings) for name in single]
-    answers += [joint_answers(cases, name, settings) for name in joints]
-    resampling = Resampling.draw(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
-    comparisons = compare_models(answers, resampling)
+    """Tables and curves of cases that were read.
+
+    Args:
+        cohort: Files of the cases, or sources without paths.
+        cases: The cases; at least one.
+        single: Models, each of which every case has a prediction of.
+        joints: Joint models of these.
+        settings: How lesions are counted.
+    """
+    counts = [counts_of_model(cases, key, settings) for key in single]
+    counts += [counts_of_joint_model(cases, joint, settings) for joint in joints]
+    resamples = BootstrapResamples.draw(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
+    comparisons = compare_models(counts, resamples)
     curves = {
-        side.name: build_curves([each.curves[side.name] for each in judged], settings, resampling)
-        for side in cohort.found
-        if side.evidence
+        source.name: build_curves([case.evidence[source.name] for case in cases], resamples)
+        for source in cohort.predictions
+        if source.evidence
     }
     tables = Tables(
         software="livercascade",
@@ -131,82 +223,46 @@ def summarise(
         settings=settings.model_dump(mode="json"),
         settings_sha256=settings.sha256,
         table1=by_volume(lesions_by_volume(cases, settings)),
-        models={a.name.key: _tables_of(a, cases, resampling) for a in answers},
-        comparisons=tuple(
-            ComparisonRow(
-                one=c.one,
-                two=c.two,
-                figure=c.figure,
-                difference=c.difference,
-                interval=c.interval,
-                p=c.p,
-                p_holm=c.p_holm,
-                test=c.test,
-                cases=c.cases,
-            )
-            for c in comparisons
-        ),
+        models={str(made.model): model_tables(made, cases, resamples) for made in counts},
+        comparisons=comparisons,
         curves={name: curves_json(made) for name, made in curves.items()},
-        notes=tuple(_notes(cohort.found, settings)),
+        notes=tuple(_notes(cohort.predictions, settings)),
     )
-    return Evaluation(cohort, cases, tuple(answers), curves, tables)
+    return Evaluation(cohort, tuple(cases), tuple(counts), curves, tables)
 
 
-def _tables_of(answers: Answers, cases: Sequence[EvaluatedCase], resampling: Resampling) -> ModelTables:
-    made = model_tables(answers, resampling)
-    calibrated = calibrated_record(answers, cases)
-    return made if calibrated is None else made.model_copy(update={"calibrated": calibrated})
+def _sources(
+    predictions: Path | Mapping[str, Path] | Sequence[tuple[str | None, Path]],
+) -> Sequence[tuple[str | None, Path]]:
+    if isinstance(predictions, Path):
+        return [(None, predictions)]
+    return list(predictions.items()) if isinstance(predictions, Mapping) else predictions
 
 
-def _notes(found: Iterable[FoundSide], settings: EvaluationSettings) -> Generator[str, None, None]:
-    if any(side.kind is Kind.LABEL_MAPS for side in found):
+def _check_masks(reference: Mapping[str, np.ndarray], predictions: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    if not predictions:
+        raise UsageError("NO_FOUND", "There is nothing to evaluate.", "Give the label maps of at least one model.")
+    if not reference:
+        raise UsageError("NO_CASES", "There is no case.", "Give the label map of at least one case.")
+    for name, maps in predictions.items():
+        missing, extra = reference.keys() - maps.keys(), maps.keys() - reference.keys()
+        if missing or extra:
+            code = "MISSING_CASES" if missing else "EXTRA_CASES"
+            message = f"{name!r} and the reference have different cases: {', '.join(sorted(missing or extra))}."
+            raise UsageError(code, message, "Give a label map of every case of the reference, and of no other.")
+
+
+def _notes(sources: Iterable[PredictionSource], settings: EvaluationSettings) -> Iterator[str]:
+    if any(not source.case_folders for source in sources):
         yield (
             "A label map says nothing about confidence: its malignancy score is 1 with a malignant lesion and 0 "
             "without, so that its AUROC is the mean of sensitivity and specificity."
         )
-    for side in found:
-        if side.kind is Kind.CASE_FOLDERS and not side.evidence:
+    for source in sources:
+        if source.case_folders and not source.evidence:
             yield (
-                f"The case folders of {side.name!r} keep no evidence: Base and Base+ReCls are absent, and the joint "
+                f"The case folders of {source.name!r} keep no evidence: Base and Base+ReCls are absent, and the joint "
                 "model takes the verdict of Base+ReCls from result.json. Run 'livercascade predict --evidence'."
             )
     if not settings.bootstrap:
         yield "Without resamples there are no intervals of lesion figures."
-
-
-@contextmanager
-def _pool(workers: int) -> Generator[ProcessPoolExecutor | None, None, None]:
-    """Worker processes; none for work that would be done before they had started."""
-    if workers < 2:
-        yield None
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _in_order(
-    pool: ProcessPoolExecutor | None,
-    work: Callable[[CaseFiles], _T],
-    files: Sequence[CaseFiles],
-    advance: Callable[[], None],
-) -> list[_T]:
-    """Results in the order of the files, whichever is done first."""
-    results: list[_T] = []
-    if pool is None:
-        for each in files:
-            results.append(work(each))
-            advance()
-        return results
-    jobs: list[Future[_T]] = [pool.submit(work, each) for each in files]
-    for job in as_completed(jobs):
-        job.result()
-        advance()
-    return [job.result() for job in jobs]
-
-
-def _silent(step: str, total: int) -> Callable[[], None]:
-    del step, total
-    return lambda: None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +23,17 @@ from livercascade.diagnose.calibration import (
     logit,
     scaled_types,
 )
-from livercascade.diagnose.confidence import Suspect, blend, suspicion
+from livercascade.diagnose.confidence import Suspect, suspicion
 from livercascade.diagnose.conformal import Abstention
-from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, read_result
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, countable
-from livercascade.evaluation.cohort.read_case import files_of, read_case
+from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource, read_result
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.cohort.read_case import read_case
+from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.results.result import CaseResult
+from livercascade.system.files import sha256_text
+from livercascade.system.progress import Progress, counter
 
 LEAST_CASES = 10
 """With fewer cases of one set of phases no probability is fitted to them."""
@@ -41,13 +44,13 @@ class CalibrationSample:
     """Candidates of High and patients, with the truth.
 
     Attributes:
-        confidence: Of every candidate that counts.
-        true: Whether it touches a true lesion.
-        label: Type by UNet^whole of those that do, from 0.
+        confidence: Confidence of every candidate that counts.
+        true: Whether it touches a reference lesion.
+        label: Type of those that do, by UNet^whole, from 0.
         votes: Votes of UNet^patch for them.
-        true_type: Type of the true lesion each shares most voxels with, from 0.
-        score: Suspicion of malignancy in every patient.
-        malignant: Whether it has a malignant lesion that counts.
+        true_type: Type of the reference lesion each shares most voxels with, from 0.
+        score: Malignancy score of every patient.
+        malignant: Whether the patient has a malignant lesion that counts.
     """
 
     confidence: Float[np.ndarray, " candidates"]
@@ -59,7 +62,7 @@ class CalibrationSample:
     malignant: Bool[np.ndarray, " patients"]
 
 
-def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> CalibrationSample:
+def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     """Candidates and patients of cases that keep the evidence."""
     confidence: list[float] = []
     true: list[bool] = []
@@ -67,17 +70,18 @@ def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calib
     score: list[float] = []
     malignant: list[bool] = []
     for case in cases:
-        counted, side = countable(case, case.sides[case.high_factor], settings)
-        for j, proposal in enumerate(side.proposals):
-            touched = [p for p in side.pairs if p.found == j]
-            confidence.append(suspect(proposal).confidence)
+        lesions = case.high
+        suspects = [_suspect(p) for p in lesions.predicted]
+        for j, suspect in enumerate(suspects):
+            touched = [pair for pair in lesions.pairs if pair.found == j]
+            confidence.append(suspect.confidence)
             true.append(bool(touched))
             if touched:
-                largest = max(touched, key=lambda p: p.voxels)
-                votes = suspect(proposal).votes or (0.0,) * len(LESION_TYPES)
-                found.append((LESION_TYPES.index(proposal.label), votes, case.truth[largest.truth].label - 1))
-        score.append(suspicion([suspect(p) for p in side.proposals]))
-        malignant.append(any(case.truth[i].label.malignant for i in counted))
+                largest = max(touched, key=lambda pair: pair.voxels)
+                votes = suspect.votes or (0.0,) * len(LESION_TYPES)
+                found.append((LESION_TYPES.index(suspect.label), votes, lesions.reference[largest.truth].label - 1))
+        score.append(suspicion(suspects))
+        malignant.append(any(lesion.label.malignant for lesion in lesions.reference))
     return CalibrationSample(
         np.array(confidence, dtype=np.float64),
         np.array(true, dtype=np.bool_),
@@ -89,52 +93,50 @@ def sample_of(cases: Sequence[CurveCase], settings: EvaluationSettings) -> Calib
     )
 
 
-def suspect(proposal: Proposal) -> Suspect:
-    """A proposal as probabilities see it."""
-    tally = proposal.tally
-    votes = () if tally is None else tuple(float(n) for n in tally.votes.sum(axis=0))
-    return Suspect(proposal.label, blend(proposal.probability, None if tally is None else tally.share), votes)
+def _suspect(proposal: LesionSummary) -> Suspect:
+    votes = () if proposal.tally is None else tuple(float(n) for n in proposal.tally.votes.sum(axis=0))
+    return Suspect(proposal.label, ProposalScore.BLEND.of(proposal), votes)
 
 
 def calibrate_cohort(
-    cohort: Cohort, settings: EvaluationSettings, *, alpha: float, about: str, advance: Callable[[], None]
+    cohort: Cohort, settings: EvaluationSettings, *, alpha: float, about: str, progress: Progress | None = None
 ) -> Calibration:
     """Probabilities and abstention for each set of phases that enough cases were analysed with.
 
     Args:
-        cohort: One found side of case folders that keep the evidence, of one pair of networks and one choice of
+        cohort: One source of case folders that keep the evidence, of one pair of networks and one choice of
             settings; neither network has learnt from these patients.
         settings: How lesions count.
         alpha: Error allowed in each class.
         about: The patients in words.
-        advance: Called after each case.
+        progress: Called after each case.
 
     Raises:
         InputError: ``NO_EVIDENCE``, ``MIXED_RUNS`` or ``TOO_FEW_CASES``, and what `read_case` raises.
     """
-    (side,) = cohort.found
-    if not side.evidence:
-        message = f"Not every case folder of {side.name!r} keeps its evidence."
+    (source,) = cohort.predictions
+    if not source.evidence:
+        message = f"Not every case folder of {source.name!r} keeps its evidence."
         raise InputError("NO_EVIDENCE", message, "Analyse them with 'predict --evidence'.", stage="measure")
-    results = {case: read_result(folder) for case, folder in side.paths.items()}
-    models, judging = _one_run(side, results)
-    by_phases: dict[tuple[Phase, ...], list[CurveCase]] = {}
-    for files in files_of(cohort):
-        case = read_case(files, settings).curves[side.name]
-        by_phases.setdefault(_phases(results[files.case_id]), []).append(case)
+    results = {case: read_result(folder) for case, folder in source.paths.items()}
+    models, judging = _one_run(source, results)
+    by_phases: dict[tuple[Phase, ...], list[EvidenceCase]] = {}
+    advance = counter(progress, "cases", len(results))
+    for one in cohort.single():
+        case = read_case(one, settings).evidence[source.name]
+        by_phases.setdefault(_phases(results[case.case_id]), []).append(case)
         advance()
     fitted = {phases: cases for phases, cases in by_phases.items() if len(cases) >= LEAST_CASES}
     if not fitted:
         message = f"No set of phases has {LEAST_CASES} cases."
         raise InputError("TOO_FEW_CASES", message, "Give more cases that are read.", stage="measure")
     return calibration_of(
-        fitted, settings, alpha=alpha, models=models, judging=judging, about=about, names=list(cohort.truth)
+        fitted, alpha=alpha, models=models, judging=judging, about=about, names=list(cohort.reference)
     )
 
 
 def calibration_of(
-    by_phases: Mapping[tuple[Phase, ...], Sequence[CurveCase]],
-    settings: EvaluationSettings,
+    by_phases: Mapping[tuple[Phase, ...], Sequence[EvidenceCase]],
     *,
     alpha: float,
     models: tuple[str, ...],
@@ -146,7 +148,6 @@ def calibration_of(
 
     Args:
         by_phases: Validation patients by the phases they were analysed with.
-        settings: How lesions count.
         alpha: Error allowed in each class.
         models: SHA-256 of the models, as the results name them.
         judging: `CascadeSettings.judging_sha256` of the analysis.
@@ -157,13 +158,13 @@ def calibration_of(
         models=models,
         settings_sha256=judging,
         fitted_on=about,
-        cases_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        cases_sha256=sha256_text("\n".join(names)),
         software=__version__,
-        settings=tuple(fit_setting(cases, phases, settings, alpha=alpha) for phases, cases in by_phases.items()),
+        settings=tuple(fit_setting(cases, phases, alpha=alpha) for phases, cases in by_phases.items()),
     )
 
 
-def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str, ...], str]:
+def _one_run(source: PredictionSource, results: dict[str, CaseResult]) -> tuple[tuple[str, ...], str]:
     """Hashes of the networks and of the settings that proposals and scores depend on, the same in every case."""
     runs = {
         (
@@ -173,7 +174,7 @@ def _one_run(side: FoundSide, results: dict[str, CaseResult]) -> tuple[tuple[str
         for result in results.values()
     }
     if len(runs) > 1:
-        message = f"The cases of {side.name!r} were analysed by {len(runs)} choices of networks and settings."
+        message = f"The cases of {source.name!r} were analysed by {len(runs)} choices of networks and settings."
         raise InputError("MIXED_RUNS", message, "Analyse all in one way.", stage="measure")
     ((models, judging),) = runs
     return models, judging
@@ -186,18 +187,15 @@ def _phases(result: CaseResult) -> tuple[Phase, ...]:
     return tuple(phase for phase in PHASES if phase in seen)
 
 
-def fit_setting(
-    cases: Sequence[CurveCase], phases: tuple[Phase, ...], settings: EvaluationSettings, *, alpha: float
-) -> SettingCalibration:
+def fit_setting(cases: Sequence[EvidenceCase], phases: tuple[Phase, ...], *, alpha: float) -> SettingCalibration:
     """Probabilities and abstention for one set of phases.
 
     Args:
-        cases: Validation patients: neither network has learnt from them and no figure is told of them.
+        cases: Validation patients: neither network has learnt from them and no metric is of them.
         phases: What they were analysed with.
-        settings: How lesions count.
         alpha: Error allowed in each class.
     """
-    sample = sample_of(cases, settings)
+    sample = sample_of(cases)
     return SettingCalibration(
         phases=phases,
         lesion=fit_logistic(sample.confidence, sample.true),

@@ -9,14 +9,19 @@ import numpy as np
 from jaxtyping import Float
 
 from livercascade.detect.match import Agreement, Counting
-from livercascade.evaluation.cohort.evidence_case import CurveCase
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.curves.sensitivity_agreement import agreement_table
 from livercascade.evaluation.curves.small_lesions import small_lesion_recall
-from livercascade.evaluation.curves.vote_effects import Change, transition_table
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.matching.model_counts import CLASSES, UNCERTAIN, Answers
-from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionFigures, Proportion
-from livercascade.evaluation.statistics.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
+from livercascade.evaluation.curves.vote_effects import VoteEffect, transition_table
+from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionMetrics, Proportion
+from livercascade.evaluation.metrics.model_counts import CLASSES, UNCERTAIN, ModelCounts
+from livercascade.evaluation.statistics.intervals import (
+    BootstrapResamples,
+    Interval,
+    as_interval,
+    percentile_interval,
+    wilson,
+)
 from livercascade.evaluation.statistics.ranking import share
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.reproduce.claim_results import ClaimResult, PartResult, combined, statement_of
@@ -41,14 +46,12 @@ class PatientResults:
     Attributes:
         predictions: Counts of every model, all on the same patients in the same order.
         curves: What the evidence says, by setting, in that order.
-        settings: Rules by which lesions are counted.
         resampling: Resamples of the patients, the same for every metric: differences are of pairs.
     """
 
-    predictions: Mapping[ModelKey, Answers]
-    curves: Mapping[PaperSetting, Sequence[CurveCase]]
-    settings: EvaluationSettings
-    resampling: Resampling
+    predictions: Mapping[ModelKey, ModelCounts]
+    curves: Mapping[PaperSetting, Sequence[EvidenceCase]]
+    resampling: BootstrapResamples
 
 
 def judge_claims(claims: Sequence[Claim], results: PatientResults) -> tuple[ClaimResult, ...]:
@@ -151,7 +154,7 @@ def _small_recall(part: ClaimPart, results: PatientResults) -> PartResult:
     modes = [key.variant for key in (part.one, part.two) if key is not None and isinstance(key.variant, ScoreMode)]
     if cases is None or len(modes) != 2:
         return PartResult(part=part)
-    paper, other = (small_lesion_recall(cases, mode, results.settings) for mode in modes)
+    paper, other = (small_lesion_recall(cases, mode) for mode in modes)
 
     # The threshold of the second score is set anew in each resample, so that its doubt is in the interval.
     def both(weights: Float[np.ndarray, "rows cases"]) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
@@ -193,14 +196,14 @@ def _counts(part: ClaimPart, key: ModelKey, results: PatientResults) -> Float[np
     """Numerator and denominator of the metric for every patient; for a count the denominator is the patient."""
     if part.metric is ClaimMetric.VOTE_RIGHT or isinstance(key.variant, FindingGroup):
         cases = results.curves.get(key.setting)
-        return None if cases is None else _curve_counts(part.metric, key, cases, results.settings)
+        return None if cases is None else _curve_counts(part.metric, key, cases)
     model = results.predictions.get(key)
     if model is None:
         return None
     if part.metric in _OF_PATIENTS:
         return _patient_counts(part.metric, model)
     # The claims are about the paper's tables, which count as mode ``paper`` does.
-    lesions, row = LesionFigures.of(model.confusion[Counting.PAPER]), ROWS.index(part.row)
+    lesions, row = LesionMetrics.of(model.confusion[Counting.PAPER]), ROWS.index(part.row)
     if part.metric.is_count:
         missed_or_false = lesions.fn if part.metric is ClaimMetric.FN else lesions.fp
         return _columns(missed_or_false[:, row], model.decided)
@@ -208,7 +211,7 @@ def _counts(part: ClaimPart, key: ModelKey, results: PatientResults) -> Float[np
     return _columns(hits[:, row], whole[:, row])
 
 
-def _patient_counts(metric: ClaimMetric, model: Answers) -> Float[np.ndarray, "cases 2"]:
+def _patient_counts(metric: ClaimMetric, model: ModelCounts) -> Float[np.ndarray, "cases 2"]:
     decided, malignant = model.decided, model.truly_malignant
     # The last class is normal: a patient of any other has a lesion.
     with_lesion = model.patients[:, : len(CLASSES) - 1].sum(axis=(1, 2)) > 0
@@ -222,15 +225,14 @@ def _patient_counts(metric: ClaimMetric, model: Answers) -> Float[np.ndarray, "c
     return _columns(hits, whole)
 
 
-def _curve_counts(
-    metric: ClaimMetric, key: ModelKey, cases: Sequence[CurveCase], settings: EvaluationSettings
-) -> Float[np.ndarray, "cases 2"]:
+def _curve_counts(metric: ClaimMetric, key: ModelKey, cases: Sequence[EvidenceCase]) -> Float[np.ndarray, "cases 2"]:
     if metric is ClaimMetric.VOTE_RIGHT:
         high = key.variant in (PaperModel.HIGH, PaperModel.HIGH_RECLS)
-        table, _ = transition_table(cases, settings, high=high)
-        right, wrong = (table[:, list(Change).index(c)] for c in (Change.WRONG_CORRECT, Change.CORRECT_WRONG))
+        table, _ = transition_table(cases, high=high)
+        column = list(VoteEffect).index
+        right, wrong = (table[:, column(effect)] for effect in (VoteEffect.WRONG_CORRECT, VoteEffect.CORRECT_WRONG))
         return _columns(right, right + wrong)
-    groups, counts = list(Agreement), agreement_table(cases, settings)
+    groups, counts = list(Agreement), agreement_table(cases)
     same = counts[:, groups.index(Agreement.SAME)]
     diff = counts.sum(axis=1) - same
     if metric is ClaimMetric.DIFF_ONLY_HIGH:

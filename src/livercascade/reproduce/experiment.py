@@ -15,7 +15,7 @@ from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Record
-from livercascade.evaluation.cohort.model_keys import JOINT, JointName, ModelName, Variant
+from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, JointModel, Variant
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.virtual.fixed_cohorts import CohortPart
@@ -114,26 +114,26 @@ class ModelKey:
         raise ValueError(f"there is no model {text!r}")
 
     @property
-    def name(self) -> ModelName:
-        """Name for `livercascade.evaluation`."""
-        return ModelName(str(self), self.variant.value, self.setting.value)
+    def evaluated(self) -> EvaluatedModel:
+        """The model as `livercascade.evaluation` knows it."""
+        return EvaluatedModel(self.variant.value, self.setting.value)
 
 
-def single_models(setting: PaperSetting, patches: Mapping[PaperModel, Any]) -> list[ModelName]:
-    """Names of the models of a setting, but for the joint one.
+def single_models(setting: PaperSetting, patches: Mapping[PaperModel, Any]) -> list[EvaluatedModel]:
+    """Models of a setting, but for the joint one.
 
     Args:
         setting: Phases given.
         patches: Models that a UNet^patch is there for; see `NetworkFolders.patches`.
     """
     models = [m for m in PaperModel if m is not PaperModel.JOINT and (m not in SHUFFLING_TRIALS or m in patches)]
-    return [ModelKey(setting, model).name for model in models]
+    return [ModelKey(setting, model).evaluated for model in models]
 
 
-def joint_model(setting: PaperSetting) -> JointName:
-    """Name of the joint model of a setting and of its two sides."""
-    low, high = (str(ModelKey(setting, model)) for model in (PaperModel.BASE_RECLS, PaperModel.HIGH_RECLS))
-    return JointName(ModelKey(setting, PaperModel.JOINT).name, low, high)
+def joint_model(setting: PaperSetting) -> JointModel:
+    """The joint model of a setting and its two sides."""
+    low, high = (ModelKey(setting, model).evaluated for model in (PaperModel.BASE_RECLS, PaperModel.HIGH_RECLS))
+    return JointModel(ModelKey(setting, PaperModel.JOINT).evaluated, low, high)
 
 
 def _values(kind: type[Enum]) -> set[str]:

@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.data.labels import PatientClass
 from livercascade.diagnose.calibration import Calibration
-from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, Kind
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, Reading
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Side
-from livercascade.evaluation.cohort.model_keys import side_models
-from livercascade.evaluation.cohort.read_case import CaseFiles, JudgedCase, read_case
+from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.cohort.read_case import read_case
 from livercascade.evaluation.evaluation import Evaluation, summarise
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.fit_calibration import calibration_of
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.matching.matched_lesions import MatchedLesions
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.reproduce.claim_metrics import PatientResults
 from livercascade.reproduce.experiment import (
     SHUFFLING_TRIALS,
@@ -37,8 +36,6 @@ from livercascade.system.parallel import one_thread, parallel_map
 from livercascade.system.progress import Progress, counter
 from livercascade.virtual.fixed_cohorts import CohortPart
 
-_NOTHING = Reading((), (), PatientClass.NORMAL)
-
 
 def compare_patients(
     cases: Sequence[Path],
@@ -48,7 +45,7 @@ def compare_patients(
     *,
     workers: int,
     progress: Progress,
-) -> list[JudgedCase]:
+) -> list[EvaluatedCase]:
     """Hold the predictions of a group against its truth, patient by patient.
 
     Args:
@@ -65,8 +62,8 @@ def compare_patients(
 
 
 def summarise_patients(
-    judged: Sequence[JudgedCase],
-    sides: Sequence[FoundSide],
+    judged: Sequence[EvaluatedCase],
+    sides: Sequence[PredictionSource],
     patches: Mapping[PaperModel, Any],
     settings: EvaluationSettings,
 ) -> tuple[Evaluation, PatientResults]:
@@ -78,22 +75,22 @@ def summarise_patients(
         patches: As for `compare_patients`.
         settings: Rules by which lesions are counted.
     """
-    truth = {each.case.case_id: each.case.truth_path for each in judged}
+    reference = {each.case_id: each.reference_path for each in judged if each.reference_path is not None}
     models = [name for setting in PaperSetting for name in single_models(setting, patches)]
     joints = [joint_model(setting) for setting in PaperSetting]
-    evaluation = summarise(Cohort(truth, tuple(sides), {}, True), judged, models, joints, settings)
-    predictions = {ModelKey.parse(answers.name.key): answers for answers in evaluation.answers}
+    evaluation = summarise(Cohort(reference, tuple(sides), {}, virtual=True), judged, models, joints, settings)
+    predictions = {ModelKey.parse(str(counts.model)): counts for counts in evaluation.counts}
     for setting in PaperSetting:
         # Without a twin the UNet^patch of the cascade is the one that lesion shuffling is judged by.
         own = predictions[ModelKey(setting, PaperModel.BASE_RECLS)]
         predictions.setdefault(ModelKey(setting, PaperModel.WITH_LS), own)
-    curves = {setting: [each.curves[setting.value] for each in judged] for setting in PaperSetting}
-    resampling = Resampling.draw(len(judged), settings.bootstrap, np.random.default_rng(settings.seed))
-    return evaluation, PatientResults(predictions, curves, settings, resampling)
+    curves = {setting: [each.evidence[setting.value] for each in judged] for setting in PaperSetting}
+    resampling = BootstrapResamples.draw(len(judged), settings.bootstrap, np.random.default_rng(settings.seed))
+    return evaluation, PatientResults(predictions, curves, resampling)
 
 
 def fit_calibration(
-    judged: Sequence[JudgedCase], hashes: Mapping[str, str], settings: ExperimentSettings
+    judged: Sequence[EvaluatedCase], hashes: Mapping[str, str], settings: ExperimentSettings
 ) -> Calibration:
     """Probabilities and abstention of both settings, fitted to the predictions of the validation patients.
 
@@ -104,49 +101,50 @@ def fit_calibration(
     """
     group = settings.groups[CohortPart.VALIDATION]
     return calibration_of(
-        {setting.phases: [each.curves[setting.value] for each in judged] for setting in PaperSetting},
-        settings.evaluation,
+        {setting.phases: [each.evidence[setting.value] for each in judged] for setting in PaperSetting},
         alpha=settings.alpha,
         # In the order of `Cascade.models`, which it is held against.
         models=tuple(hashes[role] for role in ("whole", "patch", "types") if role in hashes),
         judging=settings.cascade.judging_sha256,
         about=f"{len(judged)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "
         f"mix {group.mix.value}, matrix {settings.matrix}",
-        names=[each.case.case_id for each in judged],
+        names=[each.case_id for each in judged],
     )
 
 
-def cascade_sides(group: Path, cases: Sequence[str]) -> list[FoundSide]:
+def cascade_sides(group: Path, cases: Sequence[str]) -> list[PredictionSource]:
     """Predictions of the cascade's own networks in each setting, as `livercascade.evaluation` knows them."""
     return [_side(group, setting, PaperModel.BASE_RECLS, cases) for setting in PaperSetting]
 
 
-def _side(group: Path, setting: PaperSetting, patch: PaperModel, cases: Sequence[str]) -> FoundSide:
+def _side(group: Path, setting: PaperSetting, patch: PaperModel, cases: Sequence[str]) -> PredictionSource:
     folder = prediction_folder(group, setting, patch)
     found = {case: folder / case for case in cases if not refusal_file(group, setting, case).is_file()}
     name = f"{setting.value} {folder.name}" if patch in SHUFFLING_TRIALS else setting.value
-    return FoundSide(name, Kind.CASE_FOLDERS, found, named=True, evidence=True, virtual=True)
+    return PredictionSource(name, found, case_folders=True, named=True, evidence=True, virtual=True)
 
 
 def _compare_patient(
     case: Path, group: Path, patches: Sequence[PaperModel], settings: ExperimentSettings
-) -> JudgedCase:
+) -> EvaluatedCase:
     """One patient; in a setting in which the cascade refused it every model finds nothing."""
     # Made here and not handed over: a side with all patients would be pickled for each of them.
     sides = {(s, p): _side(group, s, p, [case.name]) for s in PaperSetting for p in patches}
-    found = tuple(side for side in sides.values() if side.paths)
-    judged = read_case(CaseFiles(case.name, case / "labels.nii.gz", found, None, True), settings.evaluation)
-    readings: dict[str, Reading] = dict(judged.case.readings)
-    curves = dict(judged.curves)
+    sources = tuple(side for side in sides.values() if side.paths)
+    cohort = Cohort({case.name: case / "labels.nii.gz"}, sources, {}, virtual=True)
+    read = read_case(cohort, settings.evaluation)
+    nothing = MatchedLesions(read.reference, (), ())
+    predictions: dict[EvaluatedModel, CasePrediction] = dict(read.predictions)
+    evidence = dict(read.evidence)
     for (setting, patch), side in sides.items():
-        curves.setdefault(side.name, _empty_curves(judged.case, settings.cascade))
+        evidence.setdefault(side.name, _empty_evidence(read.case_id, nothing, settings))
         # `evaluation` names models by side and variant; tables and claims speak of models of the ablation.
-        for variant, name in side_models(side).items():
-            reading = readings.setdefault(name.key, _NOTHING)
+        for variant, name in side.models.items():
+            prediction = predictions.setdefault(name, CasePrediction.of(nothing, settings.evaluation))
             for model in _models_of(patch):
                 if model.variant is variant:
-                    readings[str(ModelKey(setting, model))] = reading
-    return JudgedCase(replace(judged.case, readings=readings), curves)
+                    predictions[ModelKey(setting, model).evaluated] = prediction
+    return replace(read, predictions=predictions, evidence=evidence)
 
 
 def _models_of(patch: PaperModel) -> tuple[PaperModel, ...]:
@@ -156,7 +154,8 @@ def _models_of(patch: PaperModel) -> tuple[PaperModel, ...]:
     return tuple(m for m in PaperModel if m is not PaperModel.JOINT and m not in SHUFFLING_TRIALS)
 
 
-def _empty_curves(case: EvaluatedCase, cascade: CascadeSettings) -> CurveCase:
+def _empty_evidence(case: str, nothing: MatchedLesions, settings: ExperimentSettings) -> EvidenceCase:
+    cascade = settings.cascade
     low, high = cascade.low_factor, cascade.high_factor
-    nothing = {factor: Side((), ()) for factor in sorted({low, high, *cascade.sweep})}
-    return CurveCase(case.case_id, case.truth, nothing, (), low, high, cascade.reclassify)
+    proposals = dict.fromkeys(sorted({low, high, *cascade.sweep}), nothing)
+    return EvidenceCase(case, proposals, (), low, high, cascade.reclassify, settings.evaluation)

@@ -12,7 +12,6 @@ from livercascade import __version__
 from livercascade.cascade.settings import TypesFrom
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import CALIBRATION, Calibration
-from livercascade.evaluation.output.write_evaluation import write_evaluation
 from livercascade.evaluation.plots.draw_all import build_figures
 from livercascade.evaluation.plots.loaded_case import Networks
 from livercascade.models.bundled import bundled
@@ -223,8 +222,8 @@ class Reproduction:
         sides = cascade_sides(group, [case.name for case in cases])
         evaluation, results = summarise_patients(judged, sides, patches, self.settings.evaluation)
         loaded = Networks(Model.load(networks.whole, ModelKind.WHOLE), Model.load(networks.patch, ModelKind.PATCH))
-        figures = build_figures(evaluation, networks=loaded, progress=partial(counter, self.progress))
-        write_evaluation(evaluation, self.out / EVALUATION, figures.drawn, figures.missing)
+        figures = build_figures(evaluation, networks=loaded, progress=self.progress)
+        evaluation.save(self.out / EVALUATION, figures)
         claims, notes = judge_claims(read_claims(), results), tuple(self._notes())
         page = page_html(
             self.settings,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from livercascade.evaluation.output.figure_files import Figures
 from livercascade.evaluation.output.html_page import Section, environment, inline, sections
 from livercascade.evaluation.output.number_text import NONE, percent
 from livercascade.evaluation.output.printed_table import PrintedTable
 from livercascade.evaluation.output.tables_json import Tables
-from livercascade.evaluation.plots.draw_all import Figures
 from livercascade.reproduce.claim_metrics import PatientResults
 from livercascade.reproduce.claim_results import RULE, ClaimResult, PartResult, Statement
 from livercascade.reproduce.claims import ClaimPart, Contrast

@@ -98,7 +98,7 @@ def size_fair_table(results: PatientResults, *, virtual: bool) -> PrintedTable:
     """Recall of lesions of 0.5 to 2 ml by score, as set and at equal false positives, in both settings."""
     rows: list[Row] = []
     for setting, cases in results.curves.items():
-        compared = size_fair(cases, results.settings, results.resampling)
+        compared = size_fair(cases, results.resampling)
         rows.append(Row((f"{setting.value}: {compared.lesions} lesions of 0.5-2 ml", *[""] * 4), True))
         rows.append(Row(("without reclassification", _share(compared.without), NONE, NONE, NONE)))
         rows += [_score_row(mode, compared) for mode in _SCORES]

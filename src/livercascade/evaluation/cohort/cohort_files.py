@@ -1,103 +1,139 @@
-"""Which files belong to which case: truth, every found side, and all that can be refused before work starts."""
+"""Which files belong to which case; what does not fit is refused before work starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from livercascade.data.errors import InputError, UsageError
+from livercascade.evaluation.cohort.evaluated_models import (
+    WITHOUT_EVIDENCE,
+    EvaluatedModel,
+    JointModel,
+    Variant,
+    variant_models,
+)
 from livercascade.io.nifti import read_grid
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import CaseResult
 
 LESIONS, RESULT, RECORD = "lesions.nii.gz", "result.json", "virtual.json"
-_TRUTH_NAMES = ("labels.nii.gz", "truth.nii.gz", "segmentation.nii.gz")
-_FOUND_NAMES = ("segmentation.nii.gz", "labels.nii.gz")
+_REFERENCE_NAMES = ("labels.nii.gz", "truth.nii.gz", "segmentation.nii.gz")
+_PREDICTION_NAMES = ("segmentation.nii.gz", "labels.nii.gz")
 _ENDINGS = (".nii.gz", ".nii")
 _SHOWN = 5
 
 
-class Kind(Enum):
-    """What one found side consists of."""
-
-    LABEL_MAPS = "label maps"
-    CASE_FOLDERS = "case folders"
-
-
 @dataclass(frozen=True, slots=True)
-class FoundSide:
-    """One ``--found``.
+class PredictionSource:
+    """Predictions of one ``--found``: label maps of one model, or case folders that hold several.
 
     Attributes:
-        name: As given, or the folder's name.
-        kind: Label maps or case folders.
-        paths: Label map or case folder by case.
+        name: Name as given, or the folder's name.
+        paths: Label map or case folder by case; empty where predictions come as arrays.
+        case_folders: True for case folders of the cascade, False for label maps.
         named: True if the user gave the name.
         evidence: True if every case folder keeps the evidence from which all models of the cascade follow.
         virtual: True if a result says that its patient is virtual.
     """
 
     name: str
-    kind: Kind
     paths: Mapping[str, Path]
-    named: bool
+    case_folders: bool = False
+    named: bool = False
     evidence: bool = False
     virtual: bool = False
+
+    @property
+    def models(self) -> dict[Variant | None, EvaluatedModel]:
+        """Its models; label maps are one model without variant.
+
+        Case folders that the user called NAME give NAME, which is their answer (High+ReCls), and ``NAME/Base`` and so
+        on; those without a name give ``Base`` to ``High+ReCls``.
+        """
+        if not self.case_folders:
+            return {None: EvaluatedModel.parse(self.name)}
+        variants = tuple(Variant) if self.evidence else WITHOUT_EVIDENCE
+        return {**variant_models(self.name if self.named else "", variants)}
+
+    @property
+    def joint(self) -> JointModel | None:
+        """Joint model of the case folders; None for label maps."""
+        if not self.case_folders:
+            return None
+        setting = self.name if self.named else ""
+        return JointModel.of_variants({v: model for v, model in self.models.items() if v is not None}, setting)
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Files of all cases; every side has every case, on one grid.
+    """Files of all cases; every source has every case, on one grid.
 
     Attributes:
-        truth: Label map of the truth by case, in the order of the names.
-        found: The found sides, in the order given.
-        coverage: Mask of what was read for the truth, for the cases that have one.
-        virtual: True if the truth or a result says that the patients are virtual.
+        reference: Label map of the reference by case, in the order of the names.
+        predictions: Sources of predictions, in the order given.
+        coverage: Mask of what was read for the reference, for the cases that have one.
+        virtual: True if the reference or a result says that the patients are virtual.
     """
 
-    truth: Mapping[str, Path]
-    found: tuple[FoundSide, ...]
+    reference: Mapping[str, Path]
+    predictions: tuple[PredictionSource, ...]
     coverage: Mapping[str, Path]
     virtual: bool
 
+    def single(self) -> list[Cohort]:
+        """Cohorts of one case each, in the order of the names: all that a process needs to evaluate it."""
+        return [
+            Cohort(
+                {case: path},
+                tuple(replace(source, paths=_only(case, source.paths)) for source in self.predictions),
+                _only(case, self.coverage),
+                self.virtual,
+            )
+            for case, path in self.reference.items()
+        ]
 
-def find_cohort(truth: Path, found: Sequence[tuple[str | None, Path]], *, coverage: Path | None = None) -> Cohort:
-    """Find the files of every case and refuse what does not fit, from names and headers alone.
 
-    A folder holds ``<case>.nii.gz`` (or ``.nii``) or one folder per case: for the truth with ``labels.nii.gz`` as
-    ``livercascade virtual`` writes it, for a found side a case folder of ``livercascade predict``.
+def find_cohort(
+    reference: Path, predictions: Sequence[tuple[str | None, Path]], *, coverage: Path | None = None
+) -> Cohort:
+    """Files of every case; what does not fit is refused from names and headers alone.
+
+    A folder holds ``<case>.nii.gz`` (or ``.nii``) or one folder per case: for the reference with ``labels.nii.gz`` as
+    ``livercascade virtual`` writes it, for predictions a case folder of ``livercascade predict``.
 
     Args:
-        truth: Folder of the truth.
-        found: Name, if the user gave one, and folder of every found side.
-        coverage: Folder of masks ``<case>.nii.gz``, not 0 where the truth was read; other cases were read everywhere.
+        reference: Folder of the reference.
+        predictions: Name, if the user gave one, and folder of every source.
+        coverage: Folder of masks ``<case>.nii.gz``, not 0 where the reference was read; other cases were read
+            everywhere.
 
     Raises:
-        UsageError: ``NAME_TWICE`` if two found sides have one name, ``NO_FOUND`` if there is none.
+        UsageError: ``NAME_TWICE`` if two sources have one name, ``NO_FOUND`` if there is none.
         InputError: ``NO_FOLDER``, ``NO_CASES``, ``CASE_TWICE``, ``MISSING_CASES``, ``EXTRA_CASES``, ``MIXED_KINDS``,
             ``BAD_RESULT``, ``NOT_FINISHED``, ``GRID_MISMATCH``, and what `read_grid` raises.
     """
-    names = _names(found)
-    true = _maps(truth, _TRUTH_NAMES)
-    sides = tuple(_side(name, folder, given is not None) for name, (given, folder) in zip(names, found, strict=True))
-    for side in sides:
-        _check_complete(true, side, truth)
+    names = _names(predictions)
+    maps = _maps(reference, _REFERENCE_NAMES)
+    sources = tuple(
+        _source(name, folder, given is not None) for name, (given, folder) in zip(names, predictions, strict=True)
+    )
+    for source in sources:
+        _check_complete(maps, source, reference)
     covered = {} if coverage is None else _maps(coverage, ("coverage.nii.gz",))
-    unknown = sorted(covered.keys() - true.keys())
+    unknown = sorted(covered.keys() - maps.keys())
     if unknown:
-        message = f"{coverage}: {_listed(unknown, len(true))} that the truth in {truth} does not have."
+        message = f"{coverage}: {_listed(unknown, len(maps))} that the truth in {reference} does not have."
         raise InputError("EXTRA_CASES", message, "Remove them.", stage="measure")
-    _check_grids(true, sides, covered)
-    return Cohort(true, sides, covered, _virtual(truth, true) or any(side.virtual for side in sides))
+    _check_grids(maps, sources, covered)
+    return Cohort(maps, sources, covered, _virtual(reference, maps) or any(source.virtual for source in sources))
 
 
 def label_map(case: Path) -> Path:
-    """The image of one case of a found side: the label map itself, or the numbered lesions of a case folder."""
+    """The image of one predicted case: the label map itself, or the numbered lesions of a case folder."""
     return case / LESIONS if case.is_dir() else case
 
 
@@ -118,10 +154,10 @@ def read_result(folder: Path) -> CaseResult:
     return result
 
 
-def _names(found: Sequence[tuple[str | None, Path]]) -> list[str]:
-    if not found:
+def _names(predictions: Sequence[tuple[str | None, Path]]) -> list[str]:
+    if not predictions:
         raise UsageError("NO_FOUND", "There is nothing to evaluate.", "Give --found NAME=DIR at least once.")
-    names = [given if given is not None else folder.absolute().name for given, folder in found]
+    names = [given if given is not None else folder.absolute().name for given, folder in predictions]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         message = f"two found folders are called {twice[0]!r}."
@@ -139,17 +175,23 @@ def _maps(folder: Path, inside: Sequence[str]) -> dict[str, Path]:
     return _not_empty(cases, folder)
 
 
-def _side(name: str, folder: Path, named: bool) -> FoundSide:
+def _source(name: str, folder: Path, named: bool) -> PredictionSource:
     results = {case: path for case, path in _entries(folder) if path.is_dir() and (path / RESULT).is_file()}
     if not results:
-        return FoundSide(name, Kind.LABEL_MAPS, _maps(folder, _FOUND_NAMES), named)
+        return PredictionSource(name, _maps(folder, _PREDICTION_NAMES), named=named)
     others = sorted(case for case, path in _entries(folder) if path.is_file())
     if others:
         message = f"{folder}: case folders lie beside label maps ({', '.join(others[:_SHOWN])})."
         raise InputError("MIXED_KINDS", message, "Put them into folders of their own.", stage="measure")
     evidence = all((path / EVIDENCE).is_file() for path in results.values())
+    # All of them are read: any that was not finished is refused here.
     records = [read_result(path) for path in results.values()]
-    return FoundSide(name, Kind.CASE_FOLDERS, results, named, evidence, any(r.virtual for r in records))
+    virtual = any(record.virtual for record in records)
+    return PredictionSource(name, results, case_folders=True, named=named, evidence=evidence, virtual=virtual)
+
+
+def _only(case: str, paths: Mapping[str, Path]) -> dict[str, Path]:
+    return {case: paths[case]} if case in paths else {}
 
 
 def _entries(folder: Path) -> list[tuple[str, Path]]:
@@ -181,20 +223,24 @@ def _not_empty(cases: dict[str, Path], folder: Path) -> dict[str, Path]:
     return cases
 
 
-def _check_complete(truth: Mapping[str, Path], side: FoundSide, folder: Path) -> None:
-    missing, extra = sorted(truth.keys() - side.paths.keys()), sorted(side.paths.keys() - truth.keys())
+def _check_complete(reference: Mapping[str, Path], source: PredictionSource, folder: Path) -> None:
+    missing, extra = sorted(reference.keys() - source.paths.keys()), sorted(source.paths.keys() - reference.keys())
     if missing:
-        message = f"found {side.name!r} lacks {_listed(missing, len(truth))} of the truth."
+        message = f"found {source.name!r} lacks {_listed(missing, len(reference))} of the truth."
         raise InputError("MISSING_CASES", message, "Add them, or take them out of the truth.", stage="measure")
     if extra:
-        message = f"found {side.name!r} has {_listed(extra, len(side.paths))} that the truth in {folder} does not have."
+        message = (
+            f"found {source.name!r} has {_listed(extra, len(source.paths))} that the truth in {folder} does not have."
+        )
         raise InputError("EXTRA_CASES", message, "Take them out, or add their truth.", stage="measure")
 
 
-def _check_grids(truth: Mapping[str, Path], sides: Sequence[FoundSide], coverage: Mapping[str, Path]) -> None:
-    for case, path in truth.items():
+def _check_grids(
+    reference: Mapping[str, Path], sources: Sequence[PredictionSource], coverage: Mapping[str, Path]
+) -> None:
+    for case, path in reference.items():
         grid = read_grid(path, is_ct=False)
-        others = {f"found {side.name!r}": label_map(side.paths[case]) for side in sides}
+        others = {f"found {source.name!r}": label_map(source.paths[case]) for source in sources}
         if case in coverage:
             others["coverage"] = coverage[case]
         for name, other_path in others.items():
@@ -218,5 +264,5 @@ def _listed(cases: Sequence[str], total: int) -> str:
     return f"{len(cases)} of {total} cases ({shown})"
 
 
-def _virtual(folder: Path, truth: Mapping[str, Path]) -> bool:
-    return (folder / RECORD).is_file() or any(path.with_name(RECORD).is_file() for path in truth.values())
+def _virtual(folder: Path, reference: Mapping[str, Path]) -> bool:
+    return (folder / RECORD).is_file() or any(path.with_name(RECORD).is_file() for path in reference.values())

@@ -1,4 +1,4 @@
-"""One patient as evaluation sees it: true and found lesions without their voxels, and which of them overlap."""
+"""One patient as evaluation sees it: lesions without their voxels, and what every model predicts."""
 
 from __future__ import annotations
 
@@ -6,129 +6,68 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from livercascade.data.grid import Triple
-from livercascade.data.labels import LesionType, PatientClass
-from livercascade.data.lesion import Lesion
-from livercascade.detect.match import Pair
-from livercascade.diagnose.conformal import Decision
-from livercascade.diagnose.joint import JointVerdict
-from livercascade.reclassify.candidate import CandidateStatus
+from livercascade.data.labels import PatientClass
+from livercascade.diagnose.confidence import suspicion
+from livercascade.diagnose.patient import classify_patient
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
+from livercascade.results.result import VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
-class TrueLesion:
-    """One lesion of the truth.
+class CasePrediction:
+    """What one model predicts for one patient.
 
     Attributes:
-        label: Its type.
-        volume_ml: Volume in ml.
-        voxels: Number of voxels.
-        centroid: Centre of mass in LPS mm (x, y, z).
+        matched: Its lesions and their overlaps with the reference. A model without reclassification holds every
+            candidate, those that reclassification would remove too (`LesionSummary.status`).
+        patient_class: Class of the patient from the lesions that reach the volume limit (paper, eq. 12).
+        malignancy: Malignancy score, 0 to 1: largest product of confidence and share of malignant votes over the
+            lesions called malignant; 0 without any. For a label map 1 with a malignant lesion, else 0.
+        verdict: Verdict of the case folder, with the calibrated probability of malignancy and the decision with
+            controlled error where the model is calibrated; of High+ReCls alone.
     """
 
-    label: LesionType
-    volume_ml: float
-    voxels: int
-    centroid: Triple
+    matched: MatchedLesions
+    patient_class: PatientClass
+    malignancy: float
+    verdict: VerdictRecord | None = None
 
     @classmethod
-    def of(cls, lesion: Lesion) -> TrueLesion:
-        """The figures of a lesion."""
-        return cls(lesion.label, lesion.volume_ml, int(lesion.mask.sum()), lesion.centroid)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundLesion:
-    """One lesion of a model. What only a case folder knows is absent when the model gave a label map.
-
-    Attributes:
-        label: Its type in this model: before or after reclassification.
-        volume_ml: Volume in ml.
-        voxels: Number of voxels.
-        centroid: Centre of mass in LPS mm (x, y, z).
-        covered: False if no voxel lies where the truth was read; such a lesion is neither right nor wrong.
-        original: Type before reclassification.
-        status: What reclassification did; None without it.
-        score: Candidate score in the unit of ``threshold``; None when not scored.
-        threshold: Score needed to stay.
-        votes: Share of each type in the vote of UNet^patch, 0 to 1.
-        confidence: How sure the model is of a lesion at this place, 0 to 1; 1 for a label map, which cannot tell.
-    """
-
-    label: LesionType
-    volume_ml: float
-    voxels: int
-    centroid: Triple
-    covered: bool = True
-    original: LesionType | None = None
-    status: CandidateStatus | None = None
-    score: float | None = None
-    threshold: float | None = None
-    votes: Mapping[LesionType, float] = field(default_factory=dict[LesionType, float])
-    confidence: float = 1.0
+    def of(
+        cls, matched: MatchedLesions, settings: EvaluationSettings, verdict: VerdictRecord | None = None
+    ) -> CasePrediction:
+        """Prediction for the patient that follows from the lesions."""
+        counted = [x for x in matched.predicted if x.covered and settings.counts(x.volume_ml)]
+        score = suspicion(x.suspect for x in counted if x.label.malignant)
+        return cls(matched, classify_patient(counted), score, verdict)
 
     @property
-    def p_malignant(self) -> float:
-        """Probability of a malignant type: the votes' share; without votes 1 or 0 by the label."""
-        total = sum(self.votes.values())
-        if total <= 0:
-            return float(self.label.malignant)
-        return sum(share for lesion_type, share in self.votes.items() if lesion_type.malignant) / total
-
-
-@dataclass(frozen=True, slots=True)
-class CalibratedVerdict:
-    """What a calibrated model adds.
-
-    Attributes:
-        malignancy: Probability of a malignant lesion.
-        decision: Malignant, not malignant or UNCERTAIN.
-        alpha: Error allowed in each class of patients.
-    """
-
-    malignancy: float
-    decision: Decision
-    alpha: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one model says about one patient.
-
-    Attributes:
-        lesions: Its lesions, largest first. The reading before reclassification holds every candidate, those that
-            reclassification removed too (`FoundLesion.status`).
-        pairs: Overlaps of the true lesions (``Pair.truth``) with these (``Pair.found``), in voxels.
-        patient_class: Class of the patient from the lesions that reach the volume limit (paper, eq. 12).
-        joint: Verdicts of Base+ReCls and High+ReCls where the case folder says them; on the reading of High+ReCls.
-        calibrated: Probability of malignancy and the decision with controlled error, likewise.
-    """
-
-    lesions: tuple[FoundLesion, ...]
-    pairs: tuple[Pair, ...]
-    patient_class: PatientClass
-    joint: JointVerdict | None = None
-    calibrated: CalibratedVerdict | None = None
+    def lesions(self) -> tuple[LesionSummary, ...]:
+        """Its lesions, largest first."""
+        return self.matched.predicted
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedCase:
-    """One patient: truth, and a reading for every model.
+    """One patient: the reference, and a prediction of every model.
 
     Attributes:
         case_id: Name of the case in all folders.
-        truth: True lesions, largest first.
-        truth_class: Class of the patient from the true lesions that reach the volume limit (paper, eq. 12).
-        readings: Reading by name of the model, in the order of the table.
-        truth_path: Label map of the truth.
-        found_paths: Label map or case folder by name of the found side (one case folder gives several models).
-        virtual: True if the images are those of a virtual patient.
+        reference: Lesions of the reference, largest first.
+        reference_class: Class of the patient from those that reach the volume limit (paper, eq. 12).
+        predictions: Prediction of every model, in the order of the tables.
+        evidence: Proposals at every sensitivity by name of the source, where its case folder keeps the evidence.
+        reference_path: Label map of the reference; None if it came as an array.
+        prediction_paths: Label map or case folder by name of the source (one case folder gives several models).
     """
 
     case_id: str
-    truth: tuple[TrueLesion, ...]
-    truth_class: PatientClass
-    readings: Mapping[str, Reading]
-    truth_path: Path
-    found_paths: Mapping[str, Path]
-    virtual: bool = False
+    reference: tuple[LesionSummary, ...]
+    reference_class: PatientClass
+    predictions: Mapping[EvaluatedModel, CasePrediction]
+    evidence: Mapping[str, EvidenceCase] = field(default_factory=dict[str, EvidenceCase])
+    reference_path: Path | None = None
+    prediction_paths: Mapping[str, Path] = field(default_factory=dict[str, Path])

@@ -2,173 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
 from livercascade.data.labels import LesionType
-from livercascade.data.lesion import Lesion, LesionSet
-from livercascade.detect.match import Pair, overlap_of, overlaps
+from livercascade.data.lesion import LesionSet
+from livercascade.detect.match import Pair, overlaps
 from livercascade.diagnose.confidence import whole_probability
-from livercascade.evaluation.cohort.evaluated_case import TrueLesion
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions, ReferenceLesions
 from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassify.reclassify import ReclassifySettings, elect, score_of
 from livercascade.results.evidence import Evidence
 
 _LARGEST_MARGIN = 50.0
+"""Margins are cut here before the exponential, which would overflow; a share is 0 or 1 long before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One lesion of UNet^whole at one sensitivity, and what UNet^patch found in it.
+# No slots: the cached properties need a place to be kept.
+@dataclass(frozen=True, eq=False)
+class EvidenceCase:
+    """Proposals of one case at every sensitivity of the sweep.
 
-    Attributes:
-        label: Type by UNet^whole.
-        volume_ml: Volume in ml.
-        voxels: Number of voxels.
-        probability: Mean over its voxels of P(best lesion) / (P(best lesion) + P(best other)), 0 to 1.
-        onset: Least factor f at which the evaluation's volume limit of it is lesion.
-        tally: Counts of UNet^patch; None if the proposal was too large to be reclassified.
-        covered: False if no voxel lies where the truth was read.
-        calibrated: Calibrated probability of a true lesion; of proposals of High alone, where the model is calibrated.
-    """
-
-    label: LesionType
-    volume_ml: float
-    voxels: int
-    probability: float
-    onset: float
-    tally: PatchTally | None
-    covered: bool
-    calibrated: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Proposals of one sensitivity against the truth.
+    Curves are drawn from `high`, `low`, `counted` and `reclassified`, whose lesions are those that count.
 
     Attributes:
-        proposals: Largest first.
-        pairs: Overlaps of true lesions (``Pair.truth``) with proposals (``Pair.found``), in voxels.
-    """
-
-    proposals: tuple[Proposal, ...]
-    pairs: tuple[Pair, ...]
-
-    def where(self, keep: Callable[[Proposal], bool]) -> Side:
-        """The proposals that ``keep`` accepts, with their overlaps."""
-        place = {old: new for new, old in enumerate(i for i, p in enumerate(self.proposals) if keep(p))}
-        pairs = tuple(replace(p, found=place[p.found]) for p in self.pairs if p.found in place)
-        return Side(tuple(self.proposals[i] for i in place), pairs)
-
-
-@dataclass(frozen=True, slots=True)
-class CurveCase:
-    """One case.
-
-    Attributes:
-        case_id: Its name.
-        truth: True lesions, also those below the volume limit where they excuse (`SmallLesions.IGNORE`).
-        sides: Proposals by factor, for every factor of the sweep.
+        case_id: Name of the case.
+        proposals: Proposals by factor, before reclassification, also those that do not count.
         low_high: Overlaps of the proposals of Base (``Pair.truth``) with those of High (``Pair.found``).
         low_factor, high_factor: Factors of Base and High.
-        rules: How the cascade judged proposals.
+        rules: How the cascade reclassified proposals.
+        settings: How lesions are counted.
     """
 
     case_id: str
-    truth: tuple[TrueLesion, ...]
-    sides: Mapping[float, Side]
+    proposals: Mapping[float, MatchedLesions]
     low_high: tuple[Pair, ...]
     low_factor: float
     high_factor: float
     rules: ReclassifySettings
+    settings: EvaluationSettings
+
+    @cached_property
+    def low(self) -> MatchedLesions:
+        """Proposals of Base that count."""
+        return self.counted(self.low_factor)
+
+    @cached_property
+    def high(self) -> MatchedLesions:
+        """Proposals of High that count."""
+        return self.counted(self.high_factor)
+
+    def counted(self, factor: float, keep: Sequence[bool] | None = None) -> MatchedLesions:
+        """Proposals of a factor that count, all of them or those whose entry in ``keep`` is true."""
+        proposals = self.proposals[factor]
+        return (proposals if keep is None else proposals.where(keep)).countable(self.settings)
+
+    def reclassified(self, factor: float, *, shuffled: bool | None = None) -> MatchedLesions:
+        """Proposals of a factor that reclassification leaves, with their types after it; also those not to be counted.
+
+        Args:
+            factor: Sensitivity factor f.
+            shuffled: Whether shuffled patches have a say; None as the cascade's rules have it.
+        """
+        rules = self.rules if shuffled is None else self.rules.model_copy(update={"shuffled": shuffled})
+        proposals = self.proposals[factor]
+        kept = proposals.where([stays(p, rules) for p in proposals.predicted])
+        if not rules.relabel:
+            return kept
+        return replace(kept, predicted=tuple(replace(p, label=voted_type(p)) for p in kept.predicted))
 
 
-def curve_case(truth: Truth, evidence: Evidence, probabilities: Sequence[float] | None = None) -> CurveCase:
-    """What curves need of one case.
+def evidence_case(
+    reference: ReferenceLesions, evidence: Evidence, probabilities: Sequence[float] | None = None
+) -> EvidenceCase:
+    """Proposals of one case.
 
     Args:
-        truth: True lesions on the grid of the evidence, where the truth was read, and how lesions are counted.
+        reference: Reference on the grid of the evidence, and how lesions are counted.
         evidence: What the cascade kept.
         probabilities: Calibrated probability of each proposal of High, where the model is calibrated.
 
     Raises:
-        ValueError: Truth and evidence lie on different grids, or tallies or probabilities do not fit the proposals.
+        ValueError: Reference and evidence lie on different grids, or tallies or probabilities do not fit the proposals.
     """
-    low, high = evidence.proposals(evidence.low_factor), evidence.proposals(evidence.high_factor)
-    sides = {factor: _side(truth, evidence, factor) for factor in evidence.factors}
-    if probabilities is not None:
-        own = sides[evidence.high_factor]
-        told = tuple(replace(p, calibrated=c) for p, c in zip(own.proposals, probabilities, strict=True))
-        sides[evidence.high_factor] = Side(told, own.pairs)
-    return CurveCase(
-        evidence.case_id,
-        tuple(TrueLesion.of(lesion) for lesion in truth.lesions),
-        sides,
-        overlaps(low, high),
-        evidence.low_factor,
-        evidence.high_factor,
-        evidence.settings,
+    settings, low, high = reference.settings, evidence.low_factor, evidence.high_factor
+    parts: dict[float, LesionSet] = {}
+    proposals: dict[float, MatchedLesions] = {}
+    for factor in evidence.factors:
+        lesions = evidence.proposals(factor)
+        given = probabilities if factor == high and probabilities is not None else [None] * len(lesions)
+        summaries = _summaries(lesions, evidence, evidence.tallies[factor], given, settings)
+        # Lesions that no table takes in must not excuse others in a curve.
+        keep = [settings.keeps(lesion.volume_ml) for lesion in lesions]
+        parts[factor] = lesions.where(keep)
+        proposals[factor] = reference.match(parts[factor], [s for s, kept in zip(summaries, keep, strict=True) if kept])
+    return EvidenceCase(
+        evidence.case_id, proposals, overlaps(parts[low], parts[high]), low, high, evidence.settings, settings
     )
 
 
-def countable(case: CurveCase, side: Side, settings: EvaluationSettings) -> tuple[tuple[int, ...], Side]:
-    """Positions of the true lesions that count, and the proposals that do, with overlaps between these alone.
+def excess(proposal: LesionSummary, rules: ReclassifySettings) -> float | None:
+    """Candidate score over its threshold: the rule keeps 1 and more; None if the proposal is not judged.
 
-    The rules are those of the tables: lesions below the volume limit never count; a lesion all of whose partners
-    are below it, and a proposal that lies wholly where no truth was read, are left out.
+    With ``rules.shuffled`` false only patches with the proposal in its place count.
     """
-    sized = [p for p in side.pairs if overlap(case, side, p, settings) >= settings.min_overlap]
-    true = [settings.counts(lesion.volume_ml) for lesion in case.truth]
-    found = [settings.counts(p.volume_ml) for p in side.proposals]
-    both = [p for p in sized if true[p.truth] and found[p.found]]
-    excused_true = {p.truth for p in sized} - {p.truth for p in both}
-    excused_found = {p.found for p in sized} - {p.found for p in both}
-    met = {p.found for p in side.pairs}
-    counted = [
-        j for j, p in enumerate(side.proposals) if found[j] and j not in excused_found and (p.covered or j in met)
-    ]
-    place = {old: new for new, old in enumerate(counted)}
-    kept = tuple(replace(p, found=place[p.found]) for p in both)
-    return (
-        tuple(i for i, big in enumerate(true) if big and i not in excused_true),
-        Side(tuple(side.proposals[j] for j in counted), kept),
-    )
+    if proposal.tally is None:
+        return None
+    tally = proposal.tally if rules.shuffled else proposal.tally.original
+    if not len(tally.sizes):
+        return None
+    score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, rules)
+    # A threshold of 0 keeps everything.
+    return score / threshold if threshold > 0 else math.inf
 
 
-def overlap(case: CurveCase, side: Side, pair: Pair, settings: EvaluationSettings) -> float:
-    """Overlap of a pair in the measure of the settings, 0 to 1."""
-    voxels = case.truth[pair.truth].voxels, side.proposals[pair.found].voxels
-    return overlap_of(pair.voxels, *voxels, settings.overlap)
+def stays(proposal: LesionSummary, rules: ReclassifySettings) -> bool:
+    """True if reclassification leaves the proposal: it is confirmed, or too large to be judged."""
+    over = excess(proposal, rules)
+    return over is None or over >= 1
 
 
-def _side(truth: Truth, evidence: Evidence, factor: float) -> Side:
-    lesions: LesionSet = evidence.proposals(factor)
-    proposals = tuple(
-        _proposal(lesion, tally, evidence, truth)
-        for lesion, tally in zip(lesions, evidence.tallies[factor], strict=True)
-    )
-    return Side(proposals, overlaps(truth.lesions, lesions))
+def voted_type(proposal: LesionSummary) -> LesionType:
+    """Type after the vote of UNet^patch (paper, eq. 8), whether or not the cascade took it over."""
+    if proposal.tally is None:
+        return proposal.label
+    return elect(proposal.tally.votes.sum(axis=0), proposal.label)
 
 
-def _proposal(lesion: Lesion, tally: PatchTally | None, evidence: Evidence, truth: Truth) -> Proposal:
-    margin = evidence.lesion_margin(lesion).astype(np.float64)
-    return Proposal(
-        lesion.label,
-        lesion.volume_ml,
-        len(margin),
-        whole_probability(margin),
-        _onset(margin, truth.settings.min_volume_ml / evidence.grid.voxel_ml),
-        tally,
-        truth.covered is None or bool(truth.covered[lesion.bbox][lesion.mask].any()),
-    )
+def _summaries(
+    lesions: LesionSet,
+    evidence: Evidence,
+    tallies: Sequence[PatchTally | None],
+    probabilities: Sequence[float | None],
+    settings: EvaluationSettings,
+) -> list[LesionSummary]:
+    least_voxels = settings.min_volume_ml / evidence.grid.voxel_ml
+    summaries: list[LesionSummary] = []
+    for lesion, tally, probability in zip(lesions, tallies, probabilities, strict=True):
+        margin = evidence.lesion_margin(lesion).astype(np.float64)
+        summaries.append(
+            LesionSummary(
+                lesion.label,
+                lesion.volume_ml,
+                len(margin),
+                lesion.centroid,
+                confidence=whole_probability(margin),
+                probability=probability,
+                tally=tally,
+                onset=_onset(margin, least_voxels),
+            )
+        )
+    return summaries
 
 
 def _onset(margin: Float[np.ndarray, " n"], least_voxels: float) -> float:
     """Factor at which ``least_voxels`` of the voxels are lesion; all of them if there are fewer."""
+    # A volume limit of whole voxels must not ask for one more by rounding.
     rank = min(max(int(np.ceil(least_voxels * (1 - 1e-9))), 1), len(margin)) - 1
     return float(np.exp(np.clip(np.partition(margin, rank)[rank], -_LARGEST_MARGIN, _LARGEST_MARGIN)))

@@ -1,133 +1,124 @@
-"""From the files of one case to its figures: the voxels are read, compared and let go."""
+"""From the files or arrays of one case to an evaluated case: the voxels are compared and let go."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from livercascade.data.errors import InputError
-from livercascade.data.grid import Grid
+from livercascade.data.grid import Grid, Triple
 from livercascade.data.lesion import LesionSet
 from livercascade.detect.seg2det import seg2det
 from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluation.cohort.cohort_files import Cohort, FoundSide, Kind
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading, TrueLesion
-from livercascade.evaluation.cohort.evidence_case import CurveCase
-from livercascade.evaluation.cohort.model_keys import side_models
+from livercascade.evaluation.cohort.cohort_files import Cohort
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.cohort.read_case_folder import read_folder
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
-from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.evaluation.matching.matched_lesions import ReferenceLesions
 from livercascade.io.nifti import read_instances, read_labels
 
-
-@dataclass(frozen=True, slots=True)
-class CaseFiles:
-    """Everything needed to judge one case, in whatever process.
-
-    Attributes:
-        case_id: The case.
-        truth: Label map of the truth.
-        found: The found sides, with the paths of this case alone.
-        coverage: Mask of what was read for the truth; None if everything was.
-        virtual: True if the patient is virtual.
-    """
-
-    case_id: str
-    truth: Path
-    found: tuple[FoundSide, ...]
-    coverage: Path | None
-    virtual: bool
+LabelMap = UInt8[np.ndarray, "z y x"]
 
 
-def files_of(cohort: Cohort) -> list[CaseFiles]:
-    """The files of every case, in the order of the names."""
-    return [
-        CaseFiles(
-            case,
-            path,
-            tuple(replace(side, paths={case: side.paths[case]}) for side in cohort.found),
-            cohort.coverage.get(case),
-            cohort.virtual,
-        )
-        for case, path in cohort.truth.items()
-    ]
-
-
-def check_labels(files: CaseFiles) -> None:
+def check_labels(case: Cohort) -> None:
     """Refuse label maps that are damaged or hold values outside the map.
+
+    Args:
+        case: Cohort of one case.
 
     Raises:
         InputError: As `read_labels`.
     """
-    _labels(files.truth, files.case_id)
-    for side in files.found:
-        if side.kind is Kind.LABEL_MAPS:
-            _labels(side.paths[files.case_id], files.case_id)
+    for name, path in case.reference.items():
+        _labels(path, name)
+        for source in case.predictions:
+            if not source.case_folders:
+                _labels(source.paths[name], name)
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedCase:
-    """One case without its voxels.
+def read_case(case: Cohort, settings: EvaluationSettings) -> EvaluatedCase:
+    """Lesions and predictions of one case.
 
-    Attributes:
-        case: Truth and readings.
-        curves: What curves need, by name of the found side, where its case folder keeps the evidence.
-    """
-
-    case: EvaluatedCase
-    curves: Mapping[str, CurveCase]
-
-
-def read_case(files: CaseFiles, settings: EvaluationSettings) -> JudgedCase:
-    """Figures of one case.
+    Args:
+        case: Cohort of one case, see `Cohort.single`.
+        settings: How lesions are counted.
 
     Raises:
         InputError: As `read_labels` and `read_folder`.
     """
-    lesions = _lesions(files.truth, files.case_id, settings)
-    covered = None if files.coverage is None else read_instances(files.coverage, is_ct=False)[0] > 0
-    truth = Truth(lesions, covered, settings)
-    readings: dict[str, Reading] = {}
-    curves: dict[str, CurveCase] = {}
-    for side in files.found:
-        path = side.paths[files.case_id]
-        if side.kind is Kind.LABEL_MAPS:
-            readings[side_models(side)[None].key] = _from_label_map(path, files.case_id, truth)
+    ((name, path),) = case.reference.items()
+    covered = read_instances(case.coverage[name], is_ct=False)[0] > 0 if name in case.coverage else None
+    reference = ReferenceLesions(lesions_of(*_labels(path, name), settings), covered, settings)
+    predictions: dict[EvaluatedModel, CasePrediction] = {}
+    evidence: dict[str, EvidenceCase] = {}
+    for source in case.predictions:
+        place = source.paths[name]
+        if not source.case_folders:
+            matched = reference.match(lesions_of(*_labels(place, name), settings))
+            predictions[source.models[None]] = CasePrediction.of(matched, settings)
             continue
-        made = read_folder(path, truth, evidence=side.evidence)
-        readings.update({n.key: made.readings[v] for v, n in side_models(side).items() if v is not None})
-        if made.curves is not None:
-            curves[side.name] = made.curves
-    true = tuple(TrueLesion.of(lesion) for lesion in lesions)
-    case = EvaluatedCase(
-        files.case_id,
-        true,
-        classify_patient([lesion for lesion in true if settings.counts(lesion.volume_ml)]),
-        readings,
-        files.truth,
-        {side.name: side.paths[files.case_id] for side in files.found},
-        files.virtual,
-    )
-    return JudgedCase(case, curves)
+        made, kept = read_folder(place, reference, evidence=source.evidence)
+        predictions |= {key: made[variant] for variant, key in source.models.items() if variant is not None}
+        if kept is not None:
+            evidence[source.name] = kept
+    paths = {source.name: source.paths[name] for source in case.predictions}
+    return _case(name, reference, predictions, evidence, (path, paths))
 
 
-def _from_label_map(path: Path, case: str, truth: Truth) -> Reading:
-    lesions = _lesions(path, case, truth.settings)
-    found = [FoundLesion(x.label, x.volume_ml, int(np.count_nonzero(x.mask)), x.centroid) for x in lesions]
-    return truth.reading(lesions, found)
+def compare_masks(
+    name: str,
+    reference: LabelMap,
+    predictions: Mapping[EvaluatedModel, LabelMap],
+    spacing: Triple | Grid,
+    settings: EvaluationSettings,
+    *,
+    covered: np.ndarray | None = None,
+) -> EvaluatedCase:
+    """Lesions and predictions of one case from label maps in memory.
+
+    Args:
+        name: Name of the case.
+        reference: Label values 0-13.
+        predictions: Label maps of the models, of the shape of ``reference``.
+        spacing: Voxel spacing (z, y, x) in mm, or the grid of all maps.
+        settings: How lesions are counted.
+        covered: Voxels where the reference was read; None if everywhere.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    known = ReferenceLesions(lesions_of(reference, spacing, settings), covered, settings)
+    made = {
+        key: CasePrediction.of(known.match(lesions_of(mask, spacing, settings)), settings)
+        for key, mask in predictions.items()
+    }
+    return _case(name, known, made, {}, (None, {}))
 
 
-def _lesions(path: Path, case: str, settings: EvaluationSettings) -> LesionSet:
-    labels, grid = _labels(path, case)
+def lesions_of(labels: LabelMap, spacing: Triple | Grid, settings: EvaluationSettings) -> LesionSet:
+    """Lesions of a label map that take part, by the definition of a lesion in the settings."""
     per_label = settings.instances is Instances.PER_LABEL
-    return seg2det(labels, grid, min_volume_ml=settings.least_ml, per_label=per_label)
+    return seg2det(labels, spacing, min_volume_ml=settings.least_ml, per_label=per_label)
 
 
-def _labels(path: Path, case: str) -> tuple[UInt8[np.ndarray, "z y x"], Grid]:
+def _case(
+    name: str,
+    reference: ReferenceLesions,
+    predictions: Mapping[EvaluatedModel, CasePrediction],
+    evidence: Mapping[str, EvidenceCase],
+    paths: tuple[Path | None, Mapping[str, Path]],
+) -> EvaluatedCase:
+    lesions = reference.summaries
+    counted = [lesion for lesion in lesions if reference.settings.counts(lesion.volume_ml)]
+    return EvaluatedCase(name, lesions, classify_patient(counted), predictions, evidence, *paths)
+
+
+def _labels(path: Path, case: str) -> tuple[LabelMap, Grid]:
     try:
         return read_labels(path, is_ct=False)
     except InputError as error:

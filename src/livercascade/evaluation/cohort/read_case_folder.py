@@ -1,10 +1,9 @@
-"""From a case folder to the readings of the models it holds: Base, Base+ReCls, High and High+ReCls."""
+"""From a case folder to the predictions of the models it holds: Base, Base+ReCls, High and High+ReCls."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,59 +12,46 @@ from scipy import ndimage
 
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Box, Lesion, LesionSet
-from livercascade.diagnose.joint import JointVerdict
+from livercascade.diagnose.confidence import blend
 from livercascade.evaluation.cohort.cohort_files import LESIONS, read_result
-from livercascade.evaluation.cohort.evaluated_case import CalibratedVerdict, FoundLesion, Reading
-from livercascade.evaluation.cohort.evidence_case import CurveCase, curve_case
-from livercascade.evaluation.cohort.model_keys import Variant
-from livercascade.evaluation.matching.reference_lesions import Truth
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction
+from livercascade.evaluation.cohort.evaluated_models import Variant
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, evidence_case
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions, ReferenceLesions
 from livercascade.io.nifti import read_instances
 from livercascade.reclassify.candidate import Candidate, CandidateStatus
-from livercascade.reclassify.reclassify import Reclassified, ScoreMode
+from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import read_evidence
 from livercascade.results.result import CaseResult, LesionRecord
 
 
-@dataclass(frozen=True, slots=True)
-class FolderReading:
-    """What a case folder says.
-
-    Attributes:
-        readings: One for every model it holds.
-        curves: What curves need; None without evidence.
-    """
-
-    readings: dict[Variant, Reading]
-    curves: CurveCase | None
-
-
-def read_folder(folder: Path, truth: Truth, *, evidence: bool) -> FolderReading:
-    """Readings of a case folder.
+def read_folder(
+    folder: Path, reference: ReferenceLesions, *, evidence: bool
+) -> tuple[dict[Variant, CasePrediction], EvidenceCase | None]:
+    """Predictions of a case folder, and what curves need; the latter is None without evidence.
 
     Args:
         folder: Case folder of ``livercascade predict``.
-        truth: What they are held against.
+        reference: Reference of the case.
         evidence: True gives all four models from the evidence kept; False gives High and High+ReCls from the lesions.
 
     Raises:
         InputError: As `read_result` and `read_evidence`; ``BAD_LESIONS`` if the lesions are not those of result.json.
     """
     result = read_result(folder)
-    kept = read_evidence(folder) if evidence else None
-    made = _from_lesions(folder, result, truth) if kept is None else _from_evidence(kept, truth)
-    if result.verdict is not None:
-        joint = JointVerdict(result.verdict.base, result.verdict.high)
-        own = replace(made[Variant.HIGH_RECLS], joint=joint, calibrated=_calibrated(result))
-        made[Variant.HIGH_RECLS] = own
-    return FolderReading(made, None if kept is None else curve_case(truth, kept, _probabilities(result)))
-
-
-def _calibrated(result: CaseResult) -> CalibratedVerdict | None:
-    said = result.verdict
-    if said is None or said.malignancy is None or said.abstention is None:
-        return None
-    return CalibratedVerdict(said.malignancy, said.abstention.decision, said.abstention.alpha)
+    if evidence:
+        kept = read_evidence(folder)
+        case = evidence_case(reference, kept, _probabilities(result))
+        matched = _from_evidence(kept, case)
+    else:
+        case, matched = None, _from_lesions(folder, result, reference)
+    return {
+        variant: CasePrediction.of(
+            lesions, reference.settings, result.verdict if variant is Variant.HIGH_RECLS else None
+        )
+        for variant, lesions in matched.items()
+    }, case
 
 
 def _probabilities(result: CaseResult) -> tuple[float, ...] | None:
@@ -74,79 +60,55 @@ def _probabilities(result: CaseResult) -> tuple[float, ...] | None:
     return None if not each or any(p is None for p in each) else tuple(p for p in each if p is not None)
 
 
-def _from_evidence(evidence: Evidence, truth: Truth) -> dict[Variant, Reading]:
-    low, high = (evidence.reclassified(factor) for factor in (evidence.low_factor, evidence.high_factor))
-    return {
-        Variant.BASE: _before(low, evidence, truth),
-        Variant.BASE_RECLS: _after(low, evidence, truth),
-        Variant.HIGH: _before(high, evidence, truth),
-        Variant.HIGH_RECLS: _after(high, evidence, truth),
-    }
+def _from_evidence(evidence: Evidence, case: EvidenceCase) -> dict[Variant, MatchedLesions]:
+    low, high = (_before_and_after(evidence, factor, case) for factor in (evidence.low_factor, evidence.high_factor))
+    return dict(zip((Variant.BASE, Variant.BASE_RECLS, Variant.HIGH, Variant.HIGH_RECLS), (*low, *high), strict=True))
 
 
-def _before(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
-    """Every proposal with its own type and the confidence of UNet^whole."""
-    chosen = [o for o in judged.candidates if truth.settings.keeps(o.lesion.volume_ml)]
-    found = [_judged(o, o.lesion, _whole_confidence(evidence, o.lesion)) for o in chosen]
-    return truth.reading(_set_of([o.lesion for o in chosen], truth), found)
-
-
-def _after(judged: Reclassified, evidence: Evidence, truth: Truth) -> Reading:
-    """The proposals that stay, with the type after the vote and the share that UNet^patch confirms."""
-    chosen = [
-        o
-        for o in judged.candidates
-        if o.status is not CandidateStatus.REMOVED and truth.settings.keeps(o.lesion.volume_ml)
+def _before_and_after(evidence: Evidence, factor: float, case: EvidenceCase) -> tuple[MatchedLesions, MatchedLesions]:
+    """Every proposal with its own type and the confidence of UNet^whole; then those that stay, as the vote has them."""
+    outcomes = [o for o in evidence.reclassified(factor).candidates if case.settings.keeps(o.lesion.volume_ml)]
+    matched = case.proposals[factor]
+    before = [_judged(p, o) for p, o in zip(matched.predicted, outcomes, strict=True)]
+    after = [
+        replace(p, label=o.result.label, confidence=_confidence(p, evidence.settings.score))
+        for p, o in zip(before, outcomes, strict=True)
     ]
-    mode = evidence.settings.score
-    found = [
-        _judged(o, o.result, _confidence(o.score, o.lesion.volume_ml, mode, _whole_confidence(evidence, o.lesion)))
-        for o in chosen
-    ]
-    return truth.reading(_set_of([o.result for o in chosen], truth), found)
+    return _stages(matched, before, after)
 
 
-def _judged(outcome: Candidate, lesion: Lesion, confidence: float) -> FoundLesion:
-    return FoundLesion(
-        lesion.label,
-        lesion.volume_ml,
-        int(np.count_nonzero(lesion.mask)),
-        lesion.centroid,
+def _judged(proposal: LesionSummary, outcome: Candidate) -> LesionSummary:
+    return replace(
+        proposal,
         original=outcome.lesion.label,
-        status=CandidateStatus(outcome.status.value),
+        status=outcome.status,
         score=outcome.score,
         threshold=outcome.threshold,
         votes=outcome.votes,
-        confidence=confidence,
     )
 
 
-def _whole_confidence(evidence: Evidence, lesion: Lesion) -> float:
-    """Mean over the voxels of the odds of lesion against the best other label, as a share."""
-    margin = np.clip(evidence.lesion_margin(lesion).astype(np.float64), -50, 50)
-    return float((1 / (1 + np.exp(margin))).mean())
-
-
-def _from_lesions(folder: Path, result: CaseResult, truth: Truth) -> dict[Variant, Reading]:
-    records = [r for r in result.lesions or () if truth.settings.keeps(r.volume_ml)]
-    lesions = _numbered(folder, records)
-    kept = [record.present for record in records]
+def _from_lesions(folder: Path, result: CaseResult, reference: ReferenceLesions) -> dict[Variant, MatchedLesions]:
+    records = [r for r in result.lesions or () if reference.settings.keeps(r.volume_ml)]
     mode = ScoreMode(str(result.provenance.settings.get("score", ScoreMode.VOLUME.value)))
-    before = [_recorded(r, x, 1.0, final=False) for r, x in zip(records, lesions, strict=True)]
-    after = [
-        _recorded(r, x, _confidence(r.score, r.volume_ml, mode, 1.0), final=True)
-        for r, x in zip(records, lesions, strict=True)
-        if r.present
-    ]
-    return {
-        Variant.HIGH: truth.reading(lesions, before),
-        Variant.HIGH_RECLS: truth.reading(lesions.where(kept), after),
-    }
+    lesions = _numbered(folder, records)
+    matched = reference.match(lesions, [_recorded(r, x) for r, x in zip(records, lesions, strict=True)])
+    before = matched.predicted
+    after = [replace(p, label=r.type, confidence=_confidence(p, mode)) for p, r in zip(before, records, strict=True)]
+    return dict(zip((Variant.HIGH, Variant.HIGH_RECLS), _stages(matched, before, after), strict=True))
 
 
-def _recorded(record: LesionRecord, lesion: Lesion, confidence: float, *, final: bool) -> FoundLesion:
-    return FoundLesion(
-        record.type if final else record.original_type,
+def _stages(
+    matched: MatchedLesions, before: Sequence[LesionSummary], after: Sequence[LesionSummary]
+) -> tuple[MatchedLesions, MatchedLesions]:
+    """All candidates, and those that reclassification did not remove: the voxels, so the overlaps, are the same."""
+    stays = [p.status is not CandidateStatus.REMOVED for p in after]
+    return replace(matched, predicted=tuple(before)), replace(matched, predicted=tuple(after)).where(stays)
+
+
+def _recorded(record: LesionRecord, lesion: Lesion) -> LesionSummary:
+    return LesionSummary(
+        record.original_type,
         record.volume_ml,
         int(np.count_nonzero(lesion.mask)),
         record.centroid_lps_mm,
@@ -155,7 +117,6 @@ def _recorded(record: LesionRecord, lesion: Lesion, confidence: float, *, final:
         score=record.score,
         threshold=record.threshold,
         votes=record.votes,
-        confidence=confidence,
     )
 
 
@@ -178,11 +139,8 @@ def _lesion(numbers: Int32[np.ndarray, "z y x"], box: Box, number: int, record: 
     return Lesion(record.type, record.volume_ml, record.centroid_lps_mm, box, numbers[box] == number)
 
 
-def _set_of(lesions: Sequence[Lesion], truth: Truth) -> LesionSet:
-    return LesionSet(tuple(lesions), truth.lesions.shape, truth.lesions.spacing)
-
-
-def _confidence(score: float | None, volume_ml: float, mode: ScoreMode, whole: float) -> float:
-    """Geometric mean, 0 to 1, of what UNet^whole says and of the share that UNet^patch confirms (1 unscored)."""
-    share = 1.0 if score is None else score if mode is ScoreMode.RATIO else score / volume_ml
-    return math.sqrt(whole * min(max(share, 0.0), 1.0))
+def _confidence(candidate: LesionSummary, mode: ScoreMode) -> float:
+    """Confidence of both networks: the score says which share of the candidate UNet^patch confirms."""
+    score = candidate.score
+    share = score if score is None or mode is ScoreMode.RATIO else score / candidate.volume_ml
+    return blend(candidate.confidence, share)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from livercascade.data.labels import LesionType
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, countable
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.curves.froc import (
     Froc,
     HitRule,
@@ -19,20 +19,20 @@ from livercascade.evaluation.curves.froc import (
     free_response,
     froc,
 )
-from livercascade.evaluation.curves.proposal_confidence import CandidateScore
+from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.curves.recall_by_volume import VolumeStrata, volume_strata
 from livercascade.evaluation.curves.score_roc import ScoreRoc, score_roc
 from livercascade.evaluation.curves.sensitivity_agreement import AgreementYield, agreement_yield
 from livercascade.evaluation.curves.sensitivity_sweep import Sweep, sweep
 from livercascade.evaluation.curves.small_lesions import SizeFair, size_fair
 from livercascade.evaluation.curves.vote_effects import Transition, transition
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.matching.matched_lesions import LesionSummary
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate
-from livercascade.evaluation.statistics.reliability import Calibration, calibration
+from livercascade.evaluation.statistics.reliability import ReliabilityCurve, reliability
 from livercascade.reclassify.reclassify import ScoreMode
 
-DEFAULT_SCORE = CandidateScore.BLEND
+DEFAULT_SCORE = ProposalScore.BLEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Curves:
+class CohortCurves:
     """Everything that follows from the evidence of a cohort.
 
     Attributes:
@@ -81,62 +81,59 @@ class Curves:
     size_fair: SizeFair
     transitions: tuple[Transition, ...]
     agreement: AgreementYield
-    calibration: Calibration | None
-    calibrated: Calibration | None = None
+    calibration: ReliabilityCurve | None
+    calibrated: ReliabilityCurve | None = None
 
 
-def build_curves(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> Curves:
+def build_curves(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> CohortCurves:
     """All curves of a cohort.
 
     Args:
         cases: At least one, all analysed with the same settings.
-        settings: How lesions count.
-        draws: Resamples of the patients, in the order of ``cases``.
+        resamples: Resamples of the patients, in the order of ``cases``.
 
     Raises:
         ValueError: There is no case, the resamples are of another number of cases, or the cases were analysed with
             different settings.
     """
-    if not cases or draws.weights.shape[1] != len(cases):
-        raise ValueError(f"{len(cases)} cases and resamples of {draws.weights.shape[1]}")
+    if not cases or resamples.weights.shape[1] != len(cases):
+        raise ValueError(f"{len(cases)} cases and resamples of {resamples.weights.shape[1]}")
     ways = {(c.low_factor, c.high_factor, c.rules) for c in cases}
     if len(ways) > 1:
         raise ValueError("the cases were analysed with different settings")
-    frocs = tuple(froc(cases, score, settings, draws) for score in CandidateScore)
-    plain, blended = (free_response(cases, s.of, settings) for s in (CandidateScore.PROBABILITY, CandidateScore.BLEND))
-    return Curves(
+    frocs = tuple(froc(cases, score, resamples) for score in ProposalScore)
+    plain, blended = (free_response(cases, s.of) for s in (ProposalScore.PROBABILITY, ProposalScore.BLEND))
+    return CohortCurves(
         len(cases),
         cases[0].low_factor,
         cases[0].high_factor,
-        sweep(cases, settings, draws),
-        (*frocs, froc(cases, DEFAULT_SCORE, settings, draws, hit=HitRule.IOU)),
-        Gain(*difference(plain, blended, draws)),
-        average_precision_by_type(cases, DEFAULT_SCORE, settings, draws),
-        tuple(score_roc(cases, mode, settings, draws) for mode in ScoreMode),
-        volume_strata(cases, settings, draws),
-        size_fair(cases, settings, draws),
-        tuple(transition(cases, settings, draws, high=high) for high in (False, True)),
-        agreement_yield(cases, settings, draws),
-        _candidate_calibration(cases, settings, DEFAULT_SCORE.of),
-        _candidate_calibration(cases, settings, lambda p: p.calibrated),
+        sweep(cases, resamples),
+        (*frocs, froc(cases, DEFAULT_SCORE, resamples, hit=HitRule.IOU)),
+        Gain(*difference(plain, blended, resamples)),
+        average_precision_by_type(cases, DEFAULT_SCORE, resamples),
+        tuple(score_roc(cases, mode, resamples) for mode in ScoreMode),
+        volume_strata(cases, resamples),
+        size_fair(cases, resamples),
+        tuple(transition(cases, resamples, high=high) for high in (False, True)),
+        agreement_yield(cases, resamples),
+        _candidate_calibration(cases, DEFAULT_SCORE.of),
+        _candidate_calibration(cases, lambda p: p.probability),
     )
 
 
-def curves_json(curves: Curves) -> dict[str, Any]:
+def curves_json(curves: CohortCurves) -> dict[str, Any]:
     """The curves as values of JSON: types by their short name, undefined figures null."""
-    return TypeAdapter(Curves).dump_python(curves, mode="json")
+    return TypeAdapter(CohortCurves).dump_python(curves, mode="json")
 
 
 def _candidate_calibration(
-    cases: Sequence[CurveCase], settings: EvaluationSettings, score: Callable[[Proposal], float | None]
-) -> Calibration | None:
+    cases: Sequence[EvidenceCase], score: Callable[[LesionSummary], float | None]
+) -> ReliabilityCurve | None:
     """Agreement of a score with the share of true proposals; None unless every proposal has one."""
     scores: list[float | None] = []
     true: list[bool] = []
     for case in cases:
-        _, side = countable(case, case.sides[case.high_factor], settings)
-        touching = {p.found for p in side.pairs}
-        scores += [score(p) for p in side.proposals]
-        true += [j in touching for j in range(len(side.proposals))]
+        scores += [score(p) for p in case.high.predicted]
+        true += [bool(touched) for touched in case.high.touched]
     known = [s for s in scores if s is not None]
-    return calibration(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None
+    return reliability(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None

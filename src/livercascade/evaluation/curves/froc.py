@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,17 +11,17 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
 from livercascade.data.labels import LESION_TYPES, LesionType
-from livercascade.detect.match import Overlap, Pair, overlap_of
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Proposal, Side, countable
-from livercascade.evaluation.curves.proposal_confidence import CandidateScore
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
-from livercascade.evaluation.statistics.ranking import Estimate, Ranked, estimates, share
+from livercascade.detect.match import Pair
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.curves.proposal_confidence import ProposalScore
+from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
 
 RATES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
-"""False positives per case at which recall is told; CPM is the mean of these recalls (LUNA16)."""
+"""False positives per case at which recall is given; CPM is the mean of these recalls (LUNA16)."""
 GRID = tuple(float(rate) for rate in np.geomspace(1 / 16, 8, 29))
-"""False positives per case at which the band of the curve is told."""
+"""False positives per case at which the band of the curve is given."""
 FIELD_IOU = 0.1
 _SLACK = 1e-9
 
@@ -52,7 +52,7 @@ class Froc:
         lesions, proposals, cases: How many.
     """
 
-    score: CandidateScore
+    score: ProposalScore
     hit: HitRule
     fp_per_case: tuple[float, ...]
     recall: tuple[float, ...]
@@ -66,42 +66,83 @@ class Froc:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FreeResponse:
-    """Found lesions and false proposals of all cases, ranked, and the number of true lesions.
+class RankedResponses:
+    """Found reference lesions and false proposals of all cases, ranked, and the number of reference lesions.
 
     Attributes:
-        ranked: Found true lesions with the confidence of their proposal (true), false proposals (false).
-        lesions: True lesions per case.
+        ranked: Found reference lesions with the score of their best proposal (true), and false proposals (false).
+        lesions: Reference lesions per case.
     """
 
-    ranked: Ranked
+    ranked: RankedFindings
     lesions: Float[np.ndarray, " cases"]
 
-    def at(self, weights: Float[np.ndarray, "rows cases"], rates: Sequence[float]) -> Float[np.ndarray, "rows rates"]:
+    @classmethod
+    def of(cls, cases: Iterable[tuple[Sequence[float], Sequence[float], int]]) -> RankedResponses:
+        """Responses of cases, each with the scores of its found lesions, of its false proposals, and its lesions."""
+        scores: list[float] = []
+        true: list[bool] = []
+        owner: list[int] = []
+        lesions: list[int] = []
+        for number, (found, false, total) in enumerate(cases):
+            scores += [*found, *false]
+            true += [True] * len(found) + [False] * len(false)
+            owner += [number] * (len(found) + len(false))
+            lesions.append(total)
+        ranked = RankedFindings.of(
+            np.array(scores, dtype=np.float64), np.array(true, dtype=np.bool_), np.array(owner, dtype=np.int64)
+        )
+        return cls(ranked, np.array(lesions, dtype=np.float64))
+
+    def at_rates(
+        self, weights: Float[np.ndarray, "rows cases"], rates: Sequence[float]
+    ) -> Float[np.ndarray, "rows rates"]:
         """Recall at rates of false positives per case."""
-        counts, lesions = self.ranked.counts(weights), weights @ self.lesions
-        per_case = counts.false / weights.sum(axis=1, keepdims=True)
+        (true, false), lesions = self.ranked.counts(weights), weights @ self.lesions
+        per_case = false / weights.sum(axis=1, keepdims=True)
         out = np.zeros((len(weights), len(rates)))
         for column, rate in enumerate(rates):
             # Thresholds fall, so false positives only grow: the last allowed point has the highest recall.
             allowed = (per_case <= rate * (1 + _SLACK)).sum(axis=1)
             some = np.flatnonzero(allowed)
-            out[some, column] = counts.true[some, allowed[some] - 1]
+            out[some, column] = true[some, allowed[some] - 1]
         return share(out, np.broadcast_to(lesions[:, None], out.shape))
+
+    def at(
+        self, weights: Float[np.ndarray, "rows cases"], allowed: Float[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, " rows"]:
+        """Highest recall that some threshold reaches with at most ``allowed`` false positives in each row."""
+        true, false = self.ranked.counts(weights)
+        # As above: the last allowed threshold has the highest recall.
+        number = (false <= allowed[:, None] * (1 + _SLACK)).sum(axis=1)
+        found = (
+            np.where(number > 0, true[np.arange(len(weights)), number - 1], 0.0)
+            if len(self.ranked.score)
+            else np.zeros(len(weights))
+        )
+        return share(found, weights @ self.lesions)
+
+    def above(
+        self, weights: Float[np.ndarray, "rows cases"], threshold: float
+    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+        """Recall and number of false positives of the findings that score at least ``threshold``."""
+        (true, false), number = self.ranked.counts(weights), int((self.ranked.score >= threshold).sum())
+        none = np.zeros(len(weights))
+        found, wrong = (true[:, number - 1], false[:, number - 1]) if number else (none, none)
+        return share(found, weights @ self.lesions), wrong
 
     def average_precision(self, weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 1"]:
         """Average precision: sum of the steps of recall times the precision there."""
-        counts, lesions = self.ranked.counts(weights), weights @ self.lesions
-        precision = np.nan_to_num(share(counts.true, counts.true + counts.false))
-        area = (np.diff(counts.true, axis=1, prepend=0) * precision).sum(axis=1)
+        (true, false), lesions = self.ranked.counts(weights), weights @ self.lesions
+        precision = np.nan_to_num(share(true, true + false))
+        area = (np.diff(true, axis=1, prepend=0) * precision).sum(axis=1)
         return share(area, lesions)[:, None]
 
 
 def froc(
-    cases: Sequence[CurveCase],
-    score: CandidateScore,
-    settings: EvaluationSettings,
-    draws: Resampling,
+    cases: Sequence[EvidenceCase],
+    score: ProposalScore,
+    resamples: BootstrapResamples,
     *,
     hit: HitRule = HitRule.ANY,
 ) -> Froc:
@@ -110,30 +151,34 @@ def froc(
     Args:
         cases: All cases, those without lesions too.
         score: What the proposals are ranked by.
-        settings: Which lesions count, and when they overlap.
-        draws: Resamples of the patients.
+        resamples: Resamples of the patients.
         hit: When a true lesion is found.
     """
-    response = free_response(cases, score.of, settings, hit=hit)
-    once = response.ranked.once(len(cases))
+    response = free_response(cases, score.of, hit=hit)
+    true, false = response.ranked.counts(np.ones((1, len(cases))))
     lesions = float(response.lesions.sum())
 
-    def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows figures"]:
-        at = response.at(weights, RATES)
-        parts = (at, at.mean(axis=1, keepdims=True), response.average_precision(weights), response.at(weights, GRID))
+    def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows metrics"]:
+        at = response.at_rates(weights, RATES)
+        parts = (
+            at,
+            at.mean(axis=1, keepdims=True),
+            response.average_precision(weights),
+            response.at_rates(weights, GRID),
+        )
         return np.concatenate(parts, axis=1)
 
-    told = estimates(figures, len(cases), draws)
+    made = estimates(metrics, len(cases), resamples)
     rates = len(RATES)
     return Froc(
         score,
         hit,
-        tuple((once.false[0] / len(cases)).tolist()),
-        tuple((once.true[0] / lesions).tolist()) if lesions else (),
-        told[:rates],
-        told[rates],
-        told[rates + 1],
-        told[rates + 2 :],
+        tuple((false[0] / len(cases)).tolist()),
+        tuple((true[0] / lesions).tolist()) if lesions else (),
+        made[:rates],
+        made[rates],
+        made[rates + 1],
+        made[rates + 2 :],
         int(lesions),
         len(response.ranked.true),
         len(cases),
@@ -141,87 +186,63 @@ def froc(
 
 
 def average_precision_by_type(
-    cases: Sequence[CurveCase], score: CandidateScore, settings: EvaluationSettings, draws: Resampling
+    cases: Sequence[EvidenceCase], score: ProposalScore, resamples: BootstrapResamples
 ) -> dict[LesionType, Estimate]:
     """Average precision of each type: true lesions and proposals of that type alone; another type does not find it."""
     out: dict[LesionType, Estimate] = {}
     for lesion_type in LESION_TYPES:
-        response = free_response(cases, score.of, settings, only=lesion_type)
-        (out[lesion_type],) = estimates(response.average_precision, len(cases), draws)
+        response = free_response(cases, score.of, only=lesion_type)
+        (out[lesion_type],) = estimates(response.average_precision, len(cases), resamples)
     return out
 
 
-def difference(one: FreeResponse, two: FreeResponse, draws: Resampling) -> tuple[Estimate, Estimate]:
+def difference(one: RankedResponses, two: RankedResponses, resamples: BootstrapResamples) -> tuple[Estimate, Estimate]:
     """CPM and average precision of ``two`` less those of ``one`` on the same patients."""
 
     def both(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 2"]:
-        cpm = [r.at(weights, RATES).mean(axis=1, keepdims=True) for r in (one, two)]
+        cpm = [r.at_rates(weights, RATES).mean(axis=1, keepdims=True) for r in (one, two)]
         area = [r.average_precision(weights) for r in (one, two)]
         return np.concatenate([cpm[1] - cpm[0], area[1] - area[0]], axis=1)
 
-    cpm, area = estimates(both, len(one.lesions), draws)
+    cpm, area = estimates(both, len(one.lesions), resamples)
     return cpm, area
 
 
 def free_response(
-    cases: Sequence[CurveCase],
-    score: Callable[[Proposal], float],
-    settings: EvaluationSettings,
+    cases: Sequence[EvidenceCase],
+    score: Callable[[LesionSummary], float],
     *,
     hit: HitRule = HitRule.ANY,
     only: LesionType | None = None,
-) -> FreeResponse:
+) -> RankedResponses:
     """Found lesions and false proposals of High in all cases.
 
     Args:
         cases: All cases.
         score: Confidence of a proposal.
-        settings: Which lesions count.
         hit: When a true lesion is found.
         only: Take true lesions and proposals of this type alone.
     """
-    scores: list[float] = []
-    true: list[bool] = []
-    owner: list[int] = []
-    lesions = np.zeros(len(cases))
-    for number, case in enumerate(cases):
-        found, false, total = _responses(case, score, settings, hit, only)
-        scores += [*found, *false]
-        true += [True] * len(found) + [False] * len(false)
-        owner += [number] * (len(found) + len(false))
-        lesions[number] = total
-    ranked = Ranked.of(np.array(scores, dtype=float), np.array(true, dtype=bool), np.array(owner, dtype=np.int64))
-    return FreeResponse(ranked, lesions)
+    return RankedResponses.of(_responses(case.high, score, hit, only) for case in cases)
 
 
 def _responses(
-    case: CurveCase,
-    score: Callable[[Proposal], float],
-    settings: EvaluationSettings,
-    hit: HitRule,
-    only: LesionType | None,
+    lesions: MatchedLesions, score: Callable[[LesionSummary], float], hit: HitRule, only: LesionType | None
 ) -> tuple[list[float], list[float], int]:
-    """Confidences of found true lesions, of false proposals, and the number of true lesions."""
-    true, side = countable(case, case.sides[case.high_factor], settings)
+    """Confidences of found reference lesions, of false proposals, and the number of reference lesions."""
+    wanted = {i for i, lesion in enumerate(lesions.reference) if only is None or lesion.label is only}
     if only is not None:
-        true = tuple(i for i in true if case.truth[i].label is only)
-        side = side.where(lambda p: p.label is only)
-    wanted = frozenset(true)
-    pairs = [p for p in side.pairs if p.truth in wanted]
-    confidence = [score(p) for p in side.proposals]
+        lesions = lesions.where([p.label is only for p in lesions.predicted])
+    pairs = [p for p in lesions.pairs if p.truth in wanted]
+    confidence = [score(p) for p in lesions.predicted]
     if hit is HitRule.IOU:
-        pairs = [p for p in pairs if _iou(case, side, p) >= FIELD_IOU]
+        pairs = [p for p in pairs if lesions.iou(p) >= FIELD_IOU]
     taken = _one_to_one(pairs) if hit is HitRule.IOU else pairs
     best: dict[int, float] = {}
     for pair in taken:
         best[pair.truth] = max(best.get(pair.truth, 0.0), confidence[pair.found])
     touching = {p.found for p in pairs}
-    return list(best.values()), [c for j, c in enumerate(confidence) if j not in touching], len(true)
-
-
-def _iou(case: CurveCase, side: Side, pair: Pair) -> float:
-    voxels = case.truth[pair.truth].voxels, side.proposals[pair.found].voxels
-    return overlap_of(pair.voxels, *voxels, Overlap.IOU)
+    return list(best.values()), [c for j, c in enumerate(confidence) if j not in touching], len(wanted)
 
 
 def _one_to_one(pairs: Sequence[Pair]) -> list[Pair]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Side, countable
-from livercascade.evaluation.curves.proposal_confidence import excess
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.matching.volume_bins import BINS, bin_of
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
+from livercascade.evaluation.matching.matched_lesions import MatchedLesions
+from livercascade.evaluation.matching.volume_bins import BIN_NAMES, bin_of
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
 from livercascade.reclassify.reclassify import ScoreMode
 
@@ -24,7 +23,7 @@ class VolumeRecall:
     Attributes:
         name: ``without ReCls``, or the score.
         cut: Multiple of the cascade's threshold that was asked for; None without reclassification.
-        recall: One for each of `volume_bins.BINS`; None where there are no lesions.
+        recall: One for each of `volume_bins.BIN_NAMES`; None where there are no lesions.
         total: Recall of all lesions.
         fp: False positives that are left.
     """
@@ -52,75 +51,69 @@ class VolumeStrata:
     at_equal_fp: tuple[VolumeRecall, ...]
 
 
-def volume_strata(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> VolumeStrata:
+def volume_strata(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> VolumeStrata:
     """Recall by volume without reclassification and with each score."""
-    over = {mode: [_excesses(case, mode) for case in cases] for mode in ScoreMode}
+    over = {mode: [_excesses(case.proposals[case.high_factor], case, mode) for case in cases] for mode in ScoreMode}
 
     def recall(name: str, mode: ScoreMode | None, cut: float) -> VolumeRecall:
         asked = None if mode is None else cut
-        return _recall(name, asked, _table(cases, None if mode is None else over[mode], cut, settings), draws)
+        return _recall(name, asked, _table(cases, None if mode is None else over[mode], cut), resamples)
 
     as_set = (recall("without ReCls", None, 0.0), *(recall(mode.value, mode, 1.0) for mode in ScoreMode))
     allowed = next(r.fp.value or 0.0 for r in as_set if r.name == ScoreMode.VOLUME.value)
-    equal = tuple(recall(mode.value, mode, _cut(cases, over[mode], allowed, settings)) for mode in ScoreMode)
-    whole = _table(cases, None, 0.0, settings)
-    return VolumeStrata(tuple(int(n) for n in whole[:, : len(BINS)].sum(axis=0)), as_set, equal)
+    equal = tuple(recall(mode.value, mode, _cut(cases, mode, allowed)) for mode in ScoreMode)
+    whole = _table(cases, None, 0.0)
+    return VolumeStrata(tuple(int(n) for n in whole[:, : len(BIN_NAMES)].sum(axis=0)), as_set, equal)
 
 
-def _excesses(case: CurveCase, mode: ScoreMode) -> list[float]:
-    """Score over threshold of each proposal of High; infinite if it was too large to be judged."""
+def _excesses(lesions: MatchedLesions, case: EvidenceCase, mode: ScoreMode) -> list[float]:
+    """Score over threshold of each proposal; infinite if it was too large to be judged."""
     rules = case.rules.model_copy(update={"score": mode})
-    values = [excess(p, rules) for p in case.sides[case.high_factor].proposals]
+    values = [excess(p, rules) for p in lesions.predicted]
     return [np.inf if v is None else v for v in values]
 
 
 def _table(
-    cases: Sequence[CurveCase], over: list[list[float]] | None, cut: float, settings: EvaluationSettings
-) -> Float[np.ndarray, "cases figures"]:
-    """Per case: true lesions by bin, found ones by bin, false positives."""
-    table = np.zeros((len(cases), 2 * len(BINS) + 1))
+    cases: Sequence[EvidenceCase], over: list[list[float]] | None, cut: float
+) -> Float[np.ndarray, "cases columns"]:
+    """Per case: reference lesions by bin, found ones by bin, false positives."""
+    bins = len(BIN_NAMES)
+    table = np.zeros((len(cases), 2 * bins + 1))
     for number, case in enumerate(cases):
-        side = case.sides[case.high_factor]
-        if over is not None:
-            side = _above(side, over[number], cut)
-        true, counted = countable(case, side, settings)
-        found = {p.truth for p in counted.pairs}
-        for i in true:
-            place = bin_of(case.truth[i].volume_ml)
+        if over is None:
+            lesions = case.high
+        else:
+            lesions = case.counted(case.high_factor, [value >= cut for value in over[number]])
+        found = {pair.truth for pair in lesions.pairs}
+        for i, lesion in enumerate(lesions.reference):
+            place = bin_of(lesion.volume_ml)
             table[number, place] += 1
-            table[number, len(BINS) + place] += i in found
-        table[number, -1] = len(counted.proposals) - len({p.found for p in counted.pairs})
+            table[number, bins + place] += i in found
+        table[number, -1] = sum(not touched for touched in lesions.touched)
     return table
 
 
-def _above(side: Side, over: Sequence[float], cut: float) -> Side:
-    place = {old: new for new, old in enumerate(j for j, v in enumerate(over) if v >= cut)}
-    pairs = tuple(replace(p, found=place[p.found]) for p in side.pairs if p.found in place)
-    return Side(tuple(side.proposals[j] for j in place), pairs)
-
-
-def _cut(cases: Sequence[CurveCase], over: list[list[float]], allowed: float, settings: EvaluationSettings) -> float:
+def _cut(cases: Sequence[EvidenceCase], mode: ScoreMode, allowed: float) -> float:
     """Lowest multiple of the threshold that leaves at most ``allowed`` false positives."""
     false: list[float] = []
-    for case, values in zip(cases, over, strict=True):
-        side = case.sides[case.high_factor]
-        _, counted = countable(case, side, settings)
-        touching = {p.found for p in counted.pairs}
-        identity = {id(p): v for p, v in zip(side.proposals, values, strict=True)}
-        false += [identity[id(p)] for j, p in enumerate(counted.proposals) if j not in touching]
+    for case in cases:
+        values = _excesses(case.high, case, mode)
+        false += [value for value, touched in zip(values, case.high.touched, strict=True) if not touched]
     false.sort(reverse=True)
     more = [v for v in false[int(allowed) :] if np.isfinite(v)]
     return float(np.nextafter(more[0], np.inf)) if more else 0.0
 
 
-def _recall(name: str, cut: float | None, table: Float[np.ndarray, "cases figures"], draws: Resampling) -> VolumeRecall:
-    bins = len(BINS)
+def _recall(
+    name: str, cut: float | None, table: Float[np.ndarray, "cases columns"], resamples: BootstrapResamples
+) -> VolumeRecall:
+    bins = len(BIN_NAMES)
 
-    def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows figures"]:
+    def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows metrics"]:
         sums = weights @ table
         true, found = sums[:, :bins], sums[:, bins : 2 * bins]
         all_ = share(found.sum(axis=1), true.sum(axis=1))
         return np.concatenate([share(found, true), all_[:, None], sums[:, -1:]], axis=1)
 
-    told = estimates(figures, len(table), draws)
-    return VolumeRecall(name, cut, told[:bins], told[bins], told[bins + 1])
+    made = estimates(metrics, len(table), resamples)
+    return VolumeRecall(name, cut, made[:bins], made[bins], made[bins + 1])

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from livercascade.evaluation.cohort.evidence_case import CurveCase, countable
-from livercascade.evaluation.curves.proposal_confidence import excess
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
-from livercascade.evaluation.statistics.ranking import Estimate, Ranked, estimates, share
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
 from livercascade.reclassify.reclassify import ScoreMode
 
 
@@ -43,7 +41,7 @@ class ScoreRoc:
     bypassed: int
 
 
-def score_roc(cases: Sequence[CurveCase], mode: ScoreMode, settings: EvaluationSettings, draws: Resampling) -> ScoreRoc:
+def score_roc(cases: Sequence[EvidenceCase], mode: ScoreMode, resamples: BootstrapResamples) -> ScoreRoc:
     """ROC of a score, with the other rules as the cascade had them.
 
     ``adaptive`` asks small proposals for less, so it is ranked by score over threshold; the others too, which leaves
@@ -55,26 +53,26 @@ def score_roc(cases: Sequence[CurveCase], mode: ScoreMode, settings: EvaluationS
     bypassed = 0
     for number, case in enumerate(cases):
         rules = case.rules.model_copy(update={"score": mode})
-        _, side = countable(case, case.sides[case.high_factor], settings)
-        touching = {p.found for p in side.pairs}
-        for j, proposal in enumerate(side.proposals):
+        for proposal, touched in zip(case.high.predicted, case.high.touched, strict=True):
             over = excess(proposal, rules)
             if over is None:
                 bypassed += 1
                 continue
             scores.append(over)
-            true.append(j in touching)
+            true.append(bool(touched))
             owner.append(number)
-    ranked = Ranked.of(np.array(scores, dtype=float), np.array(true, dtype=bool), np.array(owner, dtype=np.int64))
+    ranked = RankedFindings.of(
+        np.array(scores, dtype=np.float64), np.array(true, dtype=np.bool_), np.array(owner, dtype=np.int64)
+    )
     kept = int((ranked.score >= 1).sum())
 
-    def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 3"]:
+    def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 3"]:
         tpr, fpr = rates(ranked, weights)
         # The last point is NaN where there are no true or no false proposals; so is the area then.
         area = np.trapezoid(tpr, fpr, axis=1) + 0 * (tpr[:, -1] + fpr[:, -1])
         return np.stack([area, tpr[:, kept], fpr[:, kept]], axis=1)
 
-    area, true_at, false_at = estimates(figures, len(cases), draws)
+    area, true_at, false_at = estimates(metrics, len(cases), resamples)
     tpr, fpr = rates(ranked, np.ones((1, len(cases))))
     rules, defined = cases[0].rules, area.value is not None
     return ScoreRoc(
@@ -92,12 +90,11 @@ def score_roc(cases: Sequence[CurveCase], mode: ScoreMode, settings: EvaluationS
 
 
 def rates(
-    ranked: Ranked, weights: Float[np.ndarray, "rows cases"]
+    ranked: RankedFindings, weights: Float[np.ndarray, "rows cases"]
 ) -> tuple[Float[np.ndarray, "rows points"], Float[np.ndarray, "rows points"]]:
     """True and false positive rate from (0, 0) on; NaN where there are none."""
-    counts = ranked.counts(weights)
     out: list[Float[np.ndarray, "rows points"]] = []
-    for part in (counts.true, counts.false):
+    for part in ranked.counts(weights):
         padded = np.concatenate([np.zeros((len(part), 1)), part], axis=1)
         out.append(share(padded, np.broadcast_to(padded[:, -1:], padded.shape)))
     return out[0], out[1]

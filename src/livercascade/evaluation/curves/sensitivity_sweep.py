@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float
 
 from livercascade.detect.match import Counting, Outcome, judge
-from livercascade.evaluation.cohort.evidence_case import CurveCase, Side, countable
-from livercascade.evaluation.curves.proposal_confidence import keeps, voted
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.matching.matched_lesions import MatchedLesions
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
-from livercascade.reclassify.reclassify import ReclassifySettings
 
 _OUTCOMES = (Outcome.TP, Outcome.FL, Outcome.FN, Outcome.FP)
 
@@ -26,9 +24,9 @@ class Arm(StrEnum):
     WHOLE = "without ReCls"
     """Nothing: Base at f = 1, High at f = 4."""
     RECLASSIFIED = "with ReCls"
-    """Reclassification as the cascade did it: Base+ReCls and High+ReCls."""
+    """Candidate as the cascade did it: Base+ReCls and High+ReCls."""
     ORIGINAL_PATCHES = "with ReCls, original patches"
-    """Reclassification by the patches that were not shuffled; UNet^patch is the one trained with shuffling."""
+    """Candidate by the patches that were not shuffled; UNet^patch is the one trained with shuffling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class SweepPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class EqualMisses:
     """False positives of both arms at the same number of misses.
 
     Attributes:
@@ -84,78 +82,60 @@ class Sweep:
     """
 
     arms: dict[Arm, tuple[SweepPoint, ...]]
-    matched: tuple[Matched, ...]
+    matched: tuple[EqualMisses, ...]
     cases: int
 
 
-def sweep(cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling) -> Sweep:
+def sweep(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> Sweep:
     """Counts of every factor that all cases have.
 
     Args:
         cases: At least one.
-        settings: How lesions count.
-        draws: Resamples of the patients.
+        resamples: Resamples of the patients.
     """
-    factors = sorted(set.intersection(*(set(case.sides) for case in cases)))
-    tables = {arm: sweep_table(cases, factors, arm, settings) for arm in Arm}
-    arms = {arm: tuple(_point(f, tables[arm][:, k], draws) for k, f in enumerate(factors)) for arm in Arm}
+    factors = sorted(set.intersection(*(set(case.proposals) for case in cases)))
+    tables = {arm: sweep_table(cases, factors, arm) for arm in Arm}
+    arms = {arm: tuple(_point(f, tables[arm][:, k], resamples) for k, f in enumerate(factors)) for arm in Arm}
     both = np.concatenate([tables[Arm.WHOLE], tables[Arm.RECLASSIFIED]], axis=1)
-    return Sweep(arms, _matched(factors, both, draws), len(cases))
+    return Sweep(arms, _matched(factors, both, resamples), len(cases))
 
 
 def sweep_table(
-    cases: Sequence[CurveCase], factors: Sequence[float], arm: Arm, settings: EvaluationSettings
+    cases: Sequence[EvidenceCase], factors: Sequence[float], arm: Arm
 ) -> Float[np.ndarray, "cases factors 4"]:
     """TP, FL, FN, FP of each case at each factor."""
     table = np.zeros((len(cases), len(factors), len(_OUTCOMES)))
     for number, case in enumerate(cases):
         for k, factor in enumerate(factors):
-            table[number, k] = count(case, arm_of(case, factor, arm), settings)
+            table[number, k] = paper_counts(arm_of(case, factor, arm))
     return table
 
 
-def arm_of(case: CurveCase, factor: float, arm: Arm) -> Side:
-    """The proposals that an arm leaves at a factor, with its types."""
-    side = case.sides[factor]
+def arm_of(case: EvidenceCase, factor: float, arm: Arm) -> MatchedLesions:
+    """Proposals that an arm leaves at a factor and that count, with its types."""
     if arm is Arm.WHOLE:
-        return side
-    rules: ReclassifySettings = case.rules.model_copy(update={"shuffled": arm is Arm.RECLASSIFIED})
-    kept = side.where(lambda p: keeps(p, rules))
-    if not rules.relabel:
-        return kept
-    return Side(tuple(replace(p, label=voted(p)) for p in kept.proposals), kept.pairs)
+        return case.counted(factor)
+    return case.reclassified(factor, shuffled=arm is Arm.RECLASSIFIED).countable(case.settings)
 
 
-def count(case: CurveCase, side: Side, settings: EvaluationSettings) -> tuple[int, int, int, int]:
+def paper_counts(lesions: MatchedLesions) -> tuple[int, int, int, int]:
     """TP, FL, FN, FP of one case by the paper's counting."""
-    true, counted = countable(case, side, settings)
-    place = {old: new for new, old in enumerate(true)}
-    made = judge(
-        tuple(case.truth[i] for i in true),
-        counted.proposals,
-        [replace(p, truth=place[p.truth]) for p in counted.pairs],
-        counting=Counting.PAPER,
-    )
-    return (
-        sum(made.tp.values()),
-        sum(made.fl.values()),
-        sum(made.fn.values()),
-        sum(made.fp.values()),
-    )
+    made = judge(lesions.reference, lesions.predicted, lesions.pairs, counting=Counting.PAPER)
+    return sum(made.tp.values()), sum(made.fl.values()), sum(made.fn.values()), sum(made.fp.values())
 
 
-def _point(factor: float, per_case: Float[np.ndarray, "cases 4"], draws: Resampling) -> SweepPoint:
-    def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 4"]:
+def _point(factor: float, per_case: Float[np.ndarray, "cases 4"], resamples: BootstrapResamples) -> SweepPoint:
+    def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 4"]:
         tp, fl, fn, fp = (weights @ per_case).T
         return np.stack([fn, fp, share(tp, tp + fp + fl), share(tp + fl, tp + fl + fn)], axis=1)
 
     tp, fl, fn, fp = (int(n) for n in per_case.sum(axis=0))
-    return SweepPoint(factor, tp, fl, fn, fp, *estimates(figures, len(per_case), draws))
+    return SweepPoint(factor, tp, fl, fn, fp, *estimates(metrics, len(per_case), resamples))
 
 
 def _matched(
-    factors: Sequence[float], both: Float[np.ndarray, "cases twice 4"], draws: Resampling
-) -> tuple[Matched, ...]:
+    factors: Sequence[float], both: Float[np.ndarray, "cases twice 4"], resamples: BootstrapResamples
+) -> tuple[EqualMisses, ...]:
     n = len(factors)
 
     def at_equal_misses(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows factors"]:
@@ -167,9 +147,11 @@ def _matched(
         return np.einsum("rc,cf->rf", weights, both[:, n:, 3]) - at_equal_misses(weights)
 
     total, once = both.sum(axis=0), at_equal_misses(np.ones((1, len(both))))[0]
-    told = estimates(differences, len(both), draws)
+    made = estimates(differences, len(both), resamples)
     return tuple(
-        Matched(f, int(total[n + k, 2]), int(total[n + k, 3]), None if np.isnan(once[k]) else float(once[k]), told[k])
+        EqualMisses(
+            f, int(total[n + k, 2]), int(total[n + k, 3]), None if np.isnan(once[k]) else float(once[k]), made[k]
+        )
         for k, f in enumerate(factors)
     )
 

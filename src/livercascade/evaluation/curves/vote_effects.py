@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from livercascade.data.labels import LESION_TYPES, LesionType
-from livercascade.evaluation.cohort.evidence_case import CurveCase, countable
-from livercascade.evaluation.curves.proposal_confidence import keeps, voted
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.statistics.intervals import Resampling
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, stays, voted_type
+from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates
 
 
-class Change(StrEnum):
+class VoteEffect(StrEnum):
     """What the vote does to the type of a proposal that touches a true lesion."""
 
     CORRECT_CORRECT = "correct, stays"
@@ -43,64 +41,59 @@ class Transition:
     """
 
     factor: float
-    changes: dict[Change, Estimate]
+    changes: dict[VoteEffect, Estimate]
     gain: Estimate
     types: tuple[tuple[int, ...], ...]
     in_force: bool
 
 
-def transition(
-    cases: Sequence[CurveCase], settings: EvaluationSettings, draws: Resampling, *, high: bool = True
-) -> Transition:
+def transition(cases: Sequence[EvidenceCase], resamples: BootstrapResamples, *, high: bool = True) -> Transition:
     """What the vote does, or would do if it were in force, to the proposals of High or Base."""
-    table, types = transition_table(cases, settings, high=high)
+    table, types = transition_table(cases, high=high)
 
-    def figures(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows figures"]:
+    def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows metrics"]:
         sums = weights @ table
-        column = list(Change).index
-        gain = sums[:, column(Change.WRONG_CORRECT)] - sums[:, column(Change.CORRECT_WRONG)]
+        column = list(VoteEffect).index
+        gain = sums[:, column(VoteEffect.WRONG_CORRECT)] - sums[:, column(VoteEffect.CORRECT_WRONG)]
         return np.concatenate([sums, gain[:, None]], axis=1)
 
-    told = estimates(figures, len(cases), draws)
+    made = estimates(metrics, len(cases), resamples)
     return Transition(
         cases[0].high_factor if high else cases[0].low_factor,
-        dict(zip(Change, told, strict=False)),
-        told[-1],
+        dict(zip(VoteEffect, made, strict=False)),
+        made[-1],
         tuple(tuple(int(n) for n in row) for row in types),
         cases[0].rules.relabel,
     )
 
 
 def transition_table(
-    cases: Sequence[CurveCase], settings: EvaluationSettings, *, high: bool
+    cases: Sequence[EvidenceCase], *, high: bool
 ) -> tuple[Float[np.ndarray, "cases changes"], Int[np.ndarray, "6 6"]]:
-    """Per case and `Change`, in its order, the true proposals; and types before by types after of those kept."""
-    table = np.zeros((len(cases), len(Change)))
+    """Per case and `VoteEffect`, in its order, the true proposals; and types before by types after of those kept."""
+    table = np.zeros((len(cases), len(VoteEffect)))
     types = np.zeros((len(LESION_TYPES), len(LESION_TYPES)), dtype=np.int64)
     for number, case in enumerate(cases):
-        for before, after, kept, true_types in _true_proposals(case, settings, high=high):
-            table[number, list(Change).index(_change(before in true_types, after in true_types, kept))] += 1
+        for before, after, kept, true_types in _true_proposals(case, high=high):
+            table[number, list(VoteEffect).index(_change(before in true_types, after in true_types, kept))] += 1
             if kept:
                 types[before - 1, after - 1] += 1
     return table, types
 
 
-def _true_proposals(
-    case: CurveCase, settings: EvaluationSettings, *, high: bool
-) -> list[tuple[LesionType, LesionType, bool, set[LesionType]]]:
-    """Type before, type voted, kept, and the types of the true lesions touched."""
-    _, side = countable(case, case.sides[case.high_factor if high else case.low_factor], settings)
-    out: list[tuple[LesionType, LesionType, bool, set[LesionType]]] = []
-    for j, proposal in enumerate(side.proposals):
-        true_types = {case.truth[p.truth].label for p in side.pairs if p.found == j}
-        if true_types:
-            out.append((proposal.label, voted(proposal), keeps(proposal, case.rules), true_types))
-    return out
+def _true_proposals(case: EvidenceCase, *, high: bool) -> list[tuple[LesionType, LesionType, bool, set[LesionType]]]:
+    """Type before, type voted, kept, and the types of the reference lesions touched."""
+    lesions = case.high if high else case.low
+    return [
+        (p.label, voted_type(p), stays(p, case.rules), {lesions.reference[i].label for i in touched})
+        for p, touched in zip(lesions.predicted, lesions.touched, strict=True)
+        if touched
+    ]
 
 
-def _change(before: bool, after: bool, kept: bool) -> Change:
+def _change(before: bool, after: bool, kept: bool) -> VoteEffect:
     if not kept:
-        return Change.REMOVED_CORRECT if before else Change.REMOVED_WRONG
+        return VoteEffect.REMOVED_CORRECT if before else VoteEffect.REMOVED_WRONG
     if before:
-        return Change.CORRECT_CORRECT if after else Change.CORRECT_WRONG
-    return Change.WRONG_CORRECT if after else Change.WRONG_WRONG
+        return VoteEffect.CORRECT_CORRECT if after else VoteEffect.CORRECT_WRONG
+    return VoteEffect.WRONG_CORRECT if after else VoteEffect.WRONG_WRONG

@@ -39,7 +39,7 @@ Shares = Float[np.ndarray, "*batch 8"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LesionFigures:
+class LesionMetrics:
     """Counts and proportions for every entry of `ROWS`; undefined proportions are NaN.
 
     The types and All follow one rule. In the row Malign a malignant lesion called by another malignant type is TP, FL
@@ -61,7 +61,7 @@ class LesionFigures:
     fp: Counts
 
     @classmethod
-    def of(cls, confusion: Int[np.ndarray, "*batch 7 7"]) -> LesionFigures:
+    def of(cls, confusion: Int[np.ndarray, "*batch 7 7"]) -> LesionMetrics:
         """Figures of tables with true types in rows (6 spurious) and found types in columns (6 missed)."""
         typed = confusion[..., :6, :6]
         right = np.diagonal(typed, axis1=-2, axis2=-1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from livercascade.evaluation.matching.model_counts import CLASSES, UNCERTAIN
 from livercascade.evaluation.metrics.lesion_metrics import ratio
+from livercascade.evaluation.metrics.model_counts import CLASSES, UNCERTAIN
 
 Count = Int[np.ndarray, "*batch"] | np.integer
 Share = Float[np.ndarray, "*batch"] | np.floating
@@ -20,7 +20,7 @@ _OF_GROUP = {g: np.array([c.group == g for c in CLASSES]) for g in GROUPS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PatientFigures:
+class PatientMetrics:
     """Figures of tables ``[..., 7, 8]``: true class in rows, found class in columns, the last column UNCERTAIN.
 
     Unless said otherwise they hold for the decided patients alone, as the paper's do. Undefined figures are NaN.

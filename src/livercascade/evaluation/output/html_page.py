@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from livercascade.evaluation.output.abstention_tables import abstention_tables
+from livercascade.evaluation.output.figure_files import NO_FIGURES, DrawnFigure, Figures
 from livercascade.evaluation.output.lesion_tables import (
     confusion_table,
     full_table,
@@ -33,7 +34,6 @@ from livercascade.evaluation.output.patient_tables import (
 )
 from livercascade.evaluation.output.printed_table import PrintedTable
 from livercascade.evaluation.output.tables_json import Tables
-from livercascade.evaluation.plots.picture import NotDrawn, Picture
 
 _SCALABLE = re.compile(rb"<svg\b.*</svg>", re.DOTALL)
 
@@ -115,7 +115,7 @@ def _named_apart(made: Sequence[Section]) -> tuple[Section, ...]:
     return tuple(parts)
 
 
-def render_page(tables: Tables, pictures: Sequence[Picture] = (), missing: Sequence[NotDrawn] = ()) -> str:
+def render_page(tables: Tables, figures: Figures = NO_FIGURES) -> str:
     """HTML page of an evaluation; every text is escaped, every figure inside."""
     return (
         environment("livercascade.evaluation")
@@ -123,8 +123,8 @@ def render_page(tables: Tables, pictures: Sequence[Picture] = (), missing: Seque
         .render(
             tables=tables,
             sections=sections(tables),
-            pictures=[(picture, inline(picture)) for picture in pictures],
-            missing=missing,
+            pictures=[(figure, inline(figure)) for figure in figures.drawn],
+            missing=figures.missing,
         )
     )
 
@@ -142,12 +142,12 @@ def environment(*packages: str) -> Environment:
     return made
 
 
-def inline(picture: Picture) -> Markup:
+def inline(figure: DrawnFigure) -> Markup:
     """The drawing as data of an image element: scripts in it cannot run, its styles stay inside."""
-    if picture.svg is not None:
-        found = _SCALABLE.search(picture.svg)
-        data, kind = (picture.svg if found is None else found.group()), "svg+xml"
+    if figure.svg is not None:
+        found = _SCALABLE.search(figure.svg)
+        data, kind = (figure.svg if found is None else found.group()), "svg+xml"
     else:
-        data, kind = picture.png or b"", "png"
+        data, kind = figure.png or b"", "png"
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return Markup('<img src="{}" alt="{}">').format(source, picture.alt or picture.title)
+    return Markup('<img src="{}" alt="{}">').format(source, figure.alt or figure.title)

@@ -1,4 +1,4 @@
-"""From the answers of the models to the record of ``tables.json``."""
+"""From the counts of a model to the lesions of its record in ``tables.json``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import numpy as np
 from jaxtyping import Int
 
 from livercascade.detect.match import Counting
-from livercascade.evaluation.matching.model_counts import Answers
-from livercascade.evaluation.matching.volume_bins import BINS
-from livercascade.evaluation.metrics.lesion_metrics import MALIGN, ROWS, LesionFigures, Proportion, ratio
-from livercascade.evaluation.output.patient_records import patient_record
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
+from livercascade.evaluation.matching.volume_bins import BIN_NAMES
+from livercascade.evaluation.metrics.lesion_metrics import MALIGN, ROWS, LesionMetrics, Proportion, ratio
+from livercascade.evaluation.metrics.model_counts import ModelCounts
+from livercascade.evaluation.output.patient_records import calibrated_record, patient_record
 from livercascade.evaluation.output.tables_json import (
-    BinFigures,
-    Confusions,
+    ByCounting,
     LesionRow,
     LesionTable,
-    LesionTables,
     MalignRow,
     ModelTables,
+    Table,
+    VolumeRow,
 )
 from livercascade.evaluation.statistics.intervals import (
+    BootstrapResamples,
     Interval,
-    Resampling,
     as_interval,
     percentile_interval,
     proportion_interval,
@@ -37,32 +38,39 @@ _GROUPS: dict[str, Sequence[int]] = {
 }
 
 
-def model_tables(answers: Answers, resampling: Resampling) -> ModelTables:
-    """Everything about one model."""
-    decided = int(answers.decided.sum())
-    modes = {mode.value: _lesion_table(answers, mode, resampling) for mode in Counting}
-    confusions = {mode.value: as_table(table.sum(axis=0)) for mode, table in answers.confusion.items()}
-    true = answers.true_by_volume.sum(axis=(0, 3))
+def model_tables(counts: ModelCounts, cases: Sequence[EvaluatedCase], resamples: BootstrapResamples) -> ModelTables:
+    """Everything about one model.
+
+    Args:
+        counts: Counts of the model.
+        cases: The same patients in the same order.
+        resamples: Resamples of these patients.
+    """
+    decided = int(counts.decided.sum())
+    modes = {mode.value: _lesion_table(counts, mode, resamples) for mode in Counting}
+    confusions = {mode.value: as_table(table.sum(axis=0)) for mode, table in counts.confusion.items()}
+    true = counts.reference_by_volume.sum(axis=(0, 3))
     return ModelTables(
-        title=answers.name.title,
-        setting=answers.name.setting,
-        joint=answers.joint,
-        cases=len(answers.decided),
+        title=counts.model.title,
+        setting=counts.model.setting,
+        joint=counts.joint,
+        cases=len(counts.decided),
         decided=decided,
-        lesion=LesionTables(**modes),
-        patient=patient_record(answers, resampling),
+        lesion=ByCounting[LesionTable](**modes),
+        patient=patient_record(counts, resamples),
         table1=by_volume(true),
-        confusion=Confusions(**confusions),
-        splits=int(answers.splits.sum()),
-        merges=int(answers.merges.sum()),
-        by_volume=_strata(answers, resampling),
+        confusion=ByCounting[Table](**confusions),
+        splits=int(counts.splits.sum()),
+        merges=int(counts.merges.sum()),
+        by_volume=_strata(counts, resamples),
+        calibrated=calibrated_record(counts, cases),
     )
 
 
 def by_volume(counts: Int[np.ndarray, "6 bins"]) -> dict[str, dict[str, int]]:
     """Counts by row and volume bin; the bin below the paper's appears only when it holds a lesion."""
     shown = _shown(counts)
-    return {row: {BINS[k].name: int(counts[list(types), k].sum()) for k in shown} for row, types in _GROUPS.items()}
+    return {row: {BIN_NAMES[k]: int(counts[list(types), k].sum()) for k in shown} for row, types in _GROUPS.items()}
 
 
 def as_table(counts: Int[np.ndarray, "rows columns"]) -> tuple[tuple[int, ...], ...]:
@@ -70,23 +78,23 @@ def as_table(counts: Int[np.ndarray, "rows columns"]) -> tuple[tuple[int, ...], 
     return tuple(tuple(int(n) for n in row) for row in counts)
 
 
-def value(figure: float | np.floating) -> float | None:
+def value(metric: float | np.floating) -> float | None:
     """A plain number; None for NaN."""
-    return None if np.isnan(figure) else float(figure)
+    return None if np.isnan(metric) else float(metric)
 
 
-def _lesion_table(answers: Answers, mode: Counting, resampling: Resampling) -> LesionTable:
-    confusion = answers.confusion[mode]
-    whole, drawn = LesionFigures.of(confusion.sum(axis=0)), LesionFigures.of(resampling.sums(confusion))
-    patients = resampling.sums(answers.decided.astype(np.int64))
+def _lesion_table(counts: ModelCounts, mode: Counting, resamples: BootstrapResamples) -> LesionTable:
+    confusion = counts.confusion[mode]
+    whole, drawn = LesionMetrics.of(confusion.sum(axis=0)), LesionMetrics.of(resamples.sums(confusion))
+    patients = resamples.sums(counts.decided.astype(np.int64))
     ends = {p.value: percentile_interval(drawn.share(p)) for p in Proportion}
     ends["f1"] = percentile_interval(drawn.f1)
     ends["fp_per_case"] = percentile_interval(ratio(drawn.fp, patients[:, None]))
-    decided = int(answers.decided.sum())
+    decided = int(counts.decided.sum())
     return LesionTable.model_validate({row: _lesion_row(whole, k, decided, ends) for k, row in enumerate(ROWS)})
 
 
-def _lesion_row(whole: LesionFigures, k: int, decided: int, ends: dict[str, np.ndarray]) -> LesionRow:
+def _lesion_row(whole: LesionMetrics, k: int, decided: int, ends: dict[str, np.ndarray]) -> LesionRow:
     malign = ROWS[k] == MALIGN
     shares: dict[str, float | None] = {}
     intervals: dict[str, Interval | None] = {}
@@ -114,11 +122,11 @@ def _lesion_row(whole: LesionFigures, k: int, decided: int, ends: dict[str, np.n
     )
 
 
-def _strata(answers: Answers, resampling: Resampling) -> dict[str, dict[str, BinFigures]]:
-    true, false = answers.true_by_volume, answers.false_by_volume
+def _strata(counts: ModelCounts, resamples: BootstrapResamples) -> dict[str, dict[str, VolumeRow]]:
+    true, false = counts.reference_by_volume, counts.false_by_volume
     shown = _shown(true.sum(axis=(0, 3)) + false.sum(axis=0))
     return {
-        row: {BINS[k].name: _bin(true, false, list(types), k, resampling) for k in shown}
+        row: {BIN_NAMES[k]: _bin(true, false, list(types), k, resamples) for k in shown}
         for row, types in _GROUPS.items()
     }
 
@@ -128,18 +136,18 @@ def _bin(
     false: Int[np.ndarray, "cases 6 bins"],
     types: list[int],
     k: int,
-    resampling: Resampling,
-) -> BinFigures:
+    resamples: BootstrapResamples,
+) -> VolumeRow:
     each = true[:, types, k].sum(axis=1)
     tp, fl, fn = (int(n) for n in each.sum(axis=0))
     n = tp + fl + fn
-    drawn = resampling.sums(each)
+    drawn = resamples.sums(each)
     total = drawn.sum(axis=1)
     ends = {
         "recall": proportion_interval(percentile_interval(ratio(drawn[:, 0], total)), tp, n),
         "recall_rough": proportion_interval(percentile_interval(ratio(drawn[:, 0] + drawn[:, 1], total)), tp + fl, n),
     }
-    return BinFigures(
+    return VolumeRow(
         n=n,
         TP=tp,
         FL=fl,
@@ -152,4 +160,4 @@ def _bin(
 
 
 def _shown(counts: Int[np.ndarray, "6 bins"]) -> list[int]:
-    return [k for k in range(len(BINS)) if k or counts[:, 0].sum()]
+    return [k for k in range(len(BIN_NAMES)) if k or counts[:, 0].sum()]

@@ -1,36 +1,47 @@
-"""From the answers of one model to the patient part of ``tables.json``."""
+"""From the counts of a model to the patients of its record in ``tables.json``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from livercascade.evaluation.matching.model_counts import Answers
-from livercascade.evaluation.metrics.patient_metrics import PREVALENCES, PatientFigures, predictive_values
+from livercascade.diagnose.conformal import Decision
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
+from livercascade.evaluation.metrics.model_counts import ModelCounts
+from livercascade.evaluation.metrics.patient_metrics import PREVALENCES, PatientMetrics, predictive_values
 from livercascade.evaluation.output.tables_json import (
+    AbstentionErrors,
+    CalibratedRecord,
     CalibrationRecord,
-    PatientFiguresRecord,
+    PatientMetricsRecord,
     PredictiveValues,
     ReliabilityRow,
     Restated,
 )
 from livercascade.evaluation.statistics.delong import delong
-from livercascade.evaluation.statistics.intervals import Interval, Resampling, as_interval, percentile_interval, wilson
-from livercascade.evaluation.statistics.reliability import calibration
+from livercascade.evaluation.statistics.intervals import (
+    BootstrapResamples,
+    Interval,
+    as_interval,
+    percentile_interval,
+    wilson,
+)
+from livercascade.evaluation.statistics.reliability import reliability
+from livercascade.results.result import AbstentionRecord
 
 
-def patient_record(answers: Answers, resampling: Resampling) -> PatientFiguresRecord:
-    """Patient figures of one model, see `PatientFigures`."""
-    whole = PatientFigures(answers.patients.sum(axis=0))
-    drawn = PatientFigures(resampling.sums(answers.patients))
+def patient_record(counts: ModelCounts, resamples: BootstrapResamples) -> PatientMetricsRecord:
+    """Patient metrics of one model, see `PatientMetrics`."""
+    whole = PatientMetrics(counts.patients.sum(axis=0))
+    drawn = PatientMetrics(resamples.sums(counts.patients))
     tp, tn = int(whole.true_positive), int(whole.true_negative)
     malignant, other = int(whole.malignant), int(whole.other)
-    area, area_interval = _auroc(answers)
+    area, area_interval = _auroc(counts)
     balanced, macro = _value(whole.balanced_accuracy), _value(whole.macro_f1)
-    cases = len(answers.decided)
-    return PatientFiguresRecord(
+    cases = len(counts.decided)
+    return PatientMetricsRecord(
         accuracy=_value(whole.accuracy),
         sensitivity=_value(whole.sensitivity),
         specificity=_value(whole.specificity),
@@ -47,7 +58,7 @@ def patient_record(answers: Answers, resampling: Resampling) -> PatientFiguresRe
         uncertain_as_positive=_restated(whole, tp + int(whole.uncertain_malignant)),
         uncertain_as_error=_restated(whole, tp),
         predictive_values=tuple(_predictive(whole, drawn, prevalence) for prevalence in PREVALENCES),
-        calibration=_calibration(answers),
+        calibration=_calibration(counts),
         confusion=_table(whole.table),
         distribution=_table(whole.distribution),
         intervals={
@@ -62,13 +73,54 @@ def patient_record(answers: Answers, resampling: Resampling) -> PatientFiguresRe
     )
 
 
-def _auroc(answers: Answers) -> tuple[float | None, Interval | None]:
-    kept = answers.decided
-    areas = delong(answers.malignancy[None, kept], answers.truly_malignant[kept])
+def calibrated_record(counts: ModelCounts, cases: Sequence[EvaluatedCase]) -> CalibratedRecord | None:
+    """Probabilities and decisions of a model; None unless every patient has them.
+
+    Args:
+        counts: Counts of the model.
+        cases: The same patients in the same order.
+    """
+    if counts.joint:
+        return None
+    verdicts = [case.predictions[counts.model].verdict for case in cases]
+    known = [v for v in verdicts if v is not None and v.malignancy is not None and v.abstention is not None]
+    if len(known) != len(verdicts):
+        return None
+    malignant = counts.truly_malignant
+    return CalibratedRecord(
+        score=calibration_record(counts.malignancy, malignant),
+        probability=calibration_record(np.array([v.malignancy for v in known]), malignant),
+        abstention=_abstention([v.abstention for v in known if v.abstention is not None], malignant),
+    )
+
+
+def _abstention(records: Sequence[AbstentionRecord], malignant: Bool[np.ndarray, " patients"]) -> AbstentionErrors:
+    decisions = np.array([record.decision.value for record in records])
+    n_malignant, n_other = int(malignant.sum()), int((~malignant).sum())
+    missed = int((decisions[malignant] == Decision.NOT_MALIGNANT.value).sum())
+    alarms = int((decisions[~malignant] == Decision.MALIGNANT.value).sum())
+    decided = int((decisions != Decision.UNCERTAIN.value).sum())
+    return AbstentionErrors(
+        alpha=records[0].alpha,
+        decided=decided,
+        patients=len(records),
+        decided_interval=wilson(decided, len(records)),
+        n_malignant=n_malignant,
+        missed=missed,
+        missed_interval=wilson(missed, n_malignant),
+        n_other=n_other,
+        alarms=alarms,
+        alarms_interval=wilson(alarms, n_other),
+    )
+
+
+def _auroc(counts: ModelCounts) -> tuple[float | None, Interval | None]:
+    kept = counts.decided
+    areas = delong(counts.malignancy[None, kept], counts.truly_malignant[kept])
     return (None, None) if areas is None else (float(areas.areas[0]), areas.interval())
 
 
-def _restated(whole: PatientFigures, right: int) -> Restated:
+def _restated(whole: PatientMetrics, right: int) -> Restated:
     malignant = int(whole.malignant) + int(whole.uncertain_malignant)
     other, negative = int(whole.other) + int(whole.uncertain_other), int(whole.true_negative)
     return Restated(
@@ -79,14 +131,14 @@ def _restated(whole: PatientFigures, right: int) -> Restated:
     )
 
 
-def _predictive(whole: PatientFigures, drawn: PatientFigures, prevalence: float) -> PredictiveValues:
+def _predictive(whole: PatientMetrics, drawn: PatientMetrics, prevalence: float) -> PredictiveValues:
     ppv, npv = (_value(v) for v in whole.predictive_values(prevalence))
     drawn_ppv, drawn_npv = drawn.predictive_values(prevalence)
     ends_ppv, ends_npv = _interval(ppv, lambda: drawn_ppv), _interval(npv, lambda: drawn_npv)
     sensitivity = wilson(int(whole.true_positive), int(whole.malignant))
     specificity = wilson(int(whole.true_negative), int(whole.other))
     if sensitivity and specificity and (_extreme(whole.sensitivity) or _extreme(whole.specificity)):
-        # Resampling never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
+        # BootstrapResamples never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
         low = predictive_values(sensitivity[0], specificity[0], prevalence)
         high = predictive_values(sensitivity[1], specificity[1], prevalence)
         ends_ppv = None if ppv is None else (float(low[0]), float(high[0]))
@@ -98,16 +150,16 @@ def _extreme(proportion: object) -> bool:
     return float(np.asarray(proportion)) in (0.0, 1.0)
 
 
-def _calibration(answers: Answers) -> CalibrationRecord | None:
-    kept = answers.decided
-    return calibration_record(answers.malignancy[kept], answers.truly_malignant[kept])
+def _calibration(counts: ModelCounts) -> CalibrationRecord | None:
+    kept = counts.decided
+    return calibration_record(counts.malignancy[kept], counts.truly_malignant[kept])
 
 
 def calibration_record(
     score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]
 ) -> CalibrationRecord | None:
     """Agreement of a score with the share of malignant patients; None without patients."""
-    made = calibration(score, malignant)
+    made = reliability(score, malignant)
     if made is None:
         return None
     rows = tuple(
@@ -127,8 +179,8 @@ def _interval(point: float | None, drawn: Callable[[], object]) -> Interval | No
     return None if point is None else as_interval(percentile_interval(np.asarray(drawn())))
 
 
-def _value(figure: object) -> float | None:
-    number = float(np.asarray(figure))
+def _value(metric: object) -> float | None:
+    number = float(np.asarray(metric))
     return None if np.isnan(number) else number
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from livercascade.evaluation.matching.model_counts import CLASSES
+from livercascade.evaluation.metrics.model_comparison import FALSE_POSITIVES, ModelComparison
+from livercascade.evaluation.metrics.model_counts import CLASSES
 from livercascade.evaluation.metrics.patient_metrics import GROUPS
 from livercascade.evaluation.output.lesion_tables import by_setting
 from livercascade.evaluation.output.number_text import NONE, of_cohort, p_value, slug, with_interval
 from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
-from livercascade.evaluation.output.tables_json import ComparisonRow, ModelTables, PatientFiguresRecord, Tables
-from livercascade.evaluation.statistics.paired_tests import FALSE_POSITIVES
+from livercascade.evaluation.output.tables_json import ModelTables, PatientMetricsRecord, Tables
 
 _UNCERTAIN = "UNCERTAIN"
 _BY_PATIENT = ("sensitivity", "specificity", "accuracy", "AUROC")
@@ -189,11 +189,11 @@ def _verdicts(model: ModelTables) -> list[str]:
     return [*both, f"{model.decided}/{model.cases}"]
 
 
-def _share(p: PatientFiguresRecord, figure: str, digits: int = 1) -> str:
+def _share(p: PatientMetricsRecord, figure: str, digits: int = 1) -> str:
     return with_interval(getattr(p, figure), p.intervals[figure], digits)
 
 
-def _restated(p: PatientFiguresRecord, which: str) -> tuple[str, str]:
+def _restated(p: PatientMetricsRecord, which: str) -> tuple[str, str]:
     r = getattr(p, which)
     return (
         with_interval(r.sensitivity, r.sensitivity_interval, 1),
@@ -201,7 +201,7 @@ def _restated(p: PatientFiguresRecord, which: str) -> tuple[str, str]:
     )
 
 
-def _difference(row: ComparisonRow) -> str:
+def _difference(row: ModelComparison) -> str:
     if row.difference is None:
         return NONE
     points = row.figure != FALSE_POSITIVES

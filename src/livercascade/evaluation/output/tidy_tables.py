@@ -1,4 +1,4 @@
-"""The numbers of ``tables.json`` as long CSV sheets, one line per figure's row, for statistics programs."""
+"""The numbers of ``tables.json`` as tidy tables, one line per observation, for statistics programs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import pandas as pd
 
 from livercascade.detect.match import Counting
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
-from livercascade.evaluation.matching.model_counts import Answers
 from livercascade.evaluation.metrics.lesion_metrics import ROWS
+from livercascade.evaluation.metrics.model_counts import ModelCounts
 from livercascade.evaluation.output.tables_json import LesionRow, ModelTables, Tables
 
 
-def sheets(tables: Tables, cases: Sequence[EvaluatedCase], answers: Sequence[Answers]) -> dict[str, pd.DataFrame]:
-    """Every sheet by its file stem."""
+def tidy_tables(
+    tables: Tables, cases: Sequence[EvaluatedCase], counts: Sequence[ModelCounts]
+) -> dict[str, pd.DataFrame]:
+    """Every table by its file stem."""
     models = tables.models.items()
     return {
         "table1": pd.DataFrame([{"type": row, **bins} for row, bins in tables.table1.items()]),
@@ -25,7 +27,7 @@ def sheets(tables: Tables, cases: Sequence[EvaluatedCase], answers: Sequence[Ans
         "confusion": pd.DataFrame([row for key, model in models for row in _confusion(key, model)]),
         "predictive_values": pd.DataFrame([row for key, model in models for row in _predictive(key, model)]),
         "comparisons": pd.DataFrame([_flat(row.model_dump()) for row in tables.comparisons]),
-        "cases": pd.DataFrame([_case(number, case, answers) for number, case in enumerate(cases)]),
+        "cases": pd.DataFrame([_case(number, case, counts) for number, case in enumerate(cases)]),
     }
 
 
@@ -63,24 +65,24 @@ def _predictive(key: str, model: ModelTables) -> Iterator[dict[str, Any]]:
         yield {"model": key, **_flat(record.model_dump())}
 
 
-def _case(number: int, case: EvaluatedCase, answers: Sequence[Answers]) -> dict[str, Any]:
+def _case(number: int, case: EvaluatedCase, counts: Sequence[ModelCounts]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "case": case.case_id,
-        "true_class": case.truth_class.value,
-        "true_lesions": len(case.truth),
-        "true_ml": round(sum(lesion.volume_ml for lesion in case.truth), 3),
+        "true_class": case.reference_class.value,
+        "true_lesions": len(case.reference),
+        "true_ml": round(sum(lesion.volume_ml for lesion in case.reference), 3),
     }
-    for each in answers:
-        key, table = each.name.key, each.confusion[Counting.PAPER][number]
-        reading = case.readings.get(key)
-        decided = bool(each.decided[number])
-        if reading is not None:
-            row[f"{key}: class"] = reading.patient_class.value
+    for made in counts:
+        key, table = str(made.model), made.confusion[Counting.PAPER][number]
+        prediction = case.predictions.get(made.model)
+        decided = bool(made.decided[number])
+        if prediction is not None:
+            row[f"{key}: class"] = prediction.patient_class.value
         row[f"{key}: decided"] = decided
         right = int(table[:6, :6].trace())
-        counts = (right, int(table[:6, :6].sum()) - right, int(table[:6, 6].sum()), int(table[6, :6].sum()))
-        row |= {f"{key}: {c}": n if decided else None for c, n in zip(("TP", "FL", "FN", "FP"), counts, strict=True)}
-        row[f"{key}: malignancy"] = round(float(each.malignancy[number]), 4)
+        outcomes = (right, int(table[:6, :6].sum()) - right, int(table[:6, 6].sum()), int(table[6, :6].sum()))
+        row |= {f"{key}: {c}": n if decided else None for c, n in zip(("TP", "FL", "FN", "FP"), outcomes, strict=True)}
+        row[f"{key}: malignancy"] = round(float(made.malignancy[number]), 4)
     return row
 
 

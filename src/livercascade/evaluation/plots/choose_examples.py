@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from livercascade.data.labels import LesionType
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, Reading
+from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.reclassify.candidate import CandidateStatus
 
 LARGEST_ML = 16.0
@@ -26,27 +28,27 @@ _OFFERED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class ProposalExample:
     """One proposal of one case.
 
     Attributes:
         case: Position of the case.
-        lesion: The proposal, as the reading of High holds it.
-        true_types: Types of the true lesions that it touches.
+        lesion: The proposal, as the prediction of High holds it.
+        true_types: Types of the reference lesions that it touches.
     """
 
     case: int
-    lesion: FoundLesion
+    lesion: LesionSummary
     true_types: frozenset[LesionType]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SensitivityExample:
     """One case and what High changes in it.
 
     Attributes:
         case: Position of the case.
-        gained: True lesions that High touches and Base does not.
+        gained: Reference lesions that High touches and Base does not.
         proposals: Proposals that High has more than Base.
     """
 
@@ -55,28 +57,30 @@ class Change:
     proposals: int
 
 
-def largest_change(cases: Sequence[EvaluatedCase], base: str, high: str) -> Change | None:
+def largest_change(
+    cases: Sequence[EvaluatedCase], base: EvaluatedModel, high: EvaluatedModel
+) -> SensitivityExample | None:
     """The case in which High differs most from Base; None if there is no proposal at all."""
     changes = [
-        Change(
+        SensitivityExample(
             k,
-            len(_touched(case.readings[high]) - _touched(case.readings[base])),
-            len(case.readings[high].lesions) - len(case.readings[base].lesions),
+            len(_touched(case.predictions[high]) - _touched(case.predictions[base])),
+            len(case.predictions[high].lesions) - len(case.predictions[base].lesions),
         )
         for k, case in enumerate(cases)
-        if case.readings[high].lesions
+        if case.predictions[high].lesions
     ]
     return max(changes, key=lambda c: (c.gained, c.proposals, -c.case), default=None)
 
 
-def patch_example(cases: Sequence[EvaluatedCase], high: str) -> Pick | None:
+def patch_example(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> ProposalExample | None:
     """The proposal that patches are shown of."""
     fit = [p for p in _picks(cases, high) if p.true_types and p.lesion.score is not None]
     fit = [p for p in fit if p.lesion.volume_ml <= LARGEST_ML] or fit
     return _largest(fit, lambda p: (p.lesion.status is not CandidateStatus.REMOVED, p.lesion.volume_ml))
 
 
-def removed_examples(cases: Sequence[EvaluatedCase], high: str) -> tuple[Pick, ...]:
+def removed_examples(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> tuple[ProposalExample, ...]:
     """Up to two false positives that reclassification removed."""
     false = [p for p in _picks(cases, high) if not p.true_types and p.lesion.status is CandidateStatus.REMOVED]
     ranked = sorted(false, key=lambda p: (-p.lesion.volume_ml, p.case))
@@ -85,7 +89,7 @@ def removed_examples(cases: Sequence[EvaluatedCase], high: str) -> tuple[Pick, .
     return tuple(chosen + [p for p in ranked if p not in chosen][: _OFFERED - len(chosen)])
 
 
-def relabelled_example(cases: Sequence[EvaluatedCase], high: str) -> Pick | None:
+def relabelled_example(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> ProposalExample | None:
     """A false label that the vote of UNet^patch corrects, whether or not the cascade took it over."""
     fit = [
         p
@@ -95,23 +99,25 @@ def relabelled_example(cases: Sequence[EvaluatedCase], high: str) -> Pick | None
     return _largest(fit, lambda p: (p.lesion.status is not CandidateStatus.REMOVED, max(p.lesion.votes.values())))
 
 
-def _picks(cases: Sequence[EvaluatedCase], high: str) -> list[Pick]:
-    out: list[Pick] = []
+def _picks(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> list[ProposalExample]:
+    out: list[ProposalExample] = []
     for k, case in enumerate(cases):
-        reading = case.readings[high]
-        for j, lesion in enumerate(reading.lesions):
-            types = frozenset(case.truth[p.truth].label for p in reading.pairs if p.found == j)
-            out.append(Pick(k, lesion, types))
+        matched = case.predictions[high].matched
+        for lesion, touched in zip(matched.predicted, matched.touched, strict=True):
+            types = frozenset(matched.reference[i].label for i in touched)
+            out.append(ProposalExample(k, lesion, types))
     return out
 
 
-def _touched(reading: Reading) -> set[int]:
-    return {p.truth for p in reading.pairs}
+def _touched(prediction: CasePrediction) -> set[int]:
+    return {p.truth for p in prediction.matched.pairs}
 
 
 def _winner(votes: Mapping[LesionType, float]) -> LesionType | None:
     return max(votes, key=lambda t: (votes[t], -t.priority)) if votes else None
 
 
-def _largest(picks: Sequence[Pick], rank: Callable[[Pick], tuple[bool, float]]) -> Pick | None:
+def _largest(
+    picks: Sequence[ProposalExample], rank: Callable[[ProposalExample], tuple[bool, float]]
+) -> ProposalExample | None:
     return max(picks, key=lambda p: (*rank(p), -p.case), default=None)

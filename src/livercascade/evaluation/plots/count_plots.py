@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from livercascade.data.labels import LESION_TYPES
-from livercascade.evaluation.curves.all_curves import Curves
+from livercascade.evaluation.curves.all_curves import CohortCurves
 from livercascade.evaluation.curves.sensitivity_agreement import AgreementYield
-from livercascade.evaluation.curves.vote_effects import Change, Transition
-from livercascade.evaluation.plots.picture import Picture
+from livercascade.evaluation.curves.vote_effects import Transition, VoteEffect
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.plot_style import (
     BLUE,
     GREEN,
@@ -20,23 +20,22 @@ from livercascade.evaluation.plots.plot_style import (
     ORANGE,
     SKY,
     VERMILION,
-    Words,
+    as_text,
     legend,
     picture,
     plain,
     sheet,
-    told,
 )
 
 _GROUPS = ("malignant", "benign", "normal")
 _GROUP_COLOURS = (VERMILION, ORANGE, SKY)
 _CHANGE_COLOURS = {
-    Change.CORRECT_CORRECT: GREEN,
-    Change.WRONG_CORRECT: SKY,
-    Change.CORRECT_WRONG: VERMILION,
-    Change.WRONG_WRONG: ORANGE,
-    Change.REMOVED_CORRECT: MUTED,
-    Change.REMOVED_WRONG: "#c4cbd1",
+    VoteEffect.CORRECT_CORRECT: GREEN,
+    VoteEffect.WRONG_CORRECT: SKY,
+    VoteEffect.CORRECT_WRONG: VERMILION,
+    VoteEffect.WRONG_WRONG: ORANGE,
+    VoteEffect.REMOVED_CORRECT: MUTED,
+    VoteEffect.REMOVED_WRONG: "#c4cbd1",
 }
 
 
@@ -44,7 +43,7 @@ _LEGIBLE = 0.04
 """Share of the longest bar that has room for its number; smaller parts are told beside the bar."""
 
 
-def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: bool, suffix: str = "") -> Picture:
+def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """Patients by verdict, coloured by truth (paper, Fig. 10).
 
     Args:
@@ -82,16 +81,17 @@ def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: 
         f"called {v}: " + ", ".join(f"{table[r, c]} truly {g}" for r, g in enumerate(_GROUPS))
         for c, v in enumerate(verdicts)
     )
-    words = Words(
+    return picture(
+        figure,
         f"figure_10_patients{suffix}",
         f"Fig. 10: patients by verdict of {model} and truth",
         f"{int(table.sum())} patients; UNCERTAIN: both sensitivities give different classes.",
         f"{parts}.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def transition_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
+def transition_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """What the vote of UNet^patch does to types, and the types before and after at High."""
     figure = sheet(3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
@@ -108,16 +108,17 @@ def transition_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pictu
     _matrix(right, np.array(high.types))
     figure.tight_layout(rect=(0, 0.13, 1, 0.94))
     force = "was in force" if high.in_force else "was not in force: shown is what it would have done"
-    words = Words(
+    return picture(
+        figure,
         f"transition{suffix}",
         "What the vote of UNet^patch does to types",
         f"Correct: a true lesion touched has the type. The vote {force}. Corrected less spoilt at High: "
-        f"{told(high.gain, digits=0)}. Right: types of the kept true proposals of High.",
+        f"{as_text(high.gain, digits=0)}. Right: types of the kept true proposals of High.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def agreement_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
+def agreement_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """How many findings that both sensitivities share are true, and of the others (paper, eq. 7)."""
     figure = sheet(2.8)
     axes = figure.subplots(1, 1)
@@ -137,13 +138,14 @@ def agreement_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pictur
     plain(axes, xlabel="findings after reclassification", grid="x")
     legend(axes, place="lower right")
     figure.tight_layout(rect=(0, 0, 1, 0.93))
-    words = Words(
+    return picture(
+        figure,
         f"same_and_diff{suffix}",
         "Eq. 7: what both sensitivities find, and what only one does",
-        f"Positive predictive value of same {told(curves.agreement.same.ppv, percent=True)}, of diff "
-        f"{told(curves.agreement.diff.ppv, percent=True)}.",
+        f"Positive predictive value of same {as_text(curves.agreement.same.ppv, percent=True)}, of diff "
+        f"{as_text(curves.agreement.diff.ppv, percent=True)}.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def _changes(axes: Axes, made: Transition, row: int) -> None:

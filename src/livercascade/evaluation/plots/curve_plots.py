@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from livercascade.evaluation.curves.all_curves import Curves
+from livercascade.evaluation.curves.all_curves import CohortCurves
 from livercascade.evaluation.curves.froc import GRID, RATES, Froc, HitRule
 from livercascade.evaluation.curves.sensitivity_sweep import Arm, Sweep, SweepPoint
-from livercascade.evaluation.plots.picture import Picture
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.plot_style import (
     BLUE,
     DASHES,
@@ -18,20 +18,19 @@ from livercascade.evaluation.plots.plot_style import (
     MARKERS,
     SERIES,
     VERMILION,
-    Words,
+    as_text,
     factor_axis,
     legend,
     picture,
     plain,
     sheet,
-    told,
 )
 from livercascade.evaluation.statistics.ranking import Estimate
 
 _SHOWN = (Arm.WHOLE, Arm.RECLASSIFIED)
 
 
-def sensitivity_sweep(curves: Mapping[str, Curves], *, virtual: bool) -> Picture:
+def sensitivity_sweep(curves: Mapping[str, CohortCurves], *, virtual: bool) -> DrawnFigure:
     """FN and FP over f, with and without reclassification, one row for each setting (paper, Fig. 11)."""
     figure = sheet(0.5 + 2.5 * len(curves))
     grid = figure.subplots(len(curves), 2, squeeze=False)
@@ -54,17 +53,18 @@ def sensitivity_sweep(curves: Mapping[str, Curves], *, virtual: bool) -> Picture
         for arm in _SHOWN
         for points in [next(iter(curves.values())).sweep.arms[arm]]
     )
-    words = Words(
+    return picture(
+        figure,
         "figure_11_sensitivity_sweep",
         "Fig. 11: misses and false positives over the sensitivity factor",
         f"{cases} cases, one SensitivityMap each, paper counting. Bands: 95 % by resampling patients. "
         "Grey lines: Base and High.",
         f"From the smallest to the largest factor. {ends}.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def equal_misses(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
+def equal_misses(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """False positives against misses along f: which arm is better where both miss as many (EVAL, fair comparison)."""
     figure = sheet(3.3)
     left, right = figure.subplots(1, 2)
@@ -83,16 +83,17 @@ def equal_misses(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
     left.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.99), labelcolor=INK)
     _differences(right, curves.sweep)
     figure.tight_layout(rect=(0, 0, 1, 0.94))
-    words = Words(
+    return picture(
+        figure,
         f"equal_misses{suffix}",
         "False positives at equal misses",
         "Left: both arms along f. Right: false positives with reclassification less those without it at as many "
         "misses, on straight lines between factors (bars: 95 %); no point where the other arm never misses as many.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def free_response(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
+def free_response(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """FROC of every confidence (one common voxel), and recall against false positives of the four models."""
     figure = sheet(3.9)
     axes = figure.subplots(1, 1)
@@ -113,15 +114,16 @@ def free_response(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture
                 handlelength=2.6, labelspacing=0.7)  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     best = shown[-1]
-    words = Words(
+    return picture(
+        figure,
         f"froc{suffix}",
         "FROC of High's proposals",
         f"{best.lesions} lesions, {best.cases} cases, those without lesions too; a hit is one common voxel. "
         "Band: 95 % by resampling patients. "
-        f"Gain of the second network: CPM {told(curves.gain.cpm)}, AP {told(curves.gain.average_precision)}.",
-        "; ".join(f"{c.score.words}: CPM {told(c.cpm)}, AP {told(c.average_precision)}" for c in shown),
+        f"Gain of the second network: CPM {as_text(curves.gain.cpm)}, AP {as_text(curves.gain.average_precision)}.",
+        "; ".join(f"{c.score.words}: CPM {as_text(c.cpm)}, AP {as_text(c.average_precision)}" for c in shown),
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def _swept(axes: Axes, points: Sequence[SweepPoint], key: str, arm: Arm, number: int) -> None:
@@ -167,7 +169,7 @@ def _differences(axes: Axes, sweep: Sweep) -> None:
 
 
 def _froc_line(axes: Axes, curve: Froc, number: int, *, band: bool) -> None:
-    label = f"{curve.score.words}\n   CPM {told(curve.cpm)}\n   AP {told(curve.average_precision)}"
+    label = f"{curve.score.words}\n   CPM {as_text(curve.cpm)}\n   AP {as_text(curve.average_precision)}"
     known = [(x, e.value) for x, e in zip(GRID, curve.band, strict=True) if e.value is not None]
     # The band's grid is fine enough for the eye; steps say that nothing is interpolated.
     axes.step([x for x, _ in known], [v for _, v in known], where="post", color=SERIES[number],
@@ -176,7 +178,7 @@ def _froc_line(axes: Axes, curve: Froc, number: int, *, band: bool) -> None:
         _band(axes, GRID, curve.band, SERIES[number])
 
 
-def _operating_point(axes: Axes, curves: Curves, arm: Arm, factor: float, marker: str, *, filled: bool) -> None:
+def _operating_point(axes: Axes, curves: CohortCurves, arm: Arm, factor: float, marker: str, *, filled: bool) -> None:
     point = next((p for p in curves.sweep.arms[arm] if p.factor == factor), None)
     if point is None or point.recall_rough.value is None:
         return

@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from livercascade.data.errors import CascadeError
-from livercascade.evaluation.cohort.cohort_files import FoundSide, Kind
-from livercascade.evaluation.cohort.evaluated_case import FoundLesion
-from livercascade.evaluation.cohort.model_keys import Variant, side_models
-from livercascade.evaluation.curves.all_curves import Curves
-from livercascade.evaluation.evaluation import Evaluation, Progress
-from livercascade.evaluation.metrics.patient_metrics import PatientFigures
+from livercascade.evaluation.cohort.cohort_files import PredictionSource
+from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, Variant
+from livercascade.evaluation.curves.all_curves import CohortCurves
+from livercascade.evaluation.evaluation import Evaluation
+from livercascade.evaluation.matching.matched_lesions import LesionSummary
+from livercascade.evaluation.metrics.patient_metrics import PatientMetrics
+from livercascade.evaluation.output.figure_files import DrawnFigure, Figures, NotDrawn
 from livercascade.evaluation.plots.choose_examples import (
-    Pick,
+    ProposalExample,
     largest_change,
     patch_example,
     relabelled_example,
@@ -34,7 +35,6 @@ from livercascade.evaluation.plots.loaded_case import (
     unreadable,
 )
 from livercascade.evaluation.plots.patch_figures import patch_figure, patch_mask_figure, process_figure, shuffle_figure
-from livercascade.evaluation.plots.picture import NotDrawn, Picture
 from livercascade.evaluation.plots.probability_figures import probability_figure
 from livercascade.evaluation.plots.reliability_plot import reliability_plot
 from livercascade.evaluation.plots.score_plots import calibration_plot, score_roc_plot, volume_plot
@@ -44,6 +44,7 @@ from livercascade.evaluation.plots.verdict_figures import (
     relabelled_phases_figure,
     removed_figure,
 )
+from livercascade.system.progress import Progress, counter
 
 _NO_EVIDENCE = "no found side keeps evidence; run 'livercascade predict --evidence'"
 _NO_NETWORKS = "it needs the output of the networks; give --whole and --patch, or use those of the evidence"
@@ -73,43 +74,31 @@ _TITLES = {
 _WITH_IMAGES = tuple(name for name in _TITLES if name.startswith("figure_") and name[7:9] not in ("10", "11"))
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Figures of one evaluation, in the order of the paper.
-
-    Attributes:
-        drawn: The pictures.
-        missing: Figures that could not be drawn, each with the reason.
-    """
-
-    drawn: tuple[Picture, ...]
-    missing: tuple[NotDrawn, ...]
-
-
 def build_figures(
     evaluation: Evaluation, *, networks: Networks | None = None, progress: Progress | None = None
 ) -> Figures:
     """Draw every figure that the evaluation has the data for.
 
-    Plots rest on the curves and answers. Figures with images show cases chosen by the rules of `choose`, of the first
-    found side that keeps evidence; only these cases are read, their images from the folder of the truth.
+    Plots rest on the curves and counts. Figures with images show cases chosen by the rules of `choose_examples`, of the
+    first source that keeps evidence; only these cases are read, their images from the folder of the reference.
 
     Args:
-        evaluation: What was evaluated.
-        networks: The networks of the evidence, for Fig. 9, 12 and the masks of Fig. 5 and 15.
-        progress: Told about the steps.
+        evaluation: Evaluation to draw.
+        networks: Networks of the evidence, for Fig. 9, 12 and the masks of Fig. 5 and 15.
+        progress: Called after each step.
     """
     draft = _Draft(evaluation.cohort.virtual)
     steps: list[Callable[[], None]] = [lambda: _plots(evaluation, draft)]
-    side = next((s for s in evaluation.cohort.found if s.evidence), None)
-    if side is None:
-        kinds = {s.kind for s in evaluation.cohort.found}
-        reason = "the found side is plain label maps" if kinds == {Kind.LABEL_MAPS} else _NO_EVIDENCE
+    sources = evaluation.cohort.predictions
+    source = next((s for s in sources if s.evidence), None)
+    if source is None:
+        case_folders = any(s.case_folders for s in sources)
+        reason = _NO_EVIDENCE if case_folders else "the found side is plain label maps"
         draft.leave_out([name for name in _TITLES if name != "figure_10_patients"], reason)
     else:
-        scenes = _Scenes(evaluation, side, networks, draft)
+        scenes = _Scenes(evaluation, source, networks, draft)
         steps += [scenes.sensitivity, scenes.patches, scenes.removed, scenes.relabelled]
-    advance = (progress or _silent)("drawing figures", len(steps))
+    advance = counter(progress, "drawing figures", len(steps))
     for step in steps:
         step()
         advance()
@@ -123,10 +112,10 @@ class _Draft:
     """What was drawn and left out so far."""
 
     virtual: bool
-    drawn: list[Picture] = field(default_factory=list[Picture])
+    drawn: list[DrawnFigure] = field(default_factory=list[DrawnFigure])
     missing: list[NotDrawn] = field(default_factory=list[NotDrawn])
 
-    def add(self, made: Picture | None, name: str, reason: str) -> None:
+    def add(self, made: DrawnFigure | None, name: str, reason: str) -> None:
         """Take a picture in, or note why it is not there."""
         if made is None:
             self.leave_out([name], reason)
@@ -148,7 +137,7 @@ def _plots(evaluation: Evaluation, draft: _Draft) -> None:
         _plots_of(curves, f"_{_stem(name)}" if len(evaluation.curves) > 1 else "", draft)
 
 
-def _plots_of(curves: Curves, suffix: str, draft: _Draft) -> None:
+def _plots_of(curves: CohortCurves, suffix: str, draft: _Draft) -> None:
     virtual = draft.virtual
     draft.drawn.append(free_response(curves, virtual=virtual, suffix=suffix))
     draft.drawn.append(equal_misses(curves, virtual=virtual, suffix=suffix))
@@ -162,11 +151,11 @@ def _plots_of(curves: Curves, suffix: str, draft: _Draft) -> None:
 
 def _patients(evaluation: Evaluation, draft: _Draft) -> None:
     """Fig. 10 of every joint model; without one, of the last model."""
-    joint = [a for a in evaluation.answers if not a.decided.all() or a.name.title == "Joint"]
-    for answers in joint or list(evaluation.answers[-1:]):
-        table = PatientFigures(answers.patients.sum(axis=0)).distribution
-        suffix = f"_{_stem(answers.name.key)}" if len(joint) > 1 else ""
-        draft.drawn.append(patient_distribution(table, answers.name.key, virtual=draft.virtual, suffix=suffix))
+    joint = [c for c in evaluation.counts if not c.decided.all() or c.model.title == JOINT]
+    for counts in joint or list(evaluation.counts[-1:]):
+        table = PatientMetrics(counts.patients.sum(axis=0)).distribution
+        suffix = f"_{_stem(str(counts.model))}" if len(joint) > 1 else ""
+        draft.drawn.append(patient_distribution(table, str(counts.model), virtual=draft.virtual, suffix=suffix))
 
 
 @dataclass(slots=True)
@@ -174,7 +163,7 @@ class _Scenes:
     """Figures with images."""
 
     evaluation: Evaluation
-    side: FoundSide
+    source: PredictionSource
     networks: Networks | None
     draft: _Draft
     _loaded: dict[int, LoadedCase] = field(default_factory=dict[int, LoadedCase])
@@ -246,13 +235,13 @@ class _Scenes:
         first = None if found is None else found[0]
         self.draft.drawn.append(relabelled_mask_figure(made, first, in_force=in_force, virtual=virtual))
 
-    def _key(self, variant: Variant) -> str:
-        return side_models(self.side)[variant].key
+    def _key(self, variant: Variant) -> EvaluatedModel:
+        return self.source.models[variant]
 
     def _load(self, case: int, names: list[str]) -> LoadedCase | None:
         if case not in self._loaded:
             try:
-                self._loaded[case] = load_case(self.evaluation.cases[case], self.side.name)
+                self._loaded[case] = load_case(self.evaluation.cases[case], self.source.name)
             except CascadeError as error:
                 self.draft.leave_out([n for n in names if not self._noted(n)], unreadable(error))
                 return None
@@ -261,10 +250,10 @@ class _Scenes:
     def _noted(self, name: str) -> bool:
         return any(m.name == name for m in self.draft.missing)
 
-    def _number(self, loaded: LoadedCase, lesion: FoundLesion) -> int:
+    def _number(self, loaded: LoadedCase, lesion: LesionSummary) -> int:
         return loaded.proposal(loaded.evidence.high_factor, lesion)[0]
 
-    def _patches(self, pick: Pick, names: list[str]) -> ProposalPatches | None:
+    def _patches(self, pick: ProposalExample, names: list[str]) -> ProposalPatches | None:
         loaded = self._load(pick.case, names)
         if loaded is None:
             return None
@@ -316,8 +305,3 @@ def _box_on(loaded: LoadedCase, made: ProposalPatches) -> np.ndarray:
 
 def _stem(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name).lower()
-
-
-def _silent(step: str, total: int) -> Callable[[], None]:
-    del step, total
-    return lambda: None

@@ -18,7 +18,8 @@ from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.detect.liver import liver_with_content
 from livercascade.evaluation.cohort.cohort_files import read_result
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion
+from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
+from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.io.nifti import read_labels
 from livercascade.io.study_reader import read_study
 from livercascade.reclassify.candidate import Candidate
@@ -74,8 +75,8 @@ class LoadedCase:
         """The phase shown where only one is: venous if there is one."""
         return Phase.VP if Phase.VP in self.scan.hu else self.scan.reference
 
-    def proposal(self, factor: float, wanted: FoundLesion) -> tuple[int, Lesion]:
-        """Number and voxels of a proposal that a reading holds.
+    def proposal(self, factor: float, wanted: LesionSummary) -> tuple[int, Lesion]:
+        """Number and voxels of a proposal that a prediction holds.
 
         Raises:
             LookupError: The evidence has no such proposal.
@@ -115,19 +116,22 @@ class ProposalPatches:
         return Grid((depth, height, width), whole.spacing, (x, y, z), whole.direction)
 
 
-def load_case(case: EvaluatedCase, side: str) -> LoadedCase:
-    """Images and truth from the truth's folder, evidence from the found side.
+def load_case(case: EvaluatedCase, source: str) -> LoadedCase:
+    """Images and reference from the folder of the reference, evidence from the source of predictions.
 
     Raises:
         CascadeError: The images are not there or cannot be read, or the evidence cannot; or another version made the
             result (``OTHER_VERSION``).
     """
-    folder = case.found_paths[side]
+    folder, reference = case.prediction_paths[source], case.reference_path
+    if reference is None:
+        message = f"case {case.case_id}: its reference came as an array, without images."
+        raise InputError("NO_IMAGES", message, "Give folders of files.", stage="evaluate")
     evidence, result = read_evidence(folder), read_result(folder)
-    truth, _ = read_labels(case.truth_path, is_ct=False)
+    truth, _ = read_labels(reference, is_ct=False)
     # The cascade may have been given fewer phases than lie beside the truth; it aligned those by the same settings.
     seen = {record.phase for record in result.inputs}
-    study = read_study(case.truth_path.parent)
+    study = read_study(reference.parent)
     study = replace(study, volumes=tuple(volume for volume in study.volumes if volume.phase in seen))
     return LoadedCase(case.case_id, to_one_grid(study, _settings(result)).scan, truth, evidence)
 

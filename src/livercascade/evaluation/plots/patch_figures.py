@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from livercascade.data.grid import Shape
 from livercascade.data.labels import LAST_LESION, Phase
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.axial_view import (
     Plane,
     heading,
@@ -21,8 +22,7 @@ from livercascade.evaluation.plots.axial_view import (
     types_in,
 )
 from livercascade.evaluation.plots.loaded_case import ProposalPatches
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, VERMILION, Words, picture, plain, sheet
+from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, VERMILION, picture, plain, sheet
 from livercascade.reclassify.candidate import CandidateStatus
 from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme
 from livercascade.reclassify.reclassify import ScoreMode
@@ -39,7 +39,7 @@ _SEED = 4
 _COLUMNS = 5
 
 
-def shuffle_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
+def shuffle_figure(made: ProposalPatches, *, virtual: bool) -> DrawnFigure:
     """The four schemes on one lesion: image above, patch classes below (paper, Fig. 4)."""
     phase = made.loaded.phase
     figure = sheet(4.1)
@@ -65,18 +65,19 @@ def shuffle_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
     marks = type_marks(types_in(np.array(sorted(types), dtype=np.uint8)[None]))
     figure.legend(handles=marks, loc="lower center", ncols=6, fontsize=7.5, frameon=False, labelcolor=INK)
     figure.tight_layout(rect=(0, 0.04, 1, 0.95), w_pad=0.5, h_pad=0.6)
-    words = Words(
+    return picture(
+        figure,
         "figure_04_shuffle",
         f"Fig. 4: the four shuffling schemes, {made.loaded.case_id}",
         f"Patches of 10 x 10 cm of the liver alone, {phase.title} phase; below the patch classes, liver in grey. The "
         "lesion is the proposal of Fig. 5.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def process_figure(
     made: ProposalPatches, probabilities: Float[np.ndarray, "n 8 16 128 128"] | None, *, virtual: bool
-) -> Picture:
+) -> DrawnFigure:
     """The N patches of one proposal, what UNet^patch confirms in each, the score and its threshold (paper, Fig. 5)."""
     tally, phase = made.outcome.tally, made.loaded.phase
     if tally is None:
@@ -105,17 +106,18 @@ def process_figure(
         figure.legend(handles=marks, loc="lower left", ncols=6, fontsize=7.5, frameon=False, labelcolor=INK)
     figure.subplots_adjust(left=0.012, right=0.985, top=0.84, bottom=0.14, wspace=0.06, hspace=0.2)
     seen = "Colour: lesion by UNet^patch. " if probabilities is not None else ""
-    words = Words(
+    return picture(
+        figure,
         "figure_05_reclassification",
         f"Fig. 5: reclassification of one proposal, {made.loaded.case_id}",
         f"White: the proposal ({made.outcome.lesion.label.title}, {made.outcome.lesion.volume_ml:.1f} ml). {seen}"
         f"The mean of the confirmed volumes is held against the threshold: {made.outcome.status.value}.",
         f"{len(made.patches)} patches; {made.outcome.reason}.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def patch_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
+def patch_figure(made: ProposalPatches, *, virtual: bool) -> DrawnFigure:
     """The patch round a lesion in every phase, the liver alone (paper, Fig. 8)."""
     patch, phases = made.patches[0], made.loaded.scan.phases
     plane = _plane(made, patch)
@@ -127,17 +129,18 @@ def patch_figure(made: ProposalPatches, *, virtual: bool) -> Picture:
     sides(figure.axes[0])
     scale_bar(figure.axes[0])
     figure.subplots_adjust(left=0.015, right=0.985, top=0.84, bottom=0.02, wspace=0.04)
-    words = Words(
+    return picture(
+        figure,
         "figure_08_patch",
         f"Fig. 8: patch of 16 x 128 x 128 voxels, {made.loaded.case_id}",
         "First original patch of Fig. 5: 8 x 10 x 10 cm, other organs left out. Dashed: the proposal of High.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def patch_mask_figure(
     made: ProposalPatches, probabilities: Float[np.ndarray, "8 16 128 128"], *, virtual: bool
-) -> Picture:
+) -> DrawnFigure:
     """The same patch with the masks of the truth, of UNet^whole and of UNet^patch (paper, Fig. 9)."""
     patch, phase = made.patches[0], made.loaded.phase
     plane = _plane(made, patch)
@@ -160,12 +163,13 @@ def patch_mask_figure(
     figure.legend(handles=type_marks(shown, truth=True), loc="lower center", ncols=7, fontsize=7.5, frameon=False,
                   labelcolor=INK)  # fmt: skip
     figure.tight_layout(rect=(0, 0.06, 1, 0.94), w_pad=0.4)
-    words = Words(
+    return picture(
+        figure,
         "figure_09_patch_mask",
         f"Fig. 9: reclassified mask of the patch of Fig. 8, {made.loaded.case_id}",
         f"{phase.title.capitalize()} phase. White: truth.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def truth_in(made: ProposalPatches, patch: Patch) -> UInt8[np.ndarray, "16 128 128"]:

@@ -1,9 +1,8 @@
-"""One look for every figure, and how a drawing becomes a picture of the page."""
+"""One look for every figure, and how a drawing becomes a figure of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
 
@@ -13,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from livercascade.evaluation.plots.picture import Picture
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.statistics.ranking import Estimate
 
 INK, MUTED, RULE, GRID_LINE = "#1d2329", "#5b6670", "#b9c0c6", "#e6e9eb"
@@ -28,39 +27,31 @@ WIDTH = 7.2
 """Inches: two columns of a journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What stands round a figure.
-
-    Attributes:
-        name: File stem.
-        title: Heading; names the figure of the paper where there is one.
-        caption: What is seen, what counts.
-        alt: For readers who cannot see it; the caption if empty.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str = ""
-
-
 def sheet(height: float, *, width: float = WIDTH) -> Figure:
     """An empty white figure, in inches."""
     return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
-def picture(figure: Figure, words: Words, *, virtual: bool) -> Picture:
-    """The figure as SVG and PNG with its title on top; the title says so if the patients are virtual."""
-    title = f"{words.title} (virtual patients)" if virtual else words.title
+def picture(figure: Figure, name: str, title: str, caption: str, alt: str = "", *, virtual: bool) -> DrawnFigure:
+    """The figure as SVG and PNG with its title on top.
+
+    Args:
+        figure: The drawing.
+        name: File stem.
+        title: Heading; names the figure of the paper where there is one.
+        caption: What is seen, what counts.
+        alt: Text for readers who cannot see it; the caption if empty.
+        virtual: True if the patients are virtual; the title says so.
+    """
+    title = f"{title} (virtual patients)" if virtual else title
     figure.suptitle(title, x=0.012, y=0.995, ha="left", va="top", fontsize=9, fontweight="bold", color=INK)
     FigureCanvasAgg(figure)
     vector, bitmap = BytesIO(), BytesIO()
-    # A fixed salt and no date: the same figures give the same bytes.
+    # A fixed salt and no date: the same numbers give the same bytes.
     with rc_context({"svg.hashsalt": "livercascade", "svg.fonttype": "path"}):
         figure.savefig(vector, format="svg", metadata={"Date": None})
     figure.savefig(bitmap, format="png", metadata={"Software": None})
-    return Picture(words.name, title, words.caption, vector.getvalue(), bitmap.getvalue(), words.alt or words.caption)
+    return DrawnFigure(name, title, caption, vector.getvalue(), bitmap.getvalue(), alt or caption)
 
 
 def plain(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", grid: str = "y") -> Axes:
@@ -90,10 +81,10 @@ def legend(axes: Axes, *, place: Place, columns: int = 1) -> None:
     axes.legend(fontsize=7, frameon=False, ncols=columns, loc=place, labelcolor=INK, handlelength=2.4)
 
 
-def told(estimate: Estimate, *, percent: bool = False, digits: int = 2) -> str:
-    """A figure with its interval for people.
+def as_text(estimate: Estimate, *, percent: bool = False, digits: int = 2) -> str:
+    """A metric with its interval for people.
 
-    >>> told(Estimate(0.5, (0.25, 0.75)))
+    >>> as_text(Estimate(0.5, (0.25, 0.75)))
     '0.50 (0.25 to 0.75)'
     """
     if estimate.value is None:

@@ -7,18 +7,18 @@ from jaxtyping import Float, Float32
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.axial_view import Plane, heading, outline, show_map, sides
 from livercascade.evaluation.plots.loaded_case import Networks, ProposalPatches
 from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import INK, Words, picture, sheet
+from livercascade.evaluation.plots.plot_style import INK, picture, sheet
 from livercascade.reclassify.working_grid import resample_linear
 from livercascade.segment.unet_whole import network_image, sliding_window
 
 
 def probability_figure(
     made: ProposalPatches, networks: Networks, of_patch: Float[np.ndarray, "8 16 128 128"], *, virtual: bool
-) -> Picture:
+) -> DrawnFigure:
     """Six maps of each network on the patch of Fig. 8 (paper, Fig. 12).
 
     UNet^whole runs once more on the case: the evidence keeps its best lesion type alone.
@@ -46,13 +46,14 @@ def probability_figure(
     if shown is not None:
         bar = figure.colorbar(shown, cax=figure.add_axes((0.94, 0.08, 0.012, 0.7)))
         bar.ax.tick_params(labelsize=6.5)
-    words = Words(
+    return picture(
+        figure,
         "figure_12_probability_maps",
         f"Fig. 12: type probabilities of both networks, {made.loaded.case_id}",
         f"UNet^whole: lesion probabilities times {factor:g}, all scaled to sum to 1. UNet^patch as it is. "
         "White: truth; grey: liver in the patch.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def whole_probabilities(

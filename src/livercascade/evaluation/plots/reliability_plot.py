@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from livercascade.evaluation.evaluation import Evaluation
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.output.tables_json import CalibrationRecord
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, Words, picture, plain, sheet
+from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, picture, plain, sheet
 from livercascade.evaluation.statistics.intervals import Interval
-from livercascade.evaluation.statistics.reliability import Calibration
+from livercascade.evaluation.statistics.reliability import ReliabilityCurve
 
 _Point = tuple[float, float, Interval, int]
 """Mean score, share, its interval, how many."""
@@ -27,7 +27,7 @@ class _Panel:
     calibrated: tuple[Sequence[_Point], float]
 
 
-def reliability_plot(evaluation: Evaluation) -> Picture | None:
+def reliability_plot(evaluation: Evaluation) -> DrawnFigure | None:
     """Share of true candidates and of malignant patients over score and probability; None without calibrated models."""
     panels = list(_panels(evaluation))
     if not panels:
@@ -40,13 +40,14 @@ def reliability_plot(evaluation: Evaluation) -> Picture | None:
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     figure.tight_layout(rect=(0, 0, 1, 0.96))
-    words = Words(
+    return picture(
+        figure,
         "reliability",
         "Reliability of the calibrated probabilities",
         "Bins of equal mass; bars: Wilson 95 %; on the dashed line a probability means what it says. Grey: the score "
         "before calibration. Fitted on validation patients, drawn on these.",
+        virtual=evaluation.cohort.virtual,
     )
-    return picture(figure, words, virtual=evaluation.cohort.virtual)
 
 
 def _panels(evaluation: Evaluation) -> Iterator[_Panel]:
@@ -61,7 +62,7 @@ def _panels(evaluation: Evaluation) -> Iterator[_Panel]:
             yield _Panel(f"{key}: malignancy", "patients", raw, _of_patients(model.calibrated.probability))
 
 
-def _of_candidates(made: Calibration) -> tuple[list[_Point], float]:
+def _of_candidates(made: ReliabilityCurve) -> tuple[list[_Point], float]:
     return [(b.score, b.malignant / b.patients, b.interval, b.patients) for b in made.bins], made.ece
 
 

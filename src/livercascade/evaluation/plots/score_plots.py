@@ -7,19 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from livercascade.evaluation.curves.all_curves import DEFAULT_SCORE, Curves
+from livercascade.evaluation.curves.all_curves import DEFAULT_SCORE, CohortCurves
 from livercascade.evaluation.curves.recall_by_volume import VolumeRecall
 from livercascade.evaluation.curves.score_roc import ScoreRoc
-from livercascade.evaluation.matching.volume_bins import BINS
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import DASHES, INK, MUTED, SERIES, Words, picture, plain, sheet, told
+from livercascade.evaluation.matching.volume_bins import BIN_NAMES
+from livercascade.evaluation.output.figure_files import DrawnFigure
+from livercascade.evaluation.plots.plot_style import (
+    DASHES,
+    INK,
+    MUTED,
+    SERIES,
+    as_text,
+    picture,
+    plain,
+    sheet,
+)
 from livercascade.evaluation.statistics.ranking import Estimate
 from livercascade.reclassify.reclassify import ScoreMode
 
 _SMALLEST = 1e-6
 
 
-def score_roc_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture | None:
+def score_roc_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure | None:
     """ROC of the three scores with the cascade's thresholds marked; None without both kinds of proposals."""
     shown = [roc for roc in curves.score_rocs if roc.true_kept]
     if not shown:
@@ -28,7 +37,7 @@ def score_roc_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pictur
     axes = figure.subplots(1, 1)
     axes.plot([0, 1], [0, 1], color="#c4cbd1", linewidth=0.9, linestyle=(0, (2, 2)))
     for number, roc in enumerate(shown):
-        label = f"{roc.mode.value}: area {told(roc.area)}"
+        label = f"{roc.mode.value}: area {as_text(roc.area)}"
         axes.step(roc.false_kept, roc.true_kept, where="post", color=SERIES[number], linestyle=DASHES[number],
                   linewidth=1.5, label=label)  # fmt: skip
         _mark(axes, roc, number)
@@ -39,21 +48,22 @@ def score_roc_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pictur
                 labelspacing=0.8)  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     first = shown[0]
-    words = Words(
+    return picture(
+        figure,
         f"score_roc{suffix}",
         "The reclassification score as a classifier of proposals",
         f"Proposals of High: {first.true} touch a true lesion, {first.false} do not; {first.bypassed} were too large "
         "to be judged. Marks: the thresholds of the cascade, 0.5 ml for volume.",
         "; ".join(
-            f"{r.mode.value}: area {told(r.area)}, keeps {told(r.true_at, percent=True)} of true and "
-            f"{told(r.false_at, percent=True)} of false proposals"
+            f"{r.mode.value}: area {as_text(r.area)}, keeps {as_text(r.true_at, percent=True)} of true and "
+            f"{as_text(r.false_at, percent=True)} of false proposals"
             for r in shown
         ),
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def volume_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
+def volume_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure:
     """Recall of each volume bin without reclassification and with each score."""
     figure = sheet(3.7)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -68,15 +78,16 @@ def volume_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture:
     figure.tight_layout(rect=(0, 0.06, 1, 0.95))
     fp = ", ".join(f"{r.name} {r.fp.value:.0f}" for r in curves.volume.as_set if r.fp.value is not None)
     equal = ", ".join(f"{r.name} {r.fp.value:.0f}" for r in curves.volume.at_equal_fp if r.fp.value is not None)
-    words = Words(
+    return picture(
+        figure,
         f"volume_strata{suffix}",
         "Recall by lesion volume under the three scores",
         f"Proposals of High. Whiskers: 95 % by resampling patients. False positives: {fp} (left); {equal} (right).",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
-def calibration_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Picture | None:
+def calibration_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> DrawnFigure | None:
     """Share of true proposals over their confidence; None without proposals."""
     made = curves.calibration
     if made is None:
@@ -95,13 +106,14 @@ def calibration_plot(curves: Curves, *, virtual: bool, suffix: str = "") -> Pict
     axes.legend(fontsize=7, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.03, 0.99), labelcolor=INK)
     figure.tight_layout(rect=(0, 0, 1, 0.94))
     proposals = sum(part.patients for part in made.bins)
-    words = Words(
+    return picture(
+        figure,
         f"calibration{suffix}",
         "Calibration of the confidence",
         f"{proposals} proposals of High in bins of equal mass; confidence: {DEFAULT_SCORE.words}, not calibrated. "
         f"Bars: Wilson 95 %. ECE {made.ece:.2f}, Brier {made.brier:.2f}.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def _mark(axes: Axes, roc: ScoreRoc, number: int) -> None:
@@ -111,11 +123,11 @@ def _mark(axes: Axes, roc: ScoreRoc, number: int) -> None:
     size = 11 - 2.5 * number
     axes.plot(roc.false_at.value, roc.true_at.value, marker="o", markersize=size, markerfacecolor="none",
               markeredgecolor=SERIES[number], markeredgewidth=1.6, linestyle="none", clip_on=False,
-              label=f"   at {roc.threshold:g}{unit}: keeps {told(roc.true_at, percent=True)} of true,\n"
-              f"   {told(roc.false_at, percent=True)} of false")  # fmt: skip
+              label=f"   at {roc.threshold:g}{unit}: keeps {as_text(roc.true_at, percent=True)} of true,\n"
+              f"   {as_text(roc.false_at, percent=True)} of false")  # fmt: skip
 
 
-def _bars(axes: Axes, rows: Sequence[VolumeRecall], bins: Sequence[int], curves: Curves) -> None:
+def _bars(axes: Axes, rows: Sequence[VolumeRecall], bins: Sequence[int], curves: CohortCurves) -> None:
     width = 0.8 / len(rows)
     for number, row in enumerate(rows):
         colour = MUTED if number == 0 else SERIES[number - 1]
@@ -124,7 +136,7 @@ def _bars(axes: Axes, rows: Sequence[VolumeRecall], bins: Sequence[int], curves:
         axes.bar(places, [v.value or 0.0 for v in values], width=width * 0.92, color=colour, label=row.name)
         for place, value in zip(places, values, strict=True):
             _whisker(axes, place, value)
-    names = [f"{BINS[b].name}\nn={curves.volume.lesions[b]}" for b in bins]
+    names = [f"{BIN_NAMES[b]}\nn={curves.volume.lesions[b]}" for b in bins]
     axes.set_xticks(range(len(bins)), names)
 
 

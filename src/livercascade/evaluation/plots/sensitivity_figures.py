@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float32
 from matplotlib.axes import Axes
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.axial_view import (
     Plane,
     heading,
@@ -21,15 +22,14 @@ from livercascade.evaluation.plots.axial_view import (
     type_marks,
     types_in,
 )
-from livercascade.evaluation.plots.choose_examples import Change
+from livercascade.evaluation.plots.choose_examples import SensitivityExample
 from livercascade.evaluation.plots.loaded_case import LoadedCase
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import INK, Words, picture
+from livercascade.evaluation.plots.plot_style import INK, picture
 
 _MARGIN_MM = 12.0
 
 
-def sensitivity_figure(loaded: LoadedCase, change: Change, *, virtual: bool) -> Picture:
+def sensitivity_figure(loaded: LoadedCase, change: SensitivityExample, *, virtual: bool) -> DrawnFigure:
     """CT, lesion probability, and the masks at low, normal and high sensitivity (paper, Fig. 3)."""
     evidence = loaded.evidence
     low, normal, high = min(evidence.factors), evidence.low_factor, evidence.high_factor
@@ -60,23 +60,24 @@ def sensitivity_figure(loaded: LoadedCase, change: Change, *, virtual: bool) -> 
     bar = figure.colorbar(shown, cax=last.inset_axes((0.04, 0.2, 0.8, 0.05)), orientation="horizontal")
     bar.ax.tick_params(labelsize=6.5)
     bar.ax.set_title("lesion probability (2)", loc="left", fontsize=7.5, color=INK, pad=4)
-    words = Words(
+    return picture(
+        figure,
         "figure_03_sensitivity",
         f"Fig. 3: lesion probability and masks of varied sensitivity, {loaded.case_id}",
         "Probability of the best lesion type against the best other label, 1 / (1 + exp(margin)), inside the liver. "
         f"{_why(change)}",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def case_figure(
-    loaded: LoadedCase, change: Change, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None
-) -> Picture:
+    loaded: LoadedCase, change: SensitivityExample, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None
+) -> DrawnFigure:
     """CT, truth, and the masks of Base and High (paper, Fig. 7).
 
     Args:
         loaded: The case.
-        change: Why it was chosen.
+        change: Reason why it was chosen.
         virtual: True if the patient is virtual.
         crop: Where the patch of Fig. 8 lies, drawn as a dashed box; None if it is of another case.
     """
@@ -103,13 +104,14 @@ def case_figure(
     _finish(four[0])
     figure.legend(handles=type_marks(types_in(*masks), truth=True), loc="lower center", ncols=7, fontsize=7.5,
                   frameon=False, labelcolor=INK)  # fmt: skip
-    words = Words(
+    return picture(
+        figure,
         "figure_07_case",
         f"Fig. 7: masks of different lesion sensitivities, {loaded.case_id}",
         f"The slice with most lesion that only the higher sensitivity finds. {_why(change)}"
         + ("" if crop is None else " Yellow box: the patch of Fig. 8."),
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def changed_plane(loaded: LoadedCase) -> Plane:
@@ -137,7 +139,7 @@ def probability(loaded: LoadedCase) -> Float32[np.ndarray, "z y x"]:
     return out
 
 
-def _why(change: Change) -> str:
+def _why(change: SensitivityExample) -> str:
     """Why this case is shown."""
     if change.gained:
         return f"High touches {change.gained} true lesions that Base misses, more than in any other case."

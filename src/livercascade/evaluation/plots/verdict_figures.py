@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion
+from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.axial_view import (
     Plane,
     heading,
@@ -24,8 +25,7 @@ from livercascade.evaluation.plots.axial_view import (
 )
 from livercascade.evaluation.plots.loaded_case import LoadedCase, ProposalPatches
 from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
-from livercascade.evaluation.plots.picture import Picture
-from livercascade.evaluation.plots.plot_style import INK, Words, picture, sheet
+from livercascade.evaluation.plots.plot_style import INK, picture, sheet
 from livercascade.evaluation.plots.sensitivity_figures import lesions_of
 from livercascade.reclassify.candidate import Candidate
 from livercascade.reclassify.patches import PATCH_LIVER
@@ -35,7 +35,7 @@ _FIELD_MM = 100.0
 _MARGIN_MM = 35.0
 
 
-def removed_figure(shown: Sequence[tuple[LoadedCase, Candidate]], *, virtual: bool) -> Picture:
+def removed_figure(shown: Sequence[tuple[LoadedCase, Candidate]], *, virtual: bool) -> DrawnFigure:
     """Every phase of one or two false positives of UNet^whole that were removed (paper, Fig. 13)."""
     columns = max(len(loaded.scan.phases) for loaded, _ in shown)
     down, above, below, between = 1.75 * len(shown), 0.5, 0.34, 0.26
@@ -52,19 +52,20 @@ def removed_figure(shown: Sequence[tuple[LoadedCase, Candidate]], *, virtual: bo
     # By hand: room for the headings of the second row, which a tight layout of square pictures forgets.
     figure.subplots_adjust(left=0.07, right=0.99, top=1 - above / height, bottom=below / height,
                            wspace=0.05, hspace=between * len(shown) / down)  # fmt: skip
-    told = "; ".join(f"{loaded.case_id}: {_short(outcome).replace(chr(10), ', ')}" for loaded, outcome in shown)
-    words = Words(
+    alternative = "; ".join(f"{loaded.case_id}: {_short(outcome).replace(chr(10), ', ')}" for loaded, outcome in shown)
+    return picture(
+        figure,
         "figure_13_removed",
         "Fig. 13: false positives of UNet^whole that reclassification removed",
         "The largest of High that touch no true lesion. Outline: the proposal, in the colour of the type it was given.",
-        told,
+        alternative,
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def relabelled_phases_figure(
     loaded: LoadedCase, outcome: Candidate, true_type: LesionType, *, virtual: bool
-) -> Picture:
+) -> DrawnFigure:
     """The lesion whose type was corrected, in every phase (paper, Fig. 14)."""
     figure = sheet(2.25)
     row = list(figure.subplots(1, len(loaded.scan.phases), squeeze=False)[0])
@@ -74,12 +75,13 @@ def relabelled_phases_figure(
         outline(axes, truth.cut(lesions_of(loaded)) > 0, truth, width=0.8)
     scale_bar(row[0])
     figure.subplots_adjust(left=0.015, right=0.985, top=0.84, bottom=0.02, wspace=0.04)
-    words = Words(
+    return picture(
+        figure,
         "figure_14_relabelled",
         f"Fig. 14: {true_type.title} that was first called {outcome.lesion.label.title}, {loaded.case_id}",
         "Outline: the proposal of High in the colour of its type; white: truth.",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def relabelled_mask_figure(
@@ -88,7 +90,7 @@ def relabelled_mask_figure(
     *,
     in_force: bool,
     virtual: bool,
-) -> Picture:
+) -> DrawnFigure:
     """Truth, the type of UNet^whole, the types of UNet^patch, and the vote (paper, Fig. 15).
 
     Args:
@@ -128,12 +130,13 @@ def relabelled_mask_figure(
     figure.legend(handles=type_marks(shown), loc="lower center", ncols=6, fontsize=7.5, frameon=False, labelcolor=INK)
     figure.tight_layout(rect=(0, 0.06, 1, 0.94), w_pad=0.5)
     force = "" if in_force else " The cascade leaves types as they are: shown is what the vote would have done."
-    words = Words(
+    return picture(
+        figure,
         "figure_15_relabelled_masks",
         f"Fig. 15: truth, initial and reclassified type, {made.loaded.case_id}",
         f"The lesion of Fig. 14. Votes: voxels of each type inside the proposal over all patches.{force}",
+        virtual=virtual,
     )
-    return picture(figure, words, virtual=virtual)
 
 
 def _phases(row: Sequence[Axes], loaded: LoadedCase, lesion: Lesion, letter: str) -> None:

@@ -29,7 +29,7 @@ def wilson(part: int, whole: int) -> Interval | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Resampling:
+class BootstrapResamples:
     """Patients drawn with replacement, the same draws for every model, so that models can be compared in pairs.
 
     Attributes:
@@ -39,7 +39,7 @@ class Resampling:
     weights: Float[np.ndarray, "resamples cases"]
 
     @classmethod
-    def draw(cls, cases: int, resamples: int, rng: np.random.Generator) -> Resampling:
+    def draw(cls, cases: int, resamples: int, rng: np.random.Generator) -> BootstrapResamples:
         """Draw as many patients as there are, ``resamples`` times."""
         even = np.full(cases, 1 / cases)
         return cls(rng.multinomial(cases, even, size=resamples).astype(np.float64))

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from livercascade.evaluation.statistics.intervals import Interval, Resampling, as_interval, percentile_interval
+from livercascade.evaluation.statistics.intervals import BootstrapResamples, Interval, as_interval, percentile_interval
 
 _CHUNK = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its interval.
+    """A metric with its interval.
 
     Attributes:
-        value: The figure; None where it is undefined.
+        value: The metric; None where it is undefined.
         interval: 95 % percentile interval by resampling patients; None where undefined.
     """
 
@@ -31,25 +31,13 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counts:
-    """Weighted counts of what scores at least each threshold.
-
-    Attributes:
-        true, false: Counts by row of weights and threshold, thresholds falling.
-    """
-
-    true: Float[np.ndarray, "rows thresholds"]
-    false: Float[np.ndarray, "rows thresholds"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ranked:
-    """Things with a score, some of them true, each of one patient; highest score first.
+class RankedFindings:
+    """Findings with a score, some of them true, each of one patient; highest score first.
 
     Attributes:
         score: Distinct scores, falling: the thresholds.
-        last: Position of the last thing with each of these scores.
-        true: The truth, in order of the scores.
+        last: Position of the last finding with each of these scores.
+        true: Whether each finding is true, in order of the scores.
         case: Number of the patient, in the same order.
     """
 
@@ -59,40 +47,41 @@ class Ranked:
     case: Int[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"], case: Int[np.ndarray, " n"]) -> Ranked:
+    def of(
+        cls, score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"], case: Int[np.ndarray, " n"]
+    ) -> RankedFindings:
         """Sort by score; equal scores share a threshold."""
         order = np.argsort(-score, kind="stable")
         sorted_score = score[order]
         last = np.flatnonzero(np.append(sorted_score[1:] != sorted_score[:-1], len(score) > 0)[: len(score)])
         return cls(sorted_score[last], last, true[order], case[order])
 
-    def counts(self, weights: Float[np.ndarray, "rows cases"]) -> Counts:
-        """Counts with a weight for every patient."""
+    def counts(
+        self, weights: Float[np.ndarray, "rows cases"]
+    ) -> tuple[Float[np.ndarray, "rows thresholds"], Float[np.ndarray, "rows thresholds"]]:
+        """Weighted true and false findings that score at least each threshold, thresholds falling."""
         weight = weights[:, self.case]
         true = np.cumsum(weight * self.true, axis=1)[:, self.last]
-        return Counts(true, np.cumsum(weight, axis=1)[:, self.last] - true)
-
-    def once(self, cases: int) -> Counts:
-        """Counts of the patients as they are."""
-        return self.counts(np.ones((1, cases)))
+        return true, np.cumsum(weight, axis=1)[:, self.last] - true
 
 
 def resampled(
-    figure: Callable[[Float[np.ndarray, "rows cases"]], Float[np.ndarray, "rows figures"]], draws: Resampling
-) -> Float[np.ndarray, "figures 2"]:
-    """Ends of the intervals of figures that follow from the patients' weights, some resamples at a time."""
-    rows = [figure(part) for part in _chunks(draws.weights)]
-    return percentile_interval(np.concatenate(rows) if rows else figure(draws.weights))
+    metric: Callable[[Float[np.ndarray, "rows cases"]], Float[np.ndarray, "rows metrics"]],
+    resamples: BootstrapResamples,
+) -> Float[np.ndarray, "metrics 2"]:
+    """Ends of the intervals of metrics that follow from the patients' weights, some resamples at a time."""
+    rows = [metric(part) for part in _chunks(resamples.weights)]
+    return percentile_interval(np.concatenate(rows) if rows else metric(resamples.weights))
 
 
 def estimates(
-    figure: Callable[[Float[np.ndarray, "rows cases"]], Float[np.ndarray, "rows figures"]],
+    metric: Callable[[Float[np.ndarray, "rows cases"]], Float[np.ndarray, "rows metrics"]],
     cases: int,
-    draws: Resampling,
+    resamples: BootstrapResamples,
 ) -> tuple[Estimate, ...]:
-    """Figures of the patients as they are, with intervals."""
-    values = figure(np.ones((1, cases)))[0]
-    ends = resampled(figure, draws) if len(draws.weights) else np.full((len(values), 2), np.nan)
+    """Metrics of the patients as they are, with intervals."""
+    values = metric(np.ones((1, cases)))[0]
+    ends = resampled(metric, resamples) if len(resamples.weights) else np.full((len(values), 2), np.nan)
     return tuple(
         Estimate(None if np.isnan(value) else float(value), as_interval(end))
         for value, end in zip(values, ends, strict=True)

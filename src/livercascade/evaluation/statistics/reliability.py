@@ -30,7 +30,7 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ReliabilityCurve:
     """Agreement of scores with shares.
 
     Attributes:
@@ -44,7 +44,9 @@ class Calibration:
     brier: float
 
 
-def calibration(score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]) -> Calibration | None:
+def reliability(
+    score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]
+) -> ReliabilityCurve | None:
     """Reliability of a score between 0 and 1; None without patients."""
     if not len(score):
         return None
@@ -53,7 +55,7 @@ def calibration(score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarra
     groups = [number == k for k in np.unique(number)]
     bins = tuple(_bin(score[g], malignant[g]) for g in groups)
     ece = sum(b.patients * abs(b.score - b.malignant / b.patients) for b in bins) / len(score)
-    return Calibration(bins, float(ece), float(np.mean((score - malignant) ** 2)))
+    return ReliabilityCurve(bins, float(ece), float(np.mean((score - malignant) ** 2)))
 
 
 def _bin(score: Float[np.ndarray, " n"], malignant: Bool[np.ndarray, " n"]) -> ReliabilityBin:

@@ -1,4 +1,4 @@
-"""A figure as the page and the output folder take it."""
+"""Figures as the page and the output folder take them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DrawnFigure:
     """One figure.
 
     Attributes:
@@ -15,7 +15,7 @@ class Picture:
         caption: One or two sentences: what is seen, what counts, how many cases.
         svg: Vector drawing, one ``<svg>`` element with or without XML prologue; None if there is only a bitmap.
         png: Bitmap; None if there is only a drawing.
-        alt: What a person who cannot see it needs to know; the title if empty.
+        alt: Text for a person who cannot see it; the title if empty.
 
     Raises:
         ValueError: There is neither drawing nor bitmap.
@@ -39,10 +39,27 @@ class NotDrawn:
 
     Attributes:
         name: File stem it would have had.
-        title: Its heading.
-        reason: Why, and what to do about it, as one sentence.
+        title: Heading it would have had.
+        reason: Reason, and what to do about it, as one sentence.
     """
 
     name: str
     title: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures of one evaluation, in the order of the paper.
+
+    Attributes:
+        drawn: Figures that were drawn.
+        missing: Figures that could not be drawn, each with the reason.
+    """
+
+    drawn: tuple[DrawnFigure, ...]
+    missing: tuple[NotDrawn, ...]
+
+
+NO_FIGURES = Figures((), ())
+"""What an evaluation without figures has."""
