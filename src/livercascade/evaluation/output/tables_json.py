@@ -130,7 +130,7 @@ class PatientMetricsRecord(Record):
     auroc: Fraction | None = Field(
         description="Of the score max over malignant lesions of confidence x share of malignant votes."
     )
-    coverage: Fraction = Field(description="Fraction of patients with a verdict.")
+    coverage: Fraction = Field(description="Share of patients with a verdict.")
     uncertain: NonNegativeInt
     uncertain_malignant: NonNegativeInt
     uncertain_as_positive: Restated
