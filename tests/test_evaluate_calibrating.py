@@ -52,7 +52,7 @@ def test_types_are_less_sure_where_votes_are_often_wrong() -> None:
 
 
 def test_probabilities_of_new_patients_mean_what_they_say() -> None:
-    fit, new = ([c.evidence["diagnosis"] for c in simulated(n, seed).cases] for n, seed in ((300, 1), (300, 2)))
+    fit, new = ([c.evidence["diagnosis"] for c in simulated(n, seed)] for n, seed in ((300, 1), (300, 2)))
     made, sample = fit_setting(fit, PHASES, alpha=0.1), sample_of(new)
     told = np.array([made.lesion(c) for c in sample.confidence])
     raw, calibrated = (reliability(s, sample.true) for s in (sample.confidence, told))
