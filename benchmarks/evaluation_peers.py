@@ -18,12 +18,10 @@ import typer
 
 from livercascade.data.grid import Grid
 from livercascade.detect.match import Counting, Overlap
-from livercascade.detect.seg2det import seg2det
-from livercascade.diagnose.patient import classify_patient
-from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase, FoundLesion, TrueLesion
+from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
+from livercascade.evaluation.cohort.read_case import compare_masks
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras
-from livercascade.evaluation.matching.lesion_counts import tally
-from livercascade.evaluation.matching.matched_lesions import Truth
+from livercascade.evaluation.metrics.model_counts import counts_of_model
 
 GRID = Grid.axial((40, 256, 256), (5.0, 1.0, 1.0))
 MIN_OVERLAP = 0.1
@@ -64,12 +62,9 @@ def main(
 def count(truth: np.ndarray, found: np.ndarray, extras: Extras) -> tuple[int, int, int]:
     """TP, FP, FN of one case by the code behind `livercascade evaluate`, all three counting modes at once."""
     rules = EvaluationSettings(min_overlap=MIN_OVERLAP, overlap=Overlap.IOU, extras=extras, min_volume_ml=0)
-    true, made = (seg2det(m, GRID, min_volume_ml=0) for m in (truth, found))
-    lesions = [FoundLesion(x.label, x.volume_ml, int(x.mask.sum()), x.centroid) for x in made]
-    reading = Truth(true, None, rules).reading(made, lesions)
-    figures = tuple(TrueLesion.of(lesion) for lesion in true)
-    case = EvaluatedCase("x", figures, classify_patient(figures), {"m": reading}, Path(), {})
-    table = tally(case, reading, rules).confusion[Counting.ONE2ONE]
+    model = EvaluatedModel("ours")
+    case = compare_masks("case", truth, {model: found}, GRID, rules)
+    (table,) = counts_of_model([case], model, rules).confusion[Counting.ONE2ONE]
     return int(table[:6, :6].sum()), int(table[6].sum()), int(table[:6, 6].sum())
 
 

@@ -27,7 +27,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import PhaseVolume, Scan
 from livercascade.detect.liver import liver_with_content
-from livercascade.evaluation.plots import style
+from livercascade.evaluation.plots import plot_style as style
 from livercascade.io.nifti import read_labels
 from livercascade.io.reference_grid import on_grid
 from livercascade.io.study import Study

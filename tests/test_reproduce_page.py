@@ -9,7 +9,7 @@ import pytest
 
 from livercascade.evaluation.evaluation import Evaluation
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.plots.draw_all import Figures
+from livercascade.evaluation.output.figure_files import Figures
 from livercascade.reproduce.claim_metrics import PatientResults, judge_claims
 from livercascade.reproduce.claim_results import ClaimResult, Statement
 from livercascade.reproduce.claims import read_claims
