@@ -1,0 +1,30 @@
+"""Analyse one study: in memory first, then as a folder with the report.
+
+python examples/predict_study.py path/to/study result
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import livercascade as lc
+
+
+def main(study: Path, out: Path, cascade: lc.Cascade | None = None) -> lc.Prediction:
+    # Loading takes a few seconds; one cascade serves any number of studies.
+    cascade = cascade or lc.Cascade.load()
+    prediction = cascade.predict(lc.read_study(study))
+
+    print(f"verdict: {prediction.verdict.joint.value}")
+    for number, lesion in enumerate(prediction.lesions, start=1):
+        print(f"L{number}: {lesion.type.title}, {lesion.volume_ml:.1f} ml, {lesion.status.value}")
+    print(f"lesion voxels at f = 2, before reclassification: {(prediction.mask(2.0) % 7 > 0).sum()}")
+
+    prediction.save(out)
+    print(f"report: {out / 'report.html'}")
+    return prediction
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
