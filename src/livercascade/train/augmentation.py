@@ -81,6 +81,7 @@ def _in_plane(settings: Augmentation, patch_size: Size) -> ComposeTransforms:
         p_scaling=0.7,
         scaling=settings.scale,
         p_synchronize_scaling_across_axes=1,
+        # Labels are whole numbers: no value between two of them means anything.
         mode_seg="nearest",
         border_mode_seg="zeros",
     )
@@ -94,6 +95,7 @@ def _intensity(settings: Augmentation) -> list[RandomTransform]:
         (MultiplicativeBrightnessTransform(_around_one(0.8, 1.2), False, p_per_channel=1), settings.brightness),
         (ContrastTransform(_around_one(0.8, 1.2), True, False, p_per_channel=1), settings.contrast),
         (
+            # Axis 0 is z, where the slices are thick already.
             SimulateLowResolutionTransform((0.5, 1), False, True, ignore_axes=(0,), p_per_channel=0.5),
             settings.low_resolution,
         ),

@@ -45,6 +45,7 @@ def perturb_boundary(
         swell: Largest shift outwards.
     """
     box, inside = with_margin(lesion, labels.shape, spacing, _MARGIN_MM)
+    # Padded, so that a lesion that fills its box still has an outside to be far from.
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     signed = depth - ndimage.distance_transform_edt(~inside, sampling=spacing)
     grain = ndimage.gaussian_filter(rng.normal(size=inside.shape), [_GRAIN_MM / s for s in spacing])
@@ -52,6 +53,7 @@ def perturb_boundary(
     radius = max(float(signed.max()), _LEAST_RADIUS_MM)
     moved = signed + radius * (grain * rng.uniform(0, unevenness) + rng.uniform(-shrink, swell))
     near = labels[box]
+    # Lesions grow into liver alone, never into vessels, other lesions or what lies outside.
     made = (moved > 0) & (inside | (near == Organ.LIVER))
     if np.count_nonzero(made) < _LEAST_VOXELS:
         return lesion, labels

@@ -35,6 +35,7 @@ def read_prediction(path: Path, labels: UInt8[np.ndarray, "z y x"]) -> UInt8[np.
         raise InputError(
             "GRID_MISMATCH", f"{path} is {guess.shape}, its case {labels.shape}.", "Predict on the same files."
         )
+    # Others may have saved the label map as floating point.
     guess = guess.astype(np.uint8)
     return guess if bool((is_lesion(guess) | (guess == Organ.LIVER)).any()) else None
 

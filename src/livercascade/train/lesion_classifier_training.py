@@ -158,6 +158,7 @@ def _measure(job: tuple[TrainingCase, Path], settings: LesionClassifierSettings)
     background = Background.measure(scan, labels)
     made: list[Enhancement] = []
     types: list[LesionType] = []
+    # Per label: where lesions of two types touch, each is measured as itself.
     for lesion in seg2det(labels, scan.grid, min_volume_ml=settings.min_volume_ml, per_label=True):
         made.append(measure(scan, labels, lesion, background))
         for _ in range(settings.outlines):
@@ -204,6 +205,7 @@ def _fit(
         rows = torch.from_numpy(rng.choice(learnt, settings.batch_size, p=chance))
         view = torch.from_numpy(rng.integers(settings.views, size=settings.batch_size))
         inputs = member.prepare(data[view, rows])
+        # Gaps are 0 after standardising and stay so.
         noisy = inputs + settings.noise * torch.randn(inputs.shape) * (inputs != 0)
         loss = nn.functional.cross_entropy(member.layers(noisy), labels[rows])
         optimiser.zero_grad()

@@ -25,6 +25,7 @@ def export_run(folder: RunFolder, weights: CheckpointChoice = CheckpointChoice.B
     if not folder.checkpoint.is_file():
         raise UsageError("NO_CHECKPOINT", f"{folder.root} has no checkpoint yet.", "Wait for the first one.")
     request = read_request(folder)
+    # A run on all cases was validated on cases it learnt from: its best score means nothing.
     best = weights is CheckpointChoice.BEST and folder.best.is_file() and request.settings.fold != "all"
     state = read_checkpoint(folder.best if best else folder.checkpoint)
     chosen = _best_words(folder) if best else "newest"

@@ -102,6 +102,7 @@ class NetworkTrainer:
         self.device = choose_device(settings.device)
         layout = torch.channels_last_3d if settings.channels_last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+        # Exported is the running mean: it swings less than the weights of any one step.
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = build_optimiser(self.network, settings)
         self.step = 0
@@ -154,6 +155,7 @@ class NetworkTrainer:
         """Logits of the averaged weights, float32 on the processor."""
         with self._mixed():
             output = self.average(data.to(self.device, memory_format=self._layout))
+        # With deep supervision the finest resolution comes first.
         return (output[0] if isinstance(output, list) else output).float().cpu()
 
     def save(self, path: Path, random_state: dict[str, Any]) -> None:
@@ -244,6 +246,7 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint: tensors and plain values only."""
+    # weights_only: a checkpoint is a pickle, and nothing in it may be run.
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -252,6 +255,7 @@ def random_state(rng: np.random.Generator) -> dict[str, Any]:
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     return {
         "rng": rng.bit_generator.state,
+        # As int64: most of torch does without unsigned 32-bit numbers.
         "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
     }
@@ -279,6 +283,7 @@ def _serialised(state: dict[str, Any]) -> bytes:
 
 
 def _unique(network: nn.Module) -> dict[str, torch.Tensor]:
+    # The decoder holds the encoder once more: a state_dict would list those weights twice.
     return {name: value.detach() for name, value in network.named_parameters()}
 
 

@@ -55,6 +55,7 @@ def read_entry(entry: dict[str, Any]) -> Architecture:
 def plan_entry(architecture: Architecture) -> dict[str, Any]:
     """Entry of nnU-Net's plans file that describes an architecture."""
     arguments = architecture.model_dump(mode="json", exclude={"network"})
+    # Plain and residual networks name their blocks differently; nnU-Net refuses the other's argument.
     unused = "n_blocks_per_stage" if architecture.network is NetworkClass.PLAIN else "n_conv_per_stage"
     del arguments[unused]
     return {
@@ -87,6 +88,7 @@ def nnunet_loss(outputs: int, *, deep_supervision: bool) -> Callable[[Any, Any],
     loss = DC_and_CE_loss(dice, {}, dice_class=soft_dice)
     if not deep_supervision:
         return loss
+    # As nnUNetTrainer: half the weight per stage, none for the coarsest.
     weights = np.array([0.5**i for i in range(outputs)])
     weights[-1] = 0 if outputs > 1 else 1
     return DeepSupervisionWrapper(loss, weights / weights.sum())
@@ -98,6 +100,7 @@ def nnunet_augmentation(patch_size: Size) -> tuple[Callable[..., dict[str, torch
     flat = max(patch_size) / patch_size[0] > ANISO_THRESHOLD
     angle = np.pi if flat else np.pi / 6
     turn: Any = (-angle, angle)
+    # The range of zoom is the one nnUNetTrainer plans its margin for.
     size = [int(n) for n in get_patch_size(patch_size, turn, turn, turn, (0.85, 1.25))]
     if flat:
         size[0] = patch_size[0]

@@ -75,6 +75,7 @@ def fit_temperature(margins: LesionMargins) -> float:
     """
     if margins.lesion.all() or not margins.lesion.any():
         raise InputError("NO_LESIONS", "No lesion, or no liver around lesions.", "Give cases with lesions.")
+    # By its logarithm: 0.5 and 2 are equally far from 1.
     low, high = np.log(_BOUNDS)
     found = minimize_scalar(lambda t: margins.entropy(float(np.exp(t))), bounds=(low, high), method="bounded")
     return float(np.exp(found.x))
@@ -125,6 +126,7 @@ def temper(folder: Path, out: Path, temperature: float) -> None:
         heads = [name for name in weights if _HEAD in name]
         if not heads:
             raise ModelError("MODEL_MISMATCH", f"{member} has no segmentation head.", "Train it here or import it.")
+        # Dividing weights and biases of the last layers divides the logits.
         for name in heads:
             weights[name] /= temperature
         made = card.training.model_copy(update={"temperature": card.training.temperature * temperature})

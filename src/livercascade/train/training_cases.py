@@ -118,6 +118,7 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
             raise InputError(
                 "GRID_MISMATCH", f"{path} is {volume.shape}, its labels {labels.shape}.", "Resample them to one grid."
             )
+    # Files that were rescaled or padded may leave 16 bits.
     hu = np.stack([np.clip(volumes[path], -32768, 32767).astype(np.int16) for path in case.channels])
     return TrainingArrays(hu, labels, spacing)
 
@@ -165,6 +166,7 @@ def decode_labels(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "
 def read_oriented(path: Path) -> tuple[np.ndarray, Triple]:
     """Array ``[z, y, x]`` of a NIfTI file, turned so that x runs to the left, y to the back, z to the head."""
     image: Any = lps(nib.load(path))
+    # NIfTI stores x first.
     z, y, x = (float(v) for v in image.header.get_zooms()[2::-1])
     return np.ascontiguousarray(np.asanyarray(image.dataobj).transpose(2, 1, 0)), (z, y, x)
 
@@ -182,6 +184,7 @@ def is_lps(path: Path) -> bool:
 
 def _case(home: Path) -> TrainingCase:
     files = {phase: home / f"{phase.value.lower()}.nii.gz" for phase in PHASES}
+    # Absolute: nnU-Net's list of files keeps these paths, whatever folder it is read from.
     there = {phase: path.resolve() for phase, path in files.items() if path.is_file()}
     if not there:
         raise InputError("NO_PHASE", f"{home} has a label map but no phase.", "Add one of nc, ap, vp, dp.nii.gz.")
@@ -210,6 +213,7 @@ def _patients(folder: Path) -> dict[str, str]:
     path = folder / PATIENTS_FILE
     if not path.is_file():
         return {}
+    # Spreadsheets put a byte-order mark before the first column name.
     with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     if not rows or not {"case", "patient"} <= rows[0].keys() or not all(row["patient"] for row in rows):

@@ -45,6 +45,7 @@ def open_tensorboard(folder: RunFolder, step: int) -> SummaryWriter | None:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
+    # A new run has nothing to hide.
     return SummaryWriter(str(folder.tensorboard), purge_step=step if step else None, flush_secs=20)
 
 

@@ -96,6 +96,7 @@ def _plot(axis: Axes, lines: list[dict[str, float]], names: dict[str, tuple[str,
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.25)
     for name, (colour, style) in names.items():
+        # A dictionary by step: of steps done again after a stop the last counts.
         points = dict(sorted((line["step"], line[name]) for line in lines if name in line))
         if points:
             label = name.removeprefix("val_").replace("_f4", " at f = 4").replace("_", " ")
@@ -122,6 +123,7 @@ def _show(axis: Axes, view: SliceComparison) -> None:
 def _window(view: SliceComparison) -> tuple[float, float]:
     """Grey range round the labelled organs, in which lesions stand out; of the whole slice where there is none."""
     inside = view.image[view.reference > 0]
+    # Percentiles, since a few voxels of gas or bone would stretch the range of grey.
     low, middle, high = np.percentile(inside if inside.size else view.image, (5, 50, 95))
     reach = max(float(high - low), 1e-6)
     return float(middle - 1.6 * reach), float(middle + 1.2 * reach)
@@ -129,5 +131,6 @@ def _window(view: SliceComparison) -> tuple[float, float]:
 
 def _contour(axis: Axes, labels: Integer[np.ndarray, "y x"], colour: str, style: str, width: float) -> None:
     inside = (labels >= FIRST_LESION) & (labels <= LAST_LESION)
+    # Matplotlib warns of a contour that does not exist.
     if inside.any() and not inside.all():
         axis.contour(inside.astype(float), levels=[0.5], colors=colour, linestyles=style, linewidths=width)

@@ -42,6 +42,7 @@ class PhasePurpose(StrEnum):
         """Settings it replaces."""
         if self is PhasePurpose.ANY:
             return {}
+        # Phases that are always there need not be hidden: nothing is dropped.
         whole = {"all_phases": 1.0, "nc_only": 0.0, "ap_only": 0.0}
         return {"phase_dropout": whole} | ({"phases": ["NC"]} if self is PhasePurpose.SCREENING else {})
 
@@ -74,6 +75,7 @@ def read_settings(
         given = {} if path is None else tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError("BAD_SETTINGS", f"{path} cannot be read: {error}.", "Give a TOML file.") from error
+    # None is what the command line gives for an option that is not there.
     chosen = {key: value for key, value in overrides.items() if value is not None}
     for layer in (given, purpose.changes, chosen):
         values = _merged(values, layer)

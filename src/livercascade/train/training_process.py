@@ -25,6 +25,7 @@ def training_environment(folder: RunFolder, threads: int) -> dict[str, str]:
         "nnUNet_results": str(home / "results"),
         "nnUNet_n_proc_DA": "1",
         "OMP_NUM_THREADS": str(threads),
+        # Threads that spin while they wait take the cores from the processes that make samples.
         "OMP_WAIT_POLICY": "passive",
         "GOMP_SPINCOUNT": "0",
         # Keeps freed memory: giving the large arrays of each step back to the system costs a tenth of the time.
@@ -50,6 +51,7 @@ def run_process(arguments: Sequence[str], environment: dict[str, str]) -> int:
     # From before the process is there: a signal in between would end this one and leave the other alone.
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
         process = subprocess.Popen(list(arguments), env=environment, start_new_session=True)
         for number in early:
             process.send_signal(number)

@@ -29,6 +29,7 @@ class PhaseDropout(Record):
 
     @model_validator(mode="after")
     def _sum(self) -> PhaseDropout:
+        # Shares such as 0.6 + 0.3 + 0.1 add up to a little more than 1 in floating point.
         if self.all_phases + self.nc_only + self.ap_only > 1 + 1e-9:
             raise ValueError("shares of phase dropout add up to more than 1")
         return self
@@ -100,6 +101,7 @@ class TrainSettings(Record):
     batch_size: PositiveInt = 2
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 2e-3
+    # Weight decay and gradient clip are nnU-Net's (nnUNetTrainer).
     weight_decay: NonNegativeFloat = 3e-5
     schedule: Literal["poly", "cosine"] = "poly"
     warmup_steps: NonNegativeInt = 200
@@ -110,6 +112,7 @@ class TrainSettings(Record):
     lesion_share: Fraction = 0.6
     phase_dropout: PhaseDropout = PhaseDropout()
     augmentation: Augmentation = Augmentation()
+    # The mean of about the last thousand steps.
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     bf16: bool | None = None
     channels_last: bool = True
@@ -217,6 +220,7 @@ class PatchSettings(TrainSettings):
 
     @model_validator(mode="after")
     def _patch(self) -> PatchSettings:
+        # Shuffling cuts and judges patches of this shape alone.
         if self.patch_size != PATCH_SHAPE:
             raise ValueError(f"patches are {PATCH_SHAPE}, not {self.patch_size}")
         schemes = self.schemes

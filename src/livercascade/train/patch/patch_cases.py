@@ -118,6 +118,7 @@ def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: Pa
         region |= liver_region(guess)
     if region.any():
         box = liver_grid(region, grid, settings.spacing_mm, margin_mm=settings.liver_margin_mm)
+        # Whole HU in 16 bits: half the disk and memory of floating point, and scanners give no more.
         hu = np.stack([np.rint(resample_linear(phase, grid, box)) for phase in arrays.hu])
         np.save(home / "hu.npy", hu.astype(np.int16))
         np.save(home / "labels.npy", resample_nearest(patch_labels(arrays.labels), grid, box))

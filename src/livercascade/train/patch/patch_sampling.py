@@ -53,6 +53,7 @@ class SamplingSchedule:
     def at(self, number: int) -> tuple[int, int | None, Scheme]:
         """Entry at a number counted from 0 over all rounds."""
         turn, place = divmod(number, len(self.entries))
+        # Numbers come in order but for restarts and workers, so one permutation at a time is enough.
         if turn != self._round:
             self._round, self._order = turn, np.random.default_rng((self.seed, turn)).permutation(len(self.entries))
         return self.entries[int(self._order[place])]
@@ -222,6 +223,7 @@ class PatchStream(torch.utils.data.IterableDataset[TrainingBatch]):
         rng = np.random.default_rng((*self.seed, worker))
         np.random.seed(int(rng.integers(2**32)))  # noqa: NPY002
         torch.manual_seed(int(rng.integers(2**63)))
+        # Workers share the cores with the training.
         torch.set_num_threads(1)
         for number in count(self.first + worker, workers):
             yield self.sampler.batch(rng, number)

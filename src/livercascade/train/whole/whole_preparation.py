@@ -171,6 +171,7 @@ class LesionListingPreprocessor(DefaultPreprocessor):
     def run_case_npy(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Image, labels and properties of a case."""
         data, seg, properties = super().run_case_npy(*args, **kwargs)
+        # nnU-Net lists voxels by class, so that a small lesion drowns in a large one of its type.
         organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in properties["class_locations"].items() if k > LAST_LESION}
         properties["class_locations"] = organs | _lesion_voxels(seg)
         return data, seg, properties
@@ -198,6 +199,7 @@ def _write_raw(folder: RunFolder, cases: Sequence[TrainingCase]) -> None:
         for case in cases
     }
     content = {
+        # By the name CT nnU-Net clips and scales by the fingerprint.
         "channel_names": {str(i): "CT" for i in range(len(PHASES))},
         "labels": {label_name(i): i for i in range(NUM_CLASSES)},
         "numTraining": len(files),

@@ -110,6 +110,7 @@ class LesionCentredLoader(nnUNetDataLoader):
         if hard and np.random.uniform() < shares.hard_share:  # noqa: NPY002
             keys: list[Any] = hard
         elif draw < shares.lesion_share and lesions:
+            # First the type, then the lesion: rare types are seen as often as common ones.
             types = sorted({key[0] for key in lesions})
             chosen = types[np.random.randint(len(types))]  # noqa: NPY002
             keys = [key for key in lesions if key[0] == chosen]
@@ -158,6 +159,7 @@ def _loader(folder: RunFolder, cases: CaseArrays, settings: WholeSettings, patch
     loader: Any = LesionCentredLoader(cases, int(chosen["batch_size"]), size, patch_size, labels, transforms=transforms)
     loader.shares = settings
     if settings.workers > 0:
+        # Runs of neighbouring seeds must not share the samples of any worker.
         seeds = [settings.seed * 1000 + i for i in range(settings.workers)]
         loader = NonDetMultiThreadedAugmenter(loader, None, settings.workers, 4 * settings.workers, seeds)
     return loader
