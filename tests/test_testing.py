@@ -13,7 +13,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, LesionType, Phase
 from livercascade.data.lesion import LesionSet
 from livercascade.detect.match import match
-from livercascade.io.source import read_study
+from livercascade.io.study_reader import read_study
 from livercascade.results.evidence_file import read_evidence
 from livercascade.testing.ct_series import CtSeries, landmark_errors
 from livercascade.testing.example_results import EVIDENCE_GRID, two_lesion_map, write_example_folders
