@@ -119,7 +119,7 @@ export function selectLesion(lesion: ListedLesion, add = false): void {
       ? now.filter((first) => first !== lesion.first)
       : [...now, lesion.first];
   S.say(
-    `ListedLesion ${lesion.number}: ${S.labelInfo(lesion.label).name}, ${lesion.volume_ml.toFixed(2)} ml, ${lesion.diameter_mm.toFixed(0)} mm`,
+    `L${lesion.number}: ${S.labelInfo(lesion.label).name}, ${lesion.volume_ml.toFixed(2)} ml, ${lesion.diameter_mm.toFixed(0)} mm`,
   );
 }
 

@@ -140,7 +140,7 @@ function Selection({ chosen }: { chosen: readonly ListedLesion[] }) {
   const first = chosen[0];
   return (
     <section class="card" aria-label="Selected lesions">
-      <h3>{chosen.length === 1 ? `ListedLesion ${first.number}` : `${chosen.length} lesions`}</h3>
+      <h3>{chosen.length === 1 ? `Lesion L${first.number}` : `${chosen.length} lesions`}</h3>
       <TypeButtons
         verb="Type of the selected lesions"
         pressed={chosen.every((one) => one.label === first.label) ? first.label : undefined}

@@ -163,7 +163,7 @@ function SavedMarker() {
   if (dirty)
     return (
       <span class="saved" role="status" title="Every edit is kept by the server; Save makes a version of them">
-        kept {clock(S.confirmedAt.value)}, not yet a version
+        {`kept ${clock(S.confirmedAt.value)}`.trim()}, not yet a version
       </span>
     );
   const at = S.savedAt.value;

@@ -322,22 +322,21 @@ class ComponentInfo(ResponseModel):
     first: int
 
 
-class ListedLesion(ComponentInfo):
-    """A lesion of the table.
-
-    Attributes:
-        number: Number in the report, where there is one; else the place by size.
-        diameter_mm: Longest axial diameter.
-        evidence: What its type rests on.
-    """
-
-    number: int
-    diameter_mm: float
-    evidence: EvidenceRecord | None
-
-
 class LesionListing(ResponseModel):
     """Lesions of a mask by number, sums by type, and organs in ml."""
+
+    class ListedLesion(ComponentInfo):
+        """A lesion of the table.
+
+        Attributes:
+            number: Number in the report, where there is one; else the place by size.
+            diameter_mm: Longest axial diameter.
+            evidence: What its type rests on.
+        """
+
+        number: int
+        diameter_mm: float
+        evidence: EvidenceRecord | None
 
     class TypeTotal(ResponseModel):
         """Sum over the lesions of a type."""
@@ -371,47 +370,6 @@ class DifferenceVerdict(ResponseModel):
     time: str = LEFT_OUT
 
 
-class DifferenceRow(ResponseModel):
-    """Lesions of two masks that share voxels, or what differs in the organs.
-
-    Attributes:
-        id: Name of the difference, the same as long as the two masks are.
-        kind: What became of the lesions.
-        types: Types of both sides in words.
-        old: Lesions of the old mask, largest first.
-        new: Lesions of the new mask, largest first.
-        old_ml: Volume of the old lesions.
-        new_ml: Volume of the new lesions.
-        changed_ml: Volume whose labels differ.
-        dice: Overlap of the lesion voxels, without types.
-        box: Half-open box round the region.
-        slices: First and last slice.
-        at: Voxel to look at.
-        verdict: Judgement of the asking reader.
-    """
-
-    class SideLesion(ResponseModel):
-        """A lesion of one side."""
-
-        label: int
-        voxels: int
-        volume_ml: float
-
-    id: str
-    kind: Literal["added", "removed", "relabelled", "split", "merged", "boundary", "same"]
-    types: str
-    old: list[SideLesion]
-    new: list[SideLesion]
-    old_ml: float
-    new_ml: float
-    changed_ml: float
-    dice: float
-    box: Bounds
-    slices: tuple[int, int]
-    at: Voxel
-    verdict: DifferenceVerdict | None
-
-
 class DifferenceList(ResponseModel):
     """Two masks compared lesion by lesion.
 
@@ -424,6 +382,46 @@ class DifferenceList(ResponseModel):
         of: Differences that need one.
         differences: Most important first.
     """
+
+    class DifferenceRow(ResponseModel):
+        """Lesions of two masks that share voxels, or what differs in the organs.
+
+        Attributes:
+            id: Name of the difference, the same as long as the two masks are.
+            kind: What became of the lesions.
+            types: Types of both sides in words.
+            old: Lesions of the old mask, largest first.
+            new: Lesions of the new mask, largest first.
+            old_ml: Volume of the old lesions.
+            new_ml: Volume of the new lesions.
+            changed_ml: Volume whose labels differ.
+            dice: Overlap of the lesion voxels, without types.
+            box: Half-open box round the region.
+            slices: First and last slice.
+            at: Voxel to look at.
+            verdict: Judgement of the asking reader.
+        """
+
+        class SideLesion(ResponseModel):
+            """A lesion of one side."""
+
+            label: int
+            voxels: int
+            volume_ml: float
+
+        id: str
+        kind: Literal["added", "removed", "relabelled", "split", "merged", "boundary", "same"]
+        types: str
+        old: list[SideLesion]
+        new: list[SideLesion]
+        old_ml: float
+        new_ml: float
+        changed_ml: float
+        dice: float
+        box: Bounds
+        slices: tuple[int, int]
+        at: Voxel
+        verdict: DifferenceVerdict | None
 
     old: str
     new: str
@@ -639,30 +637,29 @@ class History(ResponseModel):
     events: list[HistoryEvent]
 
 
-class ErrorDetail(Fault):
-    """Why a request was refused, with further fields for some codes.
-
-    Attributes:
-        state: State of the draft (``DRAFT_MOVED``).
-        head: Head of the case (``VERSION_CONFLICT``).
-        parent: Mask that the version was drawn on (``VERSION_CONFLICT``).
-        segments: Segments whose label is not known (``SEG_UNKNOWN_SEGMENTS``).
-    """
-
-    class UnknownSegment(ResponseModel):
-        """A segment of a DICOM Segmentation whose label must be given."""
-
-        number: int
-        label: str
-        type: str
-
-    state: DraftState = LEFT_OUT
-    head: str = LEFT_OUT
-    parent: str = LEFT_OUT
-    segments: list[UnknownSegment] = LEFT_OUT
-
-
 class ErrorAnswer(ResponseModel):
     """Body of every error."""
+
+    class ErrorDetail(Fault):
+        """Why a request was refused, with further fields for some codes.
+
+        Attributes:
+            state: State of the draft (``DRAFT_MOVED``).
+            head: Head of the case (``VERSION_CONFLICT``).
+            parent: Mask that the version was drawn on (``VERSION_CONFLICT``).
+            segments: Segments whose label is not known (``SEG_UNKNOWN_SEGMENTS``).
+        """
+
+        class UnknownSegment(ResponseModel):
+            """A segment of a DICOM Segmentation whose label must be given."""
+
+            number: int
+            label: str
+            type: str
+
+        state: DraftState = LEFT_OUT
+        head: str = LEFT_OUT
+        parent: str = LEFT_OUT
+        segments: list[UnknownSegment] = LEFT_OUT
 
     error: ErrorDetail

@@ -17,8 +17,11 @@ from livercascade.labeler.editing.lesion_tools import change
 from livercascade.labeler.imaging.mask_delta import Delta
 from livercascade.labeler.label_error import LabelError, bad_request
 
+# Wide enough to hold liver round a lesion, narrow enough to stay in it.
 _RING_MM = 6.0
+# Below this, medians of core and ring differ by noise.
 _MIN_CONTRAST_HU = 8.0
+# Takes the noise of thin slices without moving edges by a pixel.
 _SMOOTH_MM = 1.2
 
 

@@ -18,6 +18,7 @@ from livercascade.labeler.editing.lesion_components import (
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, VoxelIndex, empty_delta
 from livercascade.labeler.label_error import bad_request
 
+# Room for the nearest voxel that is no lesion: without it the label of a lesion as wide as its box has no source.
 _MARGIN = 3
 _IN_SLICE = np.ones((1, 3, 3), dtype=bool)
 

@@ -13,6 +13,7 @@ from livercascade.labeler.editing.lesion_tools import change
 from livercascade.labeler.imaging.mask_delta import Delta, VoxelIndex
 from livercascade.labeler.label_error import LabelError
 
+# The distance transform needs a voxel outside on every side.
 _PAD = 1
 
 

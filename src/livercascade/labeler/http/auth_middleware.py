@@ -1,4 +1,7 @@
-"""The gate before every route: who may speak to the server. Plain ASGI, so that bodies are counted as they come."""
+"""Middleware before every route that decides who may speak to the server.
+
+Plain ASGI, so that the bytes of a body are counted as they come.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ WRITE_HEADER = b"x-livercascade"
 _READ_METHODS = ("GET", "HEAD")
 _WRITE_METHODS = ("POST", "PUT", "DELETE")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+# A request of the page is below 10 kB; 500 points of lesions are below 20 kB.
 _JSON_CAP = 1 << 20
 _BODY_CAPS = (
     (re.compile(r"/api/cases/[^/]+/drafts/[^/]+/edits"), 256 << 20),
@@ -64,6 +68,7 @@ class LoginSecrets:
 
     def use(self, token: str) -> bool:
         """True once for the one-time token."""
+        # Compared in constant time, so that the time of an answer does not tell how much of a guess was right.
         if not hmac.compare_digest(token.encode(), self.once.encode()):
             return False
         self.once = secrets.token_urlsafe(32)
@@ -143,8 +148,8 @@ def body_cap(path: str) -> int:
 
 def error_bytes(error: LabelError) -> bytes:
     """Body of an error."""
-    told = {"code": error.code, "message": error.message, "remedy": error.remedy, **error.more}
-    return json.dumps({"error": told}, ensure_ascii=False).encode()
+    detail = {"code": error.code, "message": error.message, "remedy": error.remedy, **error.more}
+    return json.dumps({"error": detail}, ensure_ascii=False).encode()
 
 
 def too_large(cap: int) -> LabelError:

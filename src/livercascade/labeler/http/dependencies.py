@@ -19,6 +19,7 @@ from livercascade.labeler.project.workspace import Workspace
 
 MAX_ANSWER = 64 << 20
 """Most bytes of a volume in one answer."""
+# Masks are long runs of one value: higher levels take longer and save little.
 _GZIP_LEVEL = 1
 
 

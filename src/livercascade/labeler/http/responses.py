@@ -19,13 +19,11 @@ from livercascade.labeler.contract.response_schemas import (
     CaseInfo,
     ComponentInfo,
     DifferenceList,
-    DifferenceRow,
     DifferenceVerdict,
     DraftState,
     Fault,
     GridInfo,
     LesionListing,
-    ListedLesion,
     ReportTexts,
     SessionInfo,
     VersionInfo,
@@ -205,12 +203,12 @@ def lesion_listing(case: OpenCase, mask: LabelMask, ref: str, user: str) -> Lesi
     evidence, _ = evidence_of(case.evidence.all(), lesions)
     report = case.report_numbers(ref, user)
     numbers = report.of_lesions(lesions) if report else range(1, len(lesions) + 1)
-    rows: list[ListedLesion] = []
+    rows: list[LesionListing.ListedLesion] = []
     for place, (number, lesion) in enumerate(zip(numbers, lesions, strict=True)):
         info = component_info(int(lesion.label), lesion.mask, lesion.bbox, case.grid)
         diameter = round(diameter_mm(lesion.mask, case.grid), 2)
         given: dict[str, Any] = {"number": number, "diameter_mm": diameter, "evidence": evidence.get(place)}
-        rows.append(ListedLesion(**info.model_dump(), **given))
+        rows.append(LesionListing.ListedLesion(**info.model_dump(), **given))
     # Counting a whole volume takes longer than a stroke may: not for masks that change with every stroke.
     organs = {} if ref.startswith("draft.") else organ_volumes(mask, case.grid)
     return LesionListing(ref=ref, lesions=sorted(rows, key=lambda row: row.number), totals=_totals(rows), organs=organs)
@@ -238,7 +236,7 @@ def difference_list(
     )
 
 
-def _totals(rows: Sequence[ListedLesion]) -> dict[str, LesionListing.TypeTotal]:
+def _totals(rows: Sequence[LesionListing.ListedLesion]) -> dict[str, LesionListing.TypeTotal]:
     totals: dict[str, LesionListing.TypeTotal] = {}
     for label in dict.fromkeys(row.label for row in rows):
         mine = [row for row in rows if row.label == label]
@@ -247,9 +245,9 @@ def _totals(rows: Sequence[ListedLesion]) -> dict[str, LesionListing.TypeTotal]:
     return totals
 
 
-def _difference(item: Difference, grid: Grid, verdict: DifferenceVerdict | None) -> DifferenceRow:
+def _difference(item: Difference, grid: Grid, verdict: DifferenceVerdict | None) -> DifferenceList.DifferenceRow:
     ml = grid.voxel_ml
-    return DifferenceRow(
+    return DifferenceList.DifferenceRow(
         id=item.id,
         kind=item.kind.value,
         types=types_of(item),
@@ -266,8 +264,8 @@ def _difference(item: Difference, grid: Grid, verdict: DifferenceVerdict | None)
     )
 
 
-def _side(label: int, voxels: int, voxel_ml: float) -> DifferenceRow.SideLesion:
-    return DifferenceRow.SideLesion(label=label, voxels=voxels, volume_ml=round(voxels * voxel_ml, 4))
+def _side(label: int, voxels: int, voxel_ml: float) -> DifferenceList.DifferenceRow.SideLesion:
+    return DifferenceList.DifferenceRow.SideLesion(label=label, voxels=voxels, volume_ml=round(voxels * voxel_ml, 4))
 
 
 def _bounds(box: Box) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -18,6 +18,7 @@ from livercascade.system.files import output_errors
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _ANY = ("0.0.0.0", "::", "")
+# What was confirmed is on the disk: open requests need not be waited for long.
 _GRACE_SECONDS = 2
 
 
@@ -48,7 +49,7 @@ def serve(
             all, since the Host header could not be checked.
     """
     if host in _ANY:
-        message = f"--host {host} names no address by which the server could be told from another."
+        message = f"--host {host} stands for every address, so the server could not check by which name it is called."
         raise UsageError("WRONG_USE", message, "Give the address or name that others will use.", stage="label")
     listener = _listen(host, port)
     port = int(listener.getsockname()[1])

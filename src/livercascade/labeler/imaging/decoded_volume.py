@@ -22,6 +22,7 @@ from livercascade.labeler.label_error import LabelError
 from livercascade.system.files import output_errors, sha256_text
 
 _LOG = logging.getLogger(__name__)
+# Small enough that the first slices come at once, large enough that the loop costs nothing.
 _SLAB_BYTES = 4 << 20
 _DONE_SUFFIX = ".npy"
 
@@ -35,7 +36,7 @@ class DecodedVolume:
 
     Attributes:
         name: File or series, for messages.
-        frame: How it is stored.
+        frame: Axes and grid of the file.
         decoder: Fills the cache.
         cache: The cache file; it may be deleted at any time while the server is down.
         tag: Changes when the source changes.

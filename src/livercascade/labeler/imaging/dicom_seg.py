@@ -112,7 +112,7 @@ def import_seg(data: bytes, grid: Grid, mapping: Mapping[int, int] | None = None
     Args:
         data: The file.
         grid: Grid of the case.
-        mapping: Label by segment number; those not named are told by their name or code.
+        mapping: Label by segment number; the others are identified by their name or code.
 
     Raises:
         LabelError: ``NOT_SEG``, ``SEG_UNKNOWN_SEGMENTS``, ``SEG_OTHER_SERIES``.

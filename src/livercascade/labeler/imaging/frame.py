@@ -72,7 +72,7 @@ def label_file_bytes(mask: Shaped[np.ndarray, "z y x"], frame: Frame, *, keep_ty
 
     Args:
         mask: Labels in display order.
-        frame: Where the file comes from.
+        frame: Frame of the file that it goes with.
         keep_type: True keeps the integer type of the file's voxels; else uint8.
 
     Returns:

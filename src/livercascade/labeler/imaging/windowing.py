@@ -23,6 +23,7 @@ PRESETS: Mapping[str, HuWindow] = {
     "lung": (-600, 1500),
     "bone": (400, 1800),
 }
+# Mean HU of a liver in any phase; outside, what was measured is no liver.
 _PLAUSIBLE = (0.0, 220.0)
 
 

@@ -20,7 +20,9 @@ from livercascade.labeler.imaging.frame import Frame
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.project_folder import dicom_folder, phase_file
 
+# Lesions are drawn on the venous phase in most studies; the non-contrast phase shows fewest of them.
 _REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
+# Headers keep positions in single precision, and programs round them to a tenth of a millimetre or better.
 _TOLERANCE_MM = 0.05
 _SEGMENTATION, _LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
 _LOG = logging.getLogger(__name__)

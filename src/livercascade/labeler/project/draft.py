@@ -66,7 +66,7 @@ class Draft:
         n: Confirmed records after the head, counted from ``n0``, so that a tab with an older draft of the name is
             told apart.
         steps: Applied ones, then those that can be redone.
-        position: How many of the steps are applied.
+        position: Number of steps that are applied.
         parent: What the next version names as its parent.
         saved_step: Record of the last step that was saved, 0 if none was.
         saved_n: Records there were at the last save.
@@ -218,6 +218,7 @@ class Draft:
         delta.apply(self.mask)
 
     def _move(self, position: int) -> Delta:
+        # Only where labels differ in the end: steps on the way may undo each other.
         down = self.steps[position : self.position][::-1]
         up = self.steps[self.position : position]
         parts = [step.delta.inverse for step in down] + [step.delta for step in up]

@@ -26,7 +26,7 @@ class DraftStore:
 
     Attributes:
         case_id: The case.
-        folder: Where the journals lie, a folder for each reader.
+        folder: Folder of the journals, with a folder for each reader.
         masks: What drafts are begun on.
         lock: The case's.
     """

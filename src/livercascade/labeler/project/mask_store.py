@@ -18,7 +18,9 @@ from livercascade.labeler.project.case_inputs import CaseInputs, other_grid
 from livercascade.labeler.project.identifiers import version_number
 from livercascade.labeler.project.versions import Versions, no_image
 
+# Six masks of 400 slices of 512 x 512: head, both sides of a comparison, one beside, and two to go back to.
 _KEPT_BYTES = 700 << 20
+# Both sides of a comparison, however large.
 _KEPT_AT_LEAST = 2
 
 

@@ -39,8 +39,8 @@ class NoteChange:
     """What one act does to a notebook.
 
     Attributes:
-        book: ``evidence``, ``boxes`` or ``measurements``.
-        id: Of the record.
+        book: Notebook: ``evidence``, ``boxes`` or ``measurements``.
+        id: Name of the record.
         before: The record that stands before, None if there is none.
         after: The record that stands then, None if it is taken away.
     """

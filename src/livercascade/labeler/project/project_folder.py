@@ -57,7 +57,7 @@ class Project:
 
         Args:
             place: Project folder, folder of ``<case>/{nc,ap,vp,dp}.nii.gz``, or such a case.
-            project: Where the project lies; ``labelling`` inside the folder of cases if absent.
+            project: Folder of the project; ``labelling`` inside the folder of cases if absent.
             predictions: See `Project`.
 
         Raises:

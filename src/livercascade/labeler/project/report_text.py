@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 REPORT_FILES = ("report.html", "report.txt", "report.md", "radiology.txt", "pathology.txt")
+# Reports of `livercascade predict` hold their pictures; the text is a small part.
 _MAX_BYTES = 64 << 20
 _MAX_CHARACTERS = 400_000
 _SILENT = ("script", "style", "template", "svg", "head", "noscript")

@@ -21,6 +21,7 @@ from livercascade.labeler.project.journal import now, read_json, write_json
 from livercascade.system.files import write_file
 
 What = Literal["edit", "review", "import", "restore", "upload"]
+# Saving waits for it: a mask of 400 slices takes a fraction of a second.
 _COMPRESSION = 2
 
 
@@ -50,10 +51,6 @@ class VersionRecord(Record):
     draft: DraftMark | None = None
     source: str = ""
 
-    def told(self) -> dict[str, Any]:
-        """The record as the interface tells it."""
-        return self.model_dump(exclude={"draft", "decisions"})
-
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
@@ -76,7 +73,7 @@ class Versions:
     """All versions of one case; the caller sees to it that one thread writes at a time.
 
     Attributes:
-        folder: Where they lie.
+        folder: Folder of their files.
         frame: The file whose grid and axis order they keep; None for a case without a usable image.
         keep_type: True keeps the integer type of that file too, as for a label map.
     """

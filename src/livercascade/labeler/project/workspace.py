@@ -20,6 +20,7 @@ from livercascade.labeler.project.project_folder import Project, dicom_folder, p
 from livercascade.labeler.project.report_text import report_files
 from livercascade.labeler.project.versions import Versions
 
+# This case and its neighbours in the work list keep their masks.
 _RESTING = 3
 STATES: tuple[StateName, ...] = ("new", "in_progress", "done")
 
@@ -31,7 +32,7 @@ class Workspace:
     Attributes:
         project: Its folders.
         user: Reader who started the server.
-        cache_bytes: How much the cache of decoded volumes may hold when a server starts.
+        cache_bytes: Limit of the cache of decoded volumes when a server starts.
     """
 
     project: Project
