@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from layers import layers
+
 PUBLIC = """# Public names
 
 What `import livercascade as lc` gives. These names, what they take and what they give stay within a major version
@@ -12,7 +14,7 @@ What `import livercascade as lc` gives. These names, what they take and what the
 """
 HEAD = """# All modules
 
-Every public module of the package, by sub-package, in the order of the layers: each uses those below it only
+Every public module of the package, by sub-package, in the order of the layers: each uses those further down only
 ([Architecture](../../project/architecture.md)). What is promised to stay is in
 [Public names](../python.md); the rest may change with any version.
 
@@ -27,7 +29,7 @@ def api_pages(package: Path) -> dict[str, str]:
     Args:
         package: Folder of the package.
     """
-    folders = sorted(path for path in package.iterdir() if (path / "__init__.py").is_file())
+    folders = [package / name for row in layers() for name in row]
     rows, pages = "", {}
     for folder in folders:
         text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
@@ -54,4 +56,5 @@ def public_page(package: Path) -> str:
 
 
 def _entry(name: str, home: str) -> str:
-    return f"\n## {name} {{ #{name} }}\n\n::: {home}\n    options:\n      heading_level: 3\n      show_root_toc_entry: false\n      skip_local_inventory: true\n"
+    options = ("heading_level: 2", "show_root_full_path: false", "skip_local_inventory: true")
+    return f'\n<a id="{name}"></a>\n\n::: {home}\n    options:\n' + "".join(f"      {line}\n" for line in options)
