@@ -44,7 +44,7 @@ def true_map(spheres: list[tuple[tuple[float, float, float], float, int]]) -> np
 def made(
     evidence: Evidence, labels: np.ndarray, chosen: EvaluationSettings = SETTINGS
 ) -> tuple[EvidenceCase, ReferenceLesions]:
-    lesions = seg2det(labels, EVIDENCE_GRID, min_volume_ml=chosen.least_ml, per_label=True)
+    lesions = seg2det(labels, EVIDENCE_GRID, min_volume_ml=chosen.smallest_ml, per_label=True)
     held = ReferenceLesions(lesions, None, chosen)
     return evidence_case(held, evidence), held
 

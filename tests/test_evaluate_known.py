@@ -64,6 +64,8 @@ def run(tmp_path: Path, *options: str) -> dict:
         "50",
         "--quiet",
         "--no-figures",
+        "--instances",
+        "per-label",
     ]
     result = CliRunner().invoke(app, [*words, *options])
     assert result.exit_code == 0, result.output

@@ -30,7 +30,7 @@ def random_map(rng: np.random.Generator) -> np.ndarray:
 
 
 def case_of(truth: np.ndarray, found: np.ndarray, rules: EvaluationSettings, name: str = "x") -> EvaluatedCase:
-    true, made = (seg2det(m, GRID, min_volume_ml=rules.least_ml, per_label=True) for m in (truth, found))
+    true, made = (seg2det(m, GRID, min_volume_ml=rules.smallest_ml, per_label=True) for m in (truth, found))
     reference = ReferenceLesions(true, None, rules)
     counted = [x for x in reference.summaries if rules.counts(x.volume_ml)]
     prediction = CasePrediction.of(reference.match(made), rules)

@@ -9,8 +9,8 @@ from scipy import ndimage
 from livercascade.data.labels import LesionType
 from livercascade.detect.seg2det import seg2det
 from livercascade.evaluation.cohort.cohort_files import find_cohort
-from livercascade.evaluation.cohort.read_case import files_of, read_case
-from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
+from livercascade.evaluation.cohort.read_case import read_case
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
 from livercascade.labeler.contract.request_schemas import RelabelRequest
 from livercascade.labeler.http.responses import lesion_listing
@@ -21,7 +21,7 @@ from livercascade.reclassify.candidate import Candidate, CandidateStatus
 from livercascade.testing.example_results import CASE_GRID, example_case, example_result
 
 LIMIT_ML = 0.5
-UNION = EvaluationSettings(instances=Instances.UNION, min_volume_ml=LIMIT_ML)
+UNION = EvaluationSettings(min_volume_ml=LIMIT_ML)
 
 
 def high_mask() -> np.ndarray:
@@ -92,9 +92,8 @@ def test_report_evaluation_and_page_name_the_same_lesions(cohort: Path) -> None:
         assert numbers[z, y, x] == row.number
     page = places((row.volume_ml, row.centroid) for row in listed)
     for side in (cohort / "results", cohort / "maps"):
-        (files,) = files_of(find_cohort(cohort / "truth", [("found", side)]))
-        readings = read_case(files, UNION).case.readings
-        last = list(readings.values())[-1]
+        (files,) = find_cohort(cohort / "truth", [("found", side)]).single()
+        last = list(read_case(files, UNION).predictions.values())[-1]
         found = places((lesion.volume_ml, lesion.centroid) for lesion in last.lesions)
         assert found == pytest.approx(page, abs=0.01)
 

@@ -29,7 +29,7 @@ from livercascade.evaluation.plots.loaded_case import Networks
 from livercascade.system.manifest import check_free
 from livercascade.system.progress import Progress
 
-_PAPER = EvaluationSettings()
+_DEFAULT = EvaluationSettings()
 
 
 def evaluate_command(
@@ -44,23 +44,23 @@ def evaluate_command(
     coverage: Annotated[
         Path | None, typer.Option(help="Folder of masks <case>.nii.gz of where the truth was read.")
     ] = None,
-    small: Annotated[SmallLesions, typer.Option(help="Lesions under the volume limit.")] = _PAPER.small,
-    min_volume_ml: Annotated[float, typer.Option(min=0, help="Volume limit in ml.")] = _PAPER.min_volume_ml,
+    small: Annotated[SmallLesions, typer.Option(help="Lesions under the volume limit.")] = _DEFAULT.small,
+    min_volume_ml: Annotated[float, typer.Option(min=0, help="Volume limit in ml.")] = _DEFAULT.min_volume_ml,
     instances: Annotated[
         Instances, typer.Option(help="Touching lesions of two types: two lesions, or one.")
-    ] = _PAPER.instances,
+    ] = _DEFAULT.instances,
     min_overlap: Annotated[
         float, typer.Option(min=0, max=1, help="Least overlap of a hit; at 0 one common voxel suffices.")
-    ] = _PAPER.min_overlap,
-    overlap: Annotated[Overlap, typer.Option(help="Measure of --min-overlap.")] = _PAPER.overlap,
+    ] = _DEFAULT.min_overlap,
+    overlap: Annotated[Overlap, typer.Option(help="Measure of --min-overlap.")] = _DEFAULT.overlap,
     extras: Annotated[
         Extras, typer.Option(help="Second finding in one true lesion, in the mode one2one.")
-    ] = _PAPER.extras,
+    ] = _DEFAULT.extras,
     agree: Annotated[
         AgreementLevel, typer.Option(help="How fine both sides of a joint model must agree.")
-    ] = _PAPER.level,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = _PAPER.bootstrap,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = _PAPER.seed,
+    ] = _DEFAULT.level,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = _DEFAULT.bootstrap,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = _DEFAULT.seed,
     figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
     whole: WholeOption = None,
     patch: PatchOption = None,

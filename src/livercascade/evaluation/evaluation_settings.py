@@ -11,10 +11,11 @@ from livercascade.detect.match import Overlap
 from livercascade.diagnose.joint import AgreementLevel
 
 _SLACK = 1e-9
+"""Volumes are whole multiples of a voxel: one that equals the limit must not fall below it by rounding."""
 
 
 class SmallLesions(StrEnum):
-    """What happens to lesions below the volume limit."""
+    """Treatment of lesions below the volume limit."""
 
     DROP = "drop"
     """They leave both sides before matching (paper): a lesion whose only partner is small is missed or false."""
@@ -23,12 +24,12 @@ class SmallLesions(StrEnum):
 
 
 class Instances(StrEnum):
-    """What one lesion of a label map is."""
+    """Definition of a lesion of a label map."""
 
     PER_LABEL = "per-label"
-    """Touching lesions of different types are different lesions, as in the paper."""
+    """Touching lesions of different types are different lesions: the paper's reading."""
     UNION = "union"
-    """Touching lesions are one, with the type of most voxels."""
+    """Touching lesions are one, with the type of most voxels: the cascade's lesions."""
 
 
 class Extras(StrEnum):
@@ -39,12 +40,13 @@ class Extras(StrEnum):
 
 
 class EvaluationSettings(BaseModel):
-    """How lesions are counted; the defaults are the paper's.
+    """Rules by which lesions are counted; the defaults are the paper's, but for ``instances``.
 
     Attributes:
         min_volume_ml: Volume limit of a lesion that counts.
         small: What happens below it.
-        instances: What one lesion of a label map is; case folders bring their own lesions.
+        instances: Definition of a lesion of a label map; the default is that of the cascade, so that a label map and
+            the case folder it comes from have the same lesions.
         min_overlap: Pairs below this overlap do not count, 0 to 1; at 0 one common voxel suffices.
         overlap: Measure of ``min_overlap``.
         extras: Leftovers of the counting mode ``one2one``.
@@ -57,7 +59,7 @@ class EvaluationSettings(BaseModel):
 
     min_volume_ml: float = Field(default=0.5, ge=0)
     small: SmallLesions = SmallLesions.DROP
-    instances: Instances = Instances.PER_LABEL
+    instances: Instances = Instances.UNION
     min_overlap: float = Field(default=0.0, ge=0, le=1)
     overlap: Overlap = Overlap.IOU
     extras: Extras = Extras.FP
@@ -66,8 +68,8 @@ class EvaluationSettings(BaseModel):
     seed: int = Field(default=0, ge=0)
 
     @property
-    def least_ml(self) -> float:
-        """Smaller lesions need not be formed at all."""
+    def smallest_ml(self) -> float:
+        """Volume in ml below which lesions need not be formed at all."""
         return 0.0 if self.small is SmallLesions.IGNORE else self.min_volume_ml
 
     def counts(self, volume_ml: float) -> bool:
@@ -76,7 +78,7 @@ class EvaluationSettings(BaseModel):
 
     def keeps(self, volume_ml: float) -> bool:
         """True if a lesion of this volume takes part in matching."""
-        return volume_ml >= self.least_ml * (1 - _SLACK)
+        return volume_ml >= self.smallest_ml * (1 - _SLACK)
 
     @property
     def sha256(self) -> str:

@@ -16,7 +16,7 @@ from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Record
 from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, JointModel, Variant
-from livercascade.evaluation.evaluation_settings import EvaluationSettings
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
 from livercascade.reclassify.reclassify import ScoreMode
 from livercascade.virtual.fixed_cohorts import CohortPart
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
@@ -205,7 +205,8 @@ class ExperimentSettings(Record):
     training: TrainingPlan = TrainingPlan()
     cascade: CascadeSettings = CascadeSettings(align=False)
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    evaluation: EvaluationSettings = EvaluationSettings()
+    # The numbers to compare with are the paper's, which counts touching lesions of two types as two.
+    evaluation: EvaluationSettings = EvaluationSettings(instances=Instances.PER_LABEL)
 
     @model_validator(mode="after")
     def _groups_are_apart(self) -> ExperimentSettings:

@@ -103,7 +103,7 @@ def compare_masks(
 def lesions_of(labels: LabelMap, spacing: Triple | Grid, settings: EvaluationSettings) -> LesionSet:
     """Lesions of a label map that take part, by the definition of a lesion in the settings."""
     per_label = settings.instances is Instances.PER_LABEL
-    return seg2det(labels, spacing, min_volume_ml=settings.least_ml, per_label=per_label)
+    return seg2det(labels, spacing, min_volume_ml=settings.smallest_ml, per_label=per_label)
 
 
 def _case(
