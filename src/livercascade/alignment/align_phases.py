@@ -35,7 +35,7 @@ class PhaseAlignment:
 
     Attributes:
         phase: Phase that was aligned.
-        use: How it entered the analysis.
+        use: Role of the phase in the analysis.
         quality: Measures of its alignment.
         offset_mm: Shift along z by which its headers were corrected first.
         seconds: Wall time of the alignment.

@@ -18,6 +18,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.scan import OUTSIDE_HU, PhaseVolume
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Fixed-point iteration stops at an error far below a voxel.
 _INVERSE_STEPS = 30
 _INVERSE_MM = 0.02
 

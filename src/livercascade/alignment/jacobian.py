@@ -11,7 +11,9 @@ from livercascade.data.grid import Grid
 
 LEAST = 0.02
 """Voxels whose volume falls below this share are smoothed as if they folded, so that rounding cannot fold them."""
+# A bound so that the loop ends; the field is shrunk after it.
 _ROUNDS = 12
+# Half a block of the finest level (4 voxels of 2 mm): detail below it is not resolved by the search.
 _SIGMA_MM = 4.0
 _SHRINK = 0.8
 

@@ -16,6 +16,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
 
 _MARGIN_MM = 6.0
+# The body's outline is needed to a few millimetres only.
 _COARSE = 3
 # The search for a shift between headers: a coarse grid, HU of soft tissue, and at least this share of common height.
 _STEP_MM = 6.0

@@ -17,6 +17,7 @@ from livercascade.data.scan import OUTSIDE_HU, PhaseVolume
 
 EDGE = 0.5 + 1e-6
 """A position up to half a voxel outside the outermost voxel centres is inside the image."""
+# Spacings that differ by rounding of the header count as equal.
 _SAME_SPACING = 1 + 1e-3
 
 

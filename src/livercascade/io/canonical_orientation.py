@@ -17,6 +17,7 @@ MAX_SHEAR = 2e-3
 """Largest cosine between two axes of a grid; 1 would be parallel."""
 ANY_MM = (0.05, 50.0)
 """Allowed spacing of label maps, which need not be those of a CT; less or more is a wrong unit."""
+# Rounding of a spacing that lies on the limit.
 _SLACK = 1e-3
 
 

@@ -20,6 +20,7 @@ from livercascade.io.hounsfield import MAX_HU
 
 MAX_JUMP_HU = 50.0
 """Largest median difference between neighbouring slices; more means a wrong intercept."""
+# Padding values above it are taken for tissue, see `_plane`.
 _PADDING_BELOW_HU = -500.0
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _REPAIR = "Fetch the series again from the archive."

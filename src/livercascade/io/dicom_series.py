@@ -21,6 +21,7 @@ from livercascade.io.hounsfield import check_is_ct
 MIN_SLICES = 10
 """A series with fewer slices cannot be a phase, unless nothing else is there."""
 _SAME_PLACE_MM = 0.01
+# 45 degrees: tilted slices are axial, coronal and sagittal reformats are not.
 _AXIAL_COSINE = 0.7
 
 

@@ -12,10 +12,13 @@ from scipy import ndimage
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, Phase
 
+# Averaging to this size brings the noise of thin slices below the differences between phases.
 _STEP_MM = 2.0
 _SLICE_MM = 8.0
 _BONE_HU = 160
+# Plausible areas of the spinal canal in one slice; other holes in bone are smaller or larger.
 _CANAL_MM2 = (90.0, 900.0)
+# A square that fits into an aorta.
 _DISC_MM = 12.0
 # Offsets from the centre of the spinal canal in mm, LPS; the body of the vertebra lies between canal and aorta.
 _AORTA_Y, _AORTA_X = (-80.0, -46.0), (-12.0, 45.0)
@@ -33,6 +36,7 @@ _LIVER: Mapping[Phase, tuple[float, float]] = {
     Phase.VP: (107, 18),
     Phase.DP: (90, 15),
 }
+# An odd patient is unlikely, not impossible.
 _FLOOR = 1e-3
 # Venous and delayed phases overlap in HU; far fewer studies have a delayed phase.
 _RARE_DELAYED = 0.6

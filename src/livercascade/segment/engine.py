@@ -83,6 +83,7 @@ class Engine:
 
         On a processor each for itself is as fast and takes less memory; on a GPU small ones leave it idle.
         """
+        # About four million voxels at a time; at most sixteen samples, which bounds the memory of small ones.
         return max(1, min(16, 2**22 // voxels)) if self.device.startswith("cuda") else 1
 
     @property

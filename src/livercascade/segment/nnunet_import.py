@@ -55,11 +55,11 @@ _HARMLESS: tuple[Any, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TrainedFolder:
-    """What the JSON files of a trained nnU-Net model say.
+    """Contents of the JSON files of a trained nnU-Net model.
 
     Attributes:
-        folder: Where it lies.
-        card: Of the network as UNet^whole, without weights.
+        folder: Folder of the trained model.
+        card: Card of the network as UNet^whole, without weights.
         channels: Phase of each of its channels.
         labels: Our label of each of its outputs.
         notes: What differs from nnU-Net's own prediction, for people.
@@ -81,8 +81,8 @@ def import_nnunet(
         folder: ``.../nnUNetTrainer__nnUNetPlans__3d_fullres`` with ``plans.json``, ``dataset.json`` and ``fold_*``.
         out: Model folder to write.
         names: What channels and labels mean, where their names do not say it.
-        configuration: Of the plans.
-        name: Of the model; that of nnU-Net's data set if empty.
+        configuration: Name of the configuration in the plans.
+        name: Name of the model; that of nnU-Net's data set if empty.
 
     Raises:
         InputError: Channels or labels are not understood, see `DatasetNames`.

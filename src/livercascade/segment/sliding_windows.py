@@ -16,6 +16,7 @@ from livercascade.data.labels import BACKGROUND
 
 UNSEEN = 50.0
 """Logit of background where no window was computed."""
+# Smallest number of float16 over the peak of nnU-Net's map, which is 10: so its weights are met to the bit.
 _LEAST_WEIGHT = 2.0**-24 / 10
 WindowSlices = tuple[slice, slice, slice]
 NetworkFunction = Callable[[Float32[torch.Tensor, "n c z y x"]], Float32[torch.Tensor, "n k z y x"]]
