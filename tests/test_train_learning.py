@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from livercascade.train.segmentation_loss import (
 )
 from livercascade.train.training_loop import TrainingSession, ValidationResult, fit
 from livercascade.train.training_presets import PhasePurpose, TrainingPreset, read_settings
-from livercascade.train.training_request import TrainRequest, read_request, write_request
+from livercascade.train.training_request import TrainRequest, is_finished, note_finished, read_request, write_request
 from livercascade.train.training_settings import PatchSettings, PhaseDropout, WholeSettings
 from tiny_training import SilentReporter, tiny_batch, tiny_settings, tiny_trainer
 
@@ -303,3 +304,18 @@ def test_requests_of_both_kinds_survive_the_file(tmp_path: Path) -> None:
     request = TrainRequest(kind=ModelKind.PATCH, data=tmp_path, settings=PatchSettings(steps=3), hard=tmp_path)
     write_request(folder, request)
     assert read_request(folder) == request
+
+
+def test_a_run_that_an_earlier_version_finished_stays_finished(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    request = TrainRequest(kind=ModelKind.WHOLE, data=tmp_path, settings=tiny_settings(), command="train whole")
+    note_finished(folder, request)
+    assert is_finished(folder, request.model_copy(update={"command": "another line"}))
+    assert not is_finished(folder, request.model_copy(update={"settings": tiny_settings(steps=21)}))
+    noted = json.loads(folder.finished.read_text())
+    del noted["settings"]["score_smoothing"]
+    folder.finished.write_text(json.dumps(noted))
+    assert is_finished(folder, request)
+    noted["settings"]["long_gone"] = 1
+    folder.finished.write_text(json.dumps(noted))
+    assert not is_finished(folder, request)
