@@ -31,7 +31,7 @@ from livercascade.virtual.lesions.lesion_painting import draw_pattern, zone_curv
 from livercascade.virtual.lesions.lesion_plan import draw_plan
 from livercascade.virtual.patient_folders import write_patient
 from livercascade.virtual.physiology import Physiology, draw_physiology
-from livercascade.virtual.random_streams import RandomStreams
+from livercascade.virtual.randomness import RandomStreams
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
 from livercascade.virtual.tissue import Tissue, TissueTable
 from livercascade.virtual.tissue_map import TissueMap

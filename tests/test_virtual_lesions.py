@@ -13,7 +13,7 @@ from livercascade.virtual.lesions.lesion_painting import draw_pattern, paint_les
 from livercascade.virtual.lesions.lesion_plan import TABLE_I, PlannedLesion, draw_plan
 from livercascade.virtual.lesions.lesion_shape import LesionOutline, cut, grow
 from livercascade.virtual.lesions.liver_sites import CAUDATE_SHARE, SECTORS, segments
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
 from livercascade.virtual.virtual_settings import CaseMix
 from virtual_phantom import phantom

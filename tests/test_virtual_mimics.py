@@ -11,7 +11,7 @@ from livercascade.virtual.mimics import borders, parenchyma, tracts
 from livercascade.virtual.mimics.image_effects import add_ghost, add_streaks, mark_effects
 from livercascade.virtual.mimics.mimic_families import ConfounderKind, MimicFamily
 from livercascade.virtual.mimics.mimic_painting import paint_mimics
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.slice_averaging import slice_means
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue, TissueTable
 from virtual_phantom import phantom

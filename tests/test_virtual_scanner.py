@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from livercascade.data.labels import Organ, Phase
-from livercascade.virtual.random_streams import RandomStreams
+from livercascade.virtual.randomness import RandomStreams
 from livercascade.virtual.scanner import SLOW_NOISE, Scanner, develop
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from livercascade.data.labels import Phase
 from livercascade.virtual.habitus import draw_habitus
 from livercascade.virtual.physiology import draw_physiology
-from livercascade.virtual.random_fields import enlarge
-from livercascade.virtual.random_streams import RandomStreams
+from livercascade.virtual.randomness import RandomStreams, enlarge
 from livercascade.virtual.scanner import Scanner, develop, expose_phases
 from livercascade.virtual.slice_averaging import true_labels
 from livercascade.virtual.tissue import Tissue, TissueTable

@@ -25,7 +25,7 @@ from livercascade.virtual.chest import arms, chest, wall
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.liver_shape import gallbladder, hepatic_veins, liver, portal_tree
 from livercascade.virtual.pelvis import pelvis
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 from livercascade.virtual.tissue_map import COARSE_MM, TissueMap
 from livercascade.virtual.virtual_settings import VirtualSettings
@@ -45,7 +45,7 @@ class Anatomy:
 
     Attributes:
         tissue_map: The fine tissue map.
-        hilum: Where the portal vein enters the liver, (z, y, x) mm; mimics refer to it.
+        hilum: Place where the portal vein enters the liver, (z, y, x) mm; mimics refer to it.
         habitus: The build it shows.
         source: ``procedural``, or the name of the label map it was made from.
     """

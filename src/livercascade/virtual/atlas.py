@@ -20,7 +20,7 @@ from livercascade.data.grid import Triple
 from livercascade.io.nifti import read_labels
 from livercascade.virtual.anatomy import Anatomy, blank_tissue_map, liver_volume_ml, paint_table
 from livercascade.virtual.habitus import Habitus
-from livercascade.virtual.random_fields import coarse_noise, enlarge
+from livercascade.virtual.randomness import coarse_noise, enlarge
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.vessel_trees import paint_hepatic_veins, paint_portal_tree

@@ -39,7 +39,7 @@ class BodyBuilder:
         z, y, x: Bent positions of the coarse grid in mm, each ``[z, y, x]``.
         skin, cavity: Signed distances to skin and inner wall, mm, negative inside.
         diaphragm: Height of the diaphragm above each point minus z: positive below it.
-        hilum: Place where the portal vein enters the liver, (z, y, x) mm.
+        hilum: PositionMm where the portal vein enters the liver, (z, y, x) mm.
     """
 
     def __init__(

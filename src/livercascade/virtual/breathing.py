@@ -12,7 +12,7 @@ from scipy import ndimage
 from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import PHASES, Phase
 from livercascade.virtual.motion import Motion
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
 from livercascade.virtual.tissue_map import COARSE_MM, TissueMap
 
@@ -84,7 +84,7 @@ class _MovingOrgans:
         spacing: Distance of lattice points along z, y, x in mm.
         slides: 0 on bone and skin to 1 inside the trunk, steep at the inner wall: organs slide along it.
         drifts: The same, gently: no organ is pushed into the wall.
-        liver: Where the liver is.
+        liver: Voxels of the liver with its lesions.
     """
 
     axes: tuple[Float32[np.ndarray, " a"], Float32[np.ndarray, " b"], Float32[np.ndarray, " c"]]

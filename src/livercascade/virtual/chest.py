@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from livercascade.virtual.body_builder import BodyBuilder, smooth_max
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import Tissue
 
 

@@ -10,7 +10,7 @@ from livercascade.data.lesion import Box
 from livercascade.virtual.mimics.mimic_families import Confounder, ConfounderKind, MimicFamily
 from livercascade.virtual.mimics.mimic_region import body, outline, summary
 from livercascade.virtual.phantom import Phantom
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 from livercascade.virtual.vessel_trees import bent_line
 

@@ -18,14 +18,14 @@ class Habitus:
         fat_side, fat_front: Thickness of subcutaneous fat.
         wall: Thickness of the muscular body wall with the ribs.
         liver_height: Cranio-caudal extent of the right lobe.
-        left_lobe: How far the left lobe reaches to the patient's left.
-        liver_ml: Volume aimed at.
+        left_lobe: Reach of the left lobe to the patient's left.
+        liver_ml: Volume of the liver that is aimed at.
         spleen_scale: Linear scale of the spleen (cirrhosis enlarges it).
-        cirrhotic: Nodular, heterogeneous liver, small right lobe.
-        ascites: Free fluid round liver and spleen.
+        cirrhotic: True for a nodular, heterogeneous liver with a small right lobe.
+        ascites: True for free fluid round liver and spleen.
         fat_fraction: 0 normal, to 1 severe steatosis.
         top, bottom: Ends of the scan, z in mm; from -270 down there is a pelvis, from -450 down thighs.
-        arms_down: Arms beside the trunk.
+        arms_down: True for arms beside the trunk.
         effusion: Share of the chest's depth that fluid behind the lungs fills, 0 for none.
         fov: Side of the reconstructed square.
         warp: Amplitude of the organic bending of all organs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from livercascade.virtual.body_builder import ABDOMINAL, BodyBuilder, DistanceField, smooth_max
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import COARSE_MM
 from livercascade.virtual.vessel_trees import paint_hepatic_veins, paint_portal_tree

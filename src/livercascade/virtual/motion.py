@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int32
 
 from livercascade.data.grid import Grid, Triple
-from livercascade.virtual.random_fields import sample
 from livercascade.virtual.tissue_map import TissueMap
 
 Points = Float32[np.ndarray, "n 3"]
@@ -37,13 +37,13 @@ class Motion:
     high: Triple
 
     def at_rest(self, moved: Points) -> Points:
-        """Place in VP (z, y, x in mm) of the tissue that this phase shows at ``moved``."""
+        """PositionMm in VP (z, y, x in mm) of the tissue that this phase shows at ``moved``."""
         out = moved + self._drift(moved)
         out[:, 0] += self._slide(out)
         return out
 
     def moved(self, at_rest: Points, guess: Points | None = None) -> Points:
-        """Place in this phase of the tissue that lies ``at_rest`` in VP: the inverse, to 0.001 mm.
+        """PositionMm in this phase of the tissue that lies ``at_rest`` in VP: the inverse, to 0.001 mm.
 
         Args:
             at_rest: Positions (z, y, x) in mm.
@@ -117,10 +117,10 @@ class Motion:
         return parts[0], parts[1]
 
     def _slide(self, places: Points) -> Float32[np.ndarray, " n"]:
-        return sample(self.slide[None], places, self.low, self.high)[0]
+        return _sample(self.slide[None], places, self.low, self.high)[0]
 
     def _drift(self, places: Points) -> Points:
-        return sample(self.drift, places, self.low, self.high).T
+        return _sample(self.drift, places, self.low, self.high).T
 
 
 def moved_tissue_map(tissue_map: TissueMap, sources: Int32[np.ndarray, "z y x"]) -> TissueMap:
@@ -145,3 +145,25 @@ def _slice_places(z: np.float32, y: Float32[np.ndarray, " h"], x: Float32[np.nda
     """Positions (z, y, x) in mm of the points of one slice, row by row."""
     rows, columns = np.meshgrid(y, x, indexing="ij")
     return np.stack([np.full_like(rows, z), rows, columns], axis=-1).reshape(-1, 3)
+
+
+def _sample(
+    fields: Float32[np.ndarray, "c a b d"], places: Float32[np.ndarray, "n 3"], low: Triple, high: Triple
+) -> Float32[np.ndarray, "c n"]:
+    """Trilinear values of ``fields`` at places (z, y, x) in mm; outside, those of the nearest place inside.
+
+    Args:
+        fields: Lattice ``[channel, z, y, x]``, corner points at ``low`` and ``high``.
+        places: Positions in mm.
+        low: Position (z, y, x) in mm of the first lattice point.
+        high: Position of the last one.
+    """
+    start, extent = np.asarray(low, dtype=np.float32), np.subtract(high, low).astype(np.float32)
+    unit = (2.0 * (places - start) / extent - 1.0).astype(np.float32)[None, None, None, :, ::-1]
+    out = torch.nn.functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(fields))[None],
+        torch.from_numpy(np.ascontiguousarray(unit)),
+        padding_mode="border",
+        align_corners=True,
+    )
+    return out[0, :, 0, 0].numpy()

@@ -84,11 +84,11 @@ def make_cohort(
     Patients already finished with the same settings and version are skipped; others of these seeds are made again.
 
     Args:
-        seeds: One patient each.
-        settings: The same for all.
-        folder: Where the patients' folders go; made if absent.
-        workers: Processes working side by side.
-        preview: Write ``preview.png`` too; a finished patient without one is made again.
+        seeds: Seeds, one patient each.
+        settings: Settings of all patients.
+        folder: Folder for the patients' folders, made if absent.
+        workers: Number of processes.
+        preview: True writes ``preview.png`` too; a finished patient without one is made again.
 
     Raises:
         InputError: A label map given as anatomy cannot be used.

@@ -12,9 +12,8 @@ from scipy import fft, ndimage
 from livercascade.data.labels import PHASES, Phase
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.motion import follow_slices, moved_tissue_map
-from livercascade.virtual.random_fields import coarse_noise
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
-from livercascade.virtual.slice_averaging import AT_REST, SliceStack, averaged
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose, coarse_noise
+from livercascade.virtual.slice_averaging import AT_REST, SliceValues, averaged
 from livercascade.virtual.tissue import Tissue, TissueTable
 from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
@@ -85,7 +84,7 @@ def expose_phases(
     streams: RandomStreams,
     *,
     sources: Mapping[Phase, Int32[np.ndarray, "fine y x"]] | None = None,
-) -> tuple[dict[Phase, SliceStack], SliceStack | None]:
+) -> tuple[dict[Phase, SliceValues], SliceValues | None]:
     """Mean HU over each slice's thickness with the tissues' own mottle, before kernel and noise.
 
     Args:
@@ -102,8 +101,8 @@ def expose_phases(
     """
     texture = _texture(tissue_map, tissue_table, scanner, settings, streams.of(StreamPurpose.TEXTURE))
     moire = _moire(tissue_map, settings, streams.of(StreamPurpose.TEXTURE, 1))
-    images: dict[Phase, SliceStack] = {}
-    misfit: SliceStack | None = None
+    images: dict[Phase, SliceValues] = {}
+    misfit: SliceValues | None = None
     for phase in PHASES:
         mottles = (texture, moire) if phase is Phase.AP else (texture,)
         origin, table, shift = (sources or {}).get(phase), tissue_table.hu[phase.index], scanner.shifts[phase.index]
@@ -122,7 +121,7 @@ def expose_phases(
 
 
 def develop(
-    images: dict[Phase, SliceStack],
+    images: dict[Phase, SliceValues],
     tissue_map: TissueMap,
     scanner: Scanner,
     settings: VirtualSettings,
@@ -163,7 +162,7 @@ def _length_mm(tissue_map: TissueMap, shift: tuple[int, int, int]) -> float:
     return float(np.sqrt(sum((n * step) ** 2 for n, step in zip(shift, steps, strict=True))))
 
 
-def _noise_map(tissue_map: TissueMap, subslices: int) -> SliceStack:
+def _noise_map(tissue_map: TissueMap, subslices: int) -> SliceValues:
     """Noise against that in the middle of the liver: more in the middle of the body and where it is wide."""
     body = tissue_map.values[subslices // 2 :: subslices] != Tissue.AIR
     area = body.sum(axis=(1, 2)) * float((tissue_map.y[1] - tissue_map.y[0]) * (tissue_map.x[1] - tissue_map.x[0]))
@@ -180,7 +179,7 @@ def _texture(
     scanner: Scanner,
     settings: VirtualSettings,
     rng: np.random.Generator,
-) -> SliceStack:
+) -> SliceValues:
     """Mottle of the liver and its lesions at 3-10 mm, patchy lesions, slow unevenness, alike in all phases."""
     liver = averaged(tissue_map, tissue_table.mottle, settings.subslices)
     patchy = averaged(tissue_map, tissue_table.patchy_hu, settings.subslices)
@@ -200,7 +199,7 @@ def _texture(
     return (fine + streak).astype(np.float32)
 
 
-def _moire(tissue_map: TissueMap, settings: VirtualSettings, rng: np.random.Generator) -> SliceStack:
+def _moire(tissue_map: TissueMap, settings: VirtualSettings, rng: np.random.Generator) -> SliceValues:
     """Arciform enhancement of the spleen in the arterial phase."""
     table = np.zeros(256, dtype=np.float32)
     table[Tissue.SPLEEN] = float(rng.uniform(5, 35))

@@ -9,7 +9,7 @@ from livercascade.alignment.compiled_loops import kernel
 from livercascade.data.labels import LESION_TYPES
 from livercascade.virtual.tissue_map import TissueMap
 
-SliceStack = Float32[np.ndarray, "z y x"]
+SliceValues = Float32[np.ndarray, "z y x"]
 """A value at every voxel of the scan's grid."""
 AT_REST = (0, 0, 0)
 """No displacement, in fine voxels (z, y, x)."""
@@ -36,7 +36,7 @@ def true_labels(
 
 def averaged(
     tissue_map: TissueMap, table: Float32[np.ndarray, " 256"], subslices: int, shift: tuple[int, int, int] = AT_REST
-) -> SliceStack:
+) -> SliceValues:
     """Mean of a value per tissue over each slice's thickness, of the map displaced by ``shift`` fine voxels."""
     depth, height, width = tissue_map.values.shape
     out = np.empty((depth // subslices, height, width), dtype=np.float32)

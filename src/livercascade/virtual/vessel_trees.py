@@ -10,13 +10,13 @@ from jaxtyping import Float64
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
 
-Place = Float64[np.ndarray, " 3"]
+PositionMm = Float64[np.ndarray, " 3"]
 """Position (z, y, x) in mm."""
 _ONLY_LIVER = (Tissue.LIVER,)
 
 
 def bent_line(
-    start: Place, end: Place, count: int, sway: float, rng: np.random.Generator
+    start: PositionMm, end: PositionMm, count: int, sway: float, rng: np.random.Generator
 ) -> Float64[np.ndarray, "n 3"]:
     """``count`` points from ``start`` to ``end`` (z, y, x mm) on a gentle bow of about ``sway`` mm."""
     t = np.linspace(0, 1, count)[:, None]
@@ -24,7 +24,9 @@ def bent_line(
     return start + (end - start) * t + bend
 
 
-def paint_portal_tree(tissue_map: TissueMap, hilum: Place, goals: Sequence[Place], rng: np.random.Generator) -> None:
+def paint_portal_tree(
+    tissue_map: TissueMap, hilum: PositionMm, goals: Sequence[PositionMm], rng: np.random.Generator
+) -> None:
     """Paint portal branches from the hilum towards ``goals``, each dividing four times, with arteries beside them."""
     width = float(rng.uniform(5.0, 7.0))
     for goal in goals:
@@ -32,7 +34,7 @@ def paint_portal_tree(tissue_map: TissueMap, hilum: Place, goals: Sequence[Place
 
 
 def paint_hepatic_veins(
-    tissue_map: TissueMap, confluence: Place, goals: Sequence[Place], rng: np.random.Generator
+    tissue_map: TissueMap, confluence: PositionMm, goals: Sequence[PositionMm], rng: np.random.Generator
 ) -> None:
     """Paint hepatic veins from their confluence with the IVC towards ``goals``, each dividing three times."""
     width = float(rng.uniform(4.0, 6.0))
@@ -42,7 +44,7 @@ def paint_hepatic_veins(
 
 def _paint_branch(
     tissue_map: TissueMap,
-    ends: tuple[Place, Place],
+    ends: tuple[PositionMm, PositionMm],
     radius: float,
     depth: int,
     value: Tissue,

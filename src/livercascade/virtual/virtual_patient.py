@@ -25,9 +25,9 @@ from livercascade.virtual.mimics.mimic_painting import paint_mimics
 from livercascade.virtual.motion import Motion, moved_tissue_map
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology, draw_physiology
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
-from livercascade.virtual.slice_averaging import SliceStack, true_labels
+from livercascade.virtual.slice_averaging import SliceValues, true_labels
 from livercascade.virtual.tissue import TissueTable
 from livercascade.virtual.tissue_map import TissueMap
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
@@ -139,8 +139,8 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
 
 
 def _effects(
-    images: dict[Phase, SliceStack],
-    misfit: SliceStack | None,
+    images: dict[Phase, SliceValues],
+    misfit: SliceValues | None,
     phantom: Phantom,
     labels: UInt8[np.ndarray, "z y x"],
     mimics_map: UInt8[np.ndarray, "z y x"],

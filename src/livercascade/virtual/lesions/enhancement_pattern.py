@@ -38,12 +38,12 @@ class Zone:
     Attributes:
         name: For the record, for example ``rim``.
         curve: HU in NC, AP, VP and DP, of the textbook's patient, or with ``pool`` of this one.
-        where: Which part.
+        where: Part of the lesion.
         mm: Thickness of rims, nodules and sheets.
-        share: How much of that part.
+        share: Share of that part that the zone takes.
         size_mm: Size of patches; 0 follows the lesion's size.
-        fluid: No vessels, no mottle.
-        pool: The curve already holds this patient's own blood pool.
+        fluid: True for a part without vessels and mottle.
+        pool: True if the curve already holds this patient's own blood pool.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class SideEffects:
-    """Chances of what a lesion does to its surroundings."""
+    """Chances, 0 to 1, of what a lesion does to its surroundings."""
 
     perfusion: float = 0.0
     ducts: float = 0.0
@@ -78,10 +78,10 @@ class Pattern:
         fray_mm: Raggedness of the margin at about 2.5 mm: what thick slices show as a soft edge.
         lobes: Depth of lobulation, 0 for none.
         jitter: SD of the lesion's own shift of HU, shared by all phases after NC.
-        lens: Flat on the capsule and partly outside the liver.
+        lens: True for a lesion that lies flat on the capsule and partly outside the liver.
         subcapsular: Chance of lying under the capsule.
         family: Family of mimic that it counts as besides its type, 0 for none.
-        around: What it does to its surroundings.
+        around: Changes of its surroundings.
     """
 
     name: str

@@ -20,7 +20,7 @@ from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.mimics.parenchyma import shunt
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 
 MOST_OF_LIVER = 0.55

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from livercascade.data.lesion import Box
 from livercascade.virtual.lesions.enhancement_pattern import Zone, ZoneExtent
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import FIRST_PART
 from livercascade.virtual.tissue_map import TissueMap
 

@@ -25,7 +25,7 @@ class GrownLesion:
     """A lesion's body on the tissue map.
 
     Attributes:
-        site: Where it grew from.
+        site: Place from which it grew.
         box, inside: Its voxels.
         volume_ml, radius: Volume, and the radius in mm of the ball of that volume.
         hu, shares: Curve and share of the volume by zone name.

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from livercascade.data.labels import PHASES, Organ, Phase
 from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
-from livercascade.virtual.slice_averaging import SliceStack, averaged
+from livercascade.virtual.slice_averaging import SliceValues, averaged
 from livercascade.virtual.tissue import FIRST_PART, Tissue, TissueTable
 from livercascade.virtual.tissue_map import TissueMap
 
@@ -21,8 +21,8 @@ _LEAST_ML = 0.1
 
 
 def add_streaks(
-    images: dict[Phase, SliceStack], tissue_map: TissueMap, tissue_table: TissueTable, rng: np.random.Generator
-) -> SliceStack:
+    images: dict[Phase, SliceValues], tissue_map: TissueMap, tissue_table: TissueTable, rng: np.random.Generator
+) -> SliceValues:
     """Add streaks round dense spots, alike in all phases; returns what was added."""
     first = next(iter(images.values()))
     added = np.zeros_like(first)
@@ -41,8 +41,8 @@ def add_streaks(
 
 
 def add_ghost(
-    images: dict[Phase, SliceStack], labels: UInt8[np.ndarray, "z y x"], rng: np.random.Generator
-) -> SliceStack | None:
+    images: dict[Phase, SliceValues], labels: UInt8[np.ndarray, "z y x"], rng: np.random.Generator
+) -> SliceValues | None:
     """A breath or heart beat in one phase: slices under the dome hold a shifted copy; returns the change."""
     rows = np.flatnonzero((labels == Organ.LIVER).any(axis=(1, 2)))
     if rows.size < 6:
@@ -62,7 +62,7 @@ def add_ghost(
 def mark_effects(
     family_map: UInt8[np.ndarray, "z y x"],
     labels: UInt8[np.ndarray, "z y x"],
-    effects: list[tuple[MimicFamily, str, SliceStack | None]],
+    effects: list[tuple[MimicFamily, str, SliceValues | None]],
     spacing: tuple[float, float, float],
     origin: tuple[float, float, float],
 ) -> list[Mimic]:
@@ -92,7 +92,7 @@ def mark_effects(
     return found
 
 
-def thin_liver(tissue_map: TissueMap, tissue_table: TissueTable, subslices: int) -> SliceStack:
+def thin_liver(tissue_map: TissueMap, tissue_table: TissueTable, subslices: int) -> SliceValues:
     """HU by which air and fat within a slice's thickness darken it in VP: partial volume at dome and fissures."""
     liver = tissue_table.hu[2, Tissue.LIVER]
     table = np.minimum(tissue_table.hu[2] - liver, 0.0)
@@ -100,7 +100,7 @@ def thin_liver(tissue_map: TissueMap, tissue_table: TissueTable, subslices: int)
     return averaged(tissue_map, table.astype(np.float32), subslices)
 
 
-def _star(added: SliceStack, voxels: np.ndarray, tissue_map: TissueMap, rng: np.random.Generator) -> None:
+def _star(added: SliceValues, voxels: np.ndarray, tissue_map: TissueMap, rng: np.random.Generator) -> None:
     """Bright and dark rays from the middle of a dense spot in each of its slices."""
     pixel = tissue_map.steps[2]
     for k in np.unique(voxels[:, 0]):

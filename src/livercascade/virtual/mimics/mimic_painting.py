@@ -17,7 +17,7 @@ from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.mimics.parenchyma import fibrosis, focal_fat, nodule, shunt, sparing, third_inflow
 from livercascade.virtual.mimics.tracts import artery, biloma, confluence, ducts, granuloma, periportal, unfilled_veins
 from livercascade.virtual.phantom import Phantom
-from livercascade.virtual.random_streams import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 
 MimicMaker = Callable[[Phantom, np.random.Generator], Mimic | None]
 _SPARE_VALUES = 24

@@ -11,7 +11,7 @@ from livercascade.data.lesion import Box
 from livercascade.virtual.lesions.lesion_shape import LesionOutline, grow
 from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
 from livercascade.virtual.phantom import Phantom
-from livercascade.virtual.random_fields import coarse_noise
+from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
 
