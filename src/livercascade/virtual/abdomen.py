@@ -113,6 +113,7 @@ def bowel(body: BodyBuilder) -> None:
     """Small bowel in loops, colon as a frame with haustra, vessels of the mesentery."""
     half_y, half_x = body.habitus.cavity
     low = max(body.habitus.bottom - 10.0, CREST_MM - 120.0)
+    # The same density of loops in scans that reach further down.
     more = 1.0 + max(0.0, -150.0 - low) / 160.0
     for _ in range(int(body.rng.integers(14, 34) * more)):
         centre = (

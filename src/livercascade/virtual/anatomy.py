@@ -86,6 +86,7 @@ def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
     ]
     grids = np.meshgrid(*axes, indexing="ij")
     a, b, c = grids[0].shape
+    # Cells of the coarse grid: waves bend whole organs together, so that neighbours still fit.
     wave, ripple = 45.0 / COARSE_MM, 20.0 / COARSE_MM
     waves = [habitus.warp * coarse_noise((a, b, c), (wave, wave, wave), rng) for _ in grids]
     # Ripples of 20 mm keep surfaces from looking turned on a lathe.
@@ -99,6 +100,7 @@ def _blank(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator
 def paint_table(tissue_map: TissueMap, half_depth: float) -> None:
     """The couch under the patient, in the air behind ``half_depth`` mm."""
     curved = half_depth + 6.0 + 18.0 * (1 - np.clip(np.abs(tissue_map.x) / 210.0, 0, 1) ** 2)
+    # A shell of some 4 mm.
     sheet = np.abs(tissue_map.y[:, None] - curved[None, :]) < 2.2
     tissue_map.values[(tissue_map.values == Tissue.AIR) & sheet[None]] = Tissue.TABLE
 

@@ -94,6 +94,7 @@ def make_atlas_anatomy(path: Path, habitus: Habitus, settings: VirtualSettings, 
         InputError: As `load_atlas`.
     """
     atlas = load_atlas(path)
+    # One label map serves for many patients: each is stretched along z, y and x on its own.
     scale = rng.uniform(0.86, 1.14, 3) if settings.randomise else rng.uniform(0.92, 1.08, 3)
     half_depth, half_width = atlas.half[0] * float(scale[1]), atlas.half[1] * float(scale[2])
     top = (atlas.tissue.shape[0] * atlas.spacing[0] - atlas.dome) * float(scale[0])
@@ -168,6 +169,7 @@ def _body(tissue: Tissues, spacing: Triple) -> tuple[float, float]:
         depth = ndimage.distance_transform_edt(inner[k], sampling=spacing[1:])
         distance[k] = np.asarray(out) - np.asarray(depth)
     free = tissue == Tissue.AIR
+    # From the outside in, each over the one before: 2 mm of skin, 12 mm of fat, a wall of muscle, fat between organs.
     tissue[free & (distance <= 17.0)] = Tissue.SKIN
     tissue[free & (distance <= 15.0)] = Tissue.FAT
     tissue[free & (distance <= 3.0)] = Tissue.MUSCLE
@@ -250,6 +252,7 @@ def _fill_hollow(tissue_map: TissueMap, rng: np.random.Generator) -> None:
 
 def _vessels(tissue_map: TissueMap, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
     """Paint portal and hepatic trees; returns the hilum, (z, y, x) mm."""
+    # Every fourth voxel: goals of vessels need no more, and a search at full size takes longer than all else here.
     liver = np.argwhere(tissue_map.values[::4, ::4, ::4] == Tissue.LIVER) * 4
     if len(liver) == 0:
         return np.zeros(3)
@@ -272,6 +275,7 @@ def _nearest_contact(
     if len(vessel) == 0:
         return liver.mean(axis=0)
     place = np.stack([tissue_map.z[vessel[:, 0]], tissue_map.y[vessel[:, 1]], tissue_map.x[vessel[:, 2]]], axis=1)
+    # The table of distances below grows with both counts.
     if len(place) > 2000:
         place = place[:: len(place) // 2000]
     distance = np.linalg.norm(liver[:, None, :] - place[None, :, :], axis=2).min(axis=1)

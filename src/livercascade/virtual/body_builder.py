@@ -125,6 +125,7 @@ def _superellipse(
     y0: float,
     power: float = 2.4,
 ) -> DistanceField:
+    # Trunks narrow towards the shoulders.
     taper = 1.0 - 0.0006 * np.clip(z - 20.0, 0, 120)
     rho = (np.abs(x / (half_x * taper)) ** power + np.abs((y - y0) / (half_y * taper)) ** power) ** (1 / power)
     return ((rho - 1.0) * np.minimum(half_x, half_y)).astype(np.float32)

@@ -22,12 +22,15 @@ LOCAL_MM = (3.0, 10.0)
 """Peak of the organs' own bending in the liver, mm."""
 MAX_SLOPE = 0.7
 """Steepest slope of slide and drift; under 1, so that neither folds."""
+# Wavelength of the organs' own bending: organs bend as a whole, not ripple.
 _KNOT_MM = 70.0
+# How far below the dome the slide has faded to a tenth: kidneys still move, the pelvis hardly does.
 _FADE_MM = 230.0
 _STILL = (
     *(Tissue.AIR, Tissue.TABLE, Tissue.SKIN),
     *(Tissue.CORTICAL_BONE, Tissue.MARROW, Tissue.CARTILAGE, Tissue.SPINAL_CANAL),
 )
+# Neither held still nor moved on their own: they follow whichever is nearer.
 _NEUTRAL = (Tissue.FAT, Tissue.MUSCLE, Tissue.AORTA, Tissue.IVC, Tissue.OESOPHAGUS)
 
 
@@ -106,6 +109,7 @@ class _MovingOrgans:
         to_cage = np.asarray(ndimage.distance_transform_edt(~still, sampling=(0.15 * step[0], *step[1:])))
         to_still = np.asarray(ndimage.distance_transform_edt(~still, sampling=step))
         to_free = np.asarray(ndimage.distance_transform_edt(~free, sampling=step))
+        # Half way between what stays and what moves is where organs slide along the wall.
         wall = _ease(to_still / (to_still + to_free + 1e-3))
         slides = _along_z(_ease((to_cage - 2.0) / 8.0) * wall, 12.0 / step[0])
         liver = np.isin(tissue, LIVER_TISSUES) | (tissue >= FIRST_PART)

@@ -14,6 +14,7 @@ from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 from livercascade.virtual.vessel_trees import bent_line
 
+# Tissue values that the last confounder must find free; what comes later than confounders needs none.
 _SPARE_VALUES = 12
 
 
@@ -91,6 +92,7 @@ def _lipiodol(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
 def _ablation(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
     """A cavity of 20 to 35 HU that does not enhance and has no rim."""
     radius = float(rng.uniform(8, 20))
+    # 4.19e-3 is 4/3 pi, from mm3 to ml.
     grown = body(phantom, _anywhere(phantom, rng), 4.19e-3 * radius**3, outline(rng), rng)
     if grown is None:
         return []

@@ -14,6 +14,7 @@ from livercascade.virtual.vessel_trees import paint_hepatic_veins, paint_portal_
 def liver(body: BodyBuilder) -> None:
     """The liver of the volume aimed at, nodular in cirrhosis, with fat and fluid round it, and its fissures."""
     shape = _shape(body)
+    # The level that holds the wanted number of cells: the shape is grown or shrunk, not scaled.
     order = np.sort(shape.ravel())
     cell_ml = (COARSE_MM**3) / 1000.0
     level = float(np.clip(order[min(int(body.habitus.liver_ml / cell_ml), order.size - 1)], -14.0, 7.0))

@@ -14,6 +14,7 @@ from livercascade.virtual.tissue_map import TissueMap
 Points = Float32[np.ndarray, "n 3"]
 TOLERANCE_MM = 1e-3
 """Largest step at which an inversion has converged."""
+# With slopes up to 0.7 a step shrinks the error to 0.7 of it: 30 steps take 40 mm below 0.001 mm.
 _MAX_STEPS = 60
 
 

@@ -229,6 +229,7 @@ def _liver(
         gain = np.array([0.0, 13.0, 45.0, 30.0]) * physiology.bolus.gain
         curve = (nc + gain + np.array([0, *rng.normal(0, 4, 3)])).astype(np.float32)
     elif rng.random() < 0.04:
+        # Iron makes a liver dense in every phase.
         curve = curve + np.float32(rng.uniform(20, 40))
     return curve.astype(np.float32)
 
@@ -237,7 +238,7 @@ def _time(physiology: Physiology, rng: np.random.Generator) -> None:
     """What an arterial phase before or after its time shows, and veins that have not filled in VP."""
     hu, bolus = physiology.hu, physiology.bolus
     for tissue in (Tissue.AORTA, Tissue.HEART_BLOOD, Tissue.HEPATIC_ARTERY):
-        # Little output: less dilution.
+        # Little output dilutes the bolus less: its peak is taller.
         hu[1, tissue] = hu[0, tissue] + (hu[1, tissue] - hu[0, tissue]) * bolus.cardiac**-0.3
     if bolus.timing == "early":
         hu[1, Tissue.PORTAL_TRUNK] = hu[0, Tissue.PORTAL_TRUNK] + 6
@@ -255,5 +256,6 @@ def _time(physiology: Physiology, rng: np.random.Generator) -> None:
 def _blur_truth(physiology: Physiology, rng: np.random.Generator) -> None:
     """Independent offsets per tissue: models must not rely on one table of HU."""
     offset = rng.normal(0, 6, 256).astype(np.float32)
+    # Tissues of fixed density vary less than those that take up contrast medium.
     offset[[Tissue.AIR, Tissue.LUNG, Tissue.FAT]] *= 0.5
     physiology.hu[:] += offset[None, :]

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from livercascade.data.grid import Shape, Triple
 
+# Keeps these streams apart from any other use of the same seed; part of every patient, as the purposes are.
 _FAMILY = 0x11FE
 
 
@@ -55,6 +56,7 @@ def coarse_noise(shape: Shape, cells: Triple, rng: np.random.Generator) -> Float
     """Random field whose knots lie ``cells`` voxels apart (z, y, x); cheap for long wavelengths."""
     knots = tuple(max(4, int(np.ceil(n / c)) + 3) for n, c in zip(shape, cells, strict=True))
     low = rng.standard_normal(knots, dtype=np.float32)
+    # White knots would make kinks where cells meet.
     low = np.asarray(ndimage.gaussian_filter(low, 0.7, mode="wrap"), dtype=np.float32)
     field = enlarge(low, shape)
     return (field - field.mean()) / max(float(field.std()), 1e-6)

@@ -53,6 +53,7 @@ def draw_scanner(
         rng: Source of the draw.
     """
     size = float(np.clip(np.exp((habitus.effective_cm - 28.0) / 15.0), 0.8, 1.8))
+    # The range of noise is that of 5 mm slices; quanta, and with them 1 / noise squared, grow with thickness.
     thickness = float(np.sqrt(5.0 / settings.slice_mm))
     base = rng.uniform(4, 20) if settings.randomise else rng.uniform(8, 13)
     noise = [float(base * size * thickness * settings.noise * f) for f in rng.uniform(0.9, 1.1, 4)]
@@ -135,6 +136,7 @@ def develop(
     for phase in PHASES:
         rng = streams.of(StreamPurpose.NOISE, phase.index)
         white = rng.standard_normal(images[phase].shape, dtype=np.float32)
+        # Neighbouring slices share data: correlation 0.2, which raises the variance to 1 + 0.2 ** 2 = 1.04.
         white[1:] += 0.2 * white[:-1]
         noise = fft.irfft2(fft.rfft2(white) * grain, s=white.shape[1:])
         noise *= strength * np.float32(scanner.noise_hu[phase.index] / np.sqrt(1.04))
@@ -152,6 +154,7 @@ def _noise_spectrum(shape: tuple[int, int], pixel: float, kernel_mm: float) -> F
     iterative reconstruction leaves at low frequencies is the small constant.
     """
     frequency = np.hypot(np.fft.fftfreq(shape[0], pixel)[:, None], np.fft.fftfreq(shape[1], pixel)[None, :])
+    # The transfer of a Gaussian of this sigma, squared.
     power = (frequency + SLOW_NOISE) * np.exp(-4.0 * (np.pi * kernel_mm * frequency) ** 2)
     # The other half of the columns mirrors this one, and a real transform leaves it out.
     return np.sqrt(power / power.mean())[:, : shape[1] // 2 + 1].astype(np.float32)

@@ -85,6 +85,7 @@ def slice_modes(
         for j in range(out.shape[1]):
             for i in range(out.shape[2]):
                 first = table[tissue[k * subslices, j, i]]
+                # Most voxels lie inside one tissue, and need no count.
                 alike = True
                 for s in range(1, subslices):
                     if table[tissue[k * subslices + s, j, i]] != first:
@@ -95,6 +96,7 @@ def slice_modes(
                 best, most = 0, -1
                 for s in range(subslices):
                     votes[table[tissue[k * subslices + s, j, i]]] = 0
+                # Two for each vote and one for a favoured value: it wins ties, and nothing else.
                 for s in range(subslices):
                     votes[table[tissue[k * subslices + s, j, i]]] += 2
                 for s in range(subslices):

@@ -142,5 +142,6 @@ class TissueTable:
 def _liver_mottle() -> Float32[np.ndarray, " 256"]:
     table = np.zeros(256, dtype=np.float32)
     table[list(LIVER_TISSUES)] = 1.0
+    # Half of the liver's: other organs look smoother.
     table[list(SOFT_ORGANS)] = 0.5
     return table

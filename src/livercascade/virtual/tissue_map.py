@@ -94,6 +94,7 @@ class TissueMap:
         value: int,
         only: tuple[int, ...] | None,
     ) -> None:
+        # One mm more than the radius, so that rounding loses no voxel.
         margin = max(r0, r1) + 1.0
         low, high = np.minimum(start, end) - margin, np.maximum(start, end) + margin
         box = self.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
@@ -185,6 +186,7 @@ def fill_levels(
                 far = distance[z0 + 1, y0, i] + (distance[z0 + 1, y0 + 1, i] - distance[z0 + 1, y0, i]) * wy
                 line[i] = near + (far - near) * wz
                 lowest = min(lowest, line[i])
+            # Most lines of the box miss the shape.
             if lowest > levels[0]:
                 continue
             for i in range(bounds[2, 0], bounds[2, 1]):

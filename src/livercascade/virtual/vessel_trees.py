@@ -53,6 +53,7 @@ def _paint_branch(
     start, end = ends
     points = bent_line(start, end, 6, 5.0, rng)
     tissue_map.tube(points, np.linspace(radius, 0.75 * radius, 6), value, _ONLY_LIVER)
+    # Arteries run beside portal branches; beside the finest ones they are too thin to be seen.
     if value == Tissue.PORTAL_BRANCH and radius > 1.5:
         beside = points + rng.normal(0, 1.0, 3) + np.array([0.0, -0.9 * radius, 1.5])
         tissue_map.tube(beside, np.full(6, max(0.28 * radius, 0.7)), Tissue.HEPATIC_ARTERY, _ONLY_LIVER)
@@ -60,6 +61,7 @@ def _paint_branch(
         return
     length = max(float(np.linalg.norm(end - start)), 1e-6)
     for _ in range(2 if depth > 1 else 3):
+        # Not from the first third: branches would leave the hilum as a bush.
         at = points[int(rng.integers(2, 6))]
         heading = (end - start) / length + rng.normal(0, 0.75, 3)
         step = heading / np.linalg.norm(heading) * length * rng.uniform(0.55, 0.85)

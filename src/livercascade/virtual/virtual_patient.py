@@ -34,6 +34,7 @@ from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
 MIN_COUNTED_ML = 0.5
 """Smaller lesions do not count for the patient's class (paper, Sec. III)."""
+# Share of patients in which one phase shows a breath or a heart beat.
 _GHOSTS = 0.1
 
 
@@ -102,6 +103,7 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     phantom = Phantom(anatomy, LiverMap.of(anatomy), TissueTable(physiology.hu), physiology)
     confounders = resect(phantom, plan.intended, streams)
     lesions, mimics = paint_lesions(phantom, plan.lesions, streams)
+    # Mimics and confounders come after the lesions: they are never painted over one.
     mimics += paint_mimics(phantom, streams, settings.mimics)
     confounders += paint_confounders(phantom, plan.intended, streams)
     scanner = draw_scanner(

@@ -11,7 +11,7 @@ import numpy as np
 
 from livercascade.virtual.tissue import Curve
 
-T = TypeVar("T")
+_Choice = TypeVar("_Choice")
 
 
 class ZoneExtent(Enum):
@@ -96,7 +96,7 @@ class Pattern:
     around: SideEffects = SideEffects()
 
 
-def pick(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:
+def pick(rng: np.random.Generator, choices: Sequence[tuple[float, _Choice]]) -> _Choice:
     """One of ``choices`` (weight, value) by weight."""
     weights = np.array([weight for weight, _ in choices])
     return choices[int(rng.choice(len(choices), p=weights / weights.sum()))][1]

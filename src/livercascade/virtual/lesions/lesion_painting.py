@@ -25,7 +25,9 @@ from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 
 MOST_OF_LIVER = 0.55
 """Share of a liver that lesions take at most."""
+# Tissue values that mimics and confounders will need, which are painted later.
 _SPARE_VALUES = 70
+# A lens on the capsule grows into what lies against the liver as well.
 _LENS_TISSUES = (*LIVER_TISSUES, Tissue.FAT, Tissue.FLUID, Tissue.BOWEL_WALL)
 
 
@@ -99,6 +101,7 @@ def paint_lesions(
     for number, lesion in enumerate(plan):
         if tissue_table.room < _SPARE_VALUES or room < 0.05:
             break
+        # Something is left for the lesions after this one.
         volume = min(lesion.volume_ml, 0.8 * room)
         painted = painter.paint(replace(lesion, volume_ml=volume), streams.of(StreamPurpose.LESIONS, number))
         if painted is not None:

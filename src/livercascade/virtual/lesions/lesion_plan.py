@@ -35,11 +35,14 @@ COUNTS: dict[LesionType, tuple[float, ...]] = {
     LesionType.CYST: (0.5, 0.25, 0.15, 0.10),
 }
 """Share of patients of a class with 1, 2, 3 ... lesions of it."""
+# Under the 0.5 ml from which lesions count, with room for rounding to voxels.
 _TINY_ML = (0.06, 0.45)
+# What is found by chance is seldom large: factor on each bin of Table I in the screening population.
 _SMALL_PENALTY = np.array([1.0, 0.8, 0.6, 0.4, 0.25, 0.06])
 # Type, chance of the companion, share of companions under 0.5 ml: cysts in 25 % and haemangiomas in 8 % of patients
 # would exceed Table I's 69 and 12 if all were counted.
 _COMPANIONS = ((LesionType.CYST, 0.25, 0.62), (LesionType.HEM, 0.08, 0.76), (LesionType.OTHER, 0.07, 0.1))
+# Share of the further metastases of a patient that are tiny.
 _TINY_META = 0.42
 _CLASSES = tuple(PatientClass)
 

@@ -14,7 +14,9 @@ from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import FIRST_PART
 from livercascade.virtual.tissue_map import TissueMap
 
+# Below the distance of slices, so that thick slices show a frayed margin as a soft edge.
 _FRAY_CELL_MM = 2.5
+# Distance to other lesions and mimics, so that they do not grow together.
 _APART_MM = 3.0
 DepthField = Float32[np.ndarray, "z y x"]
 """Depth under a surface in mm, positive inside."""
@@ -53,6 +55,7 @@ def grow(
         nothing of a body that was kept near its centre is left.
     """
     radius = float((volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
+    # A lens is wider than the ball of its volume; ripples reach beyond it.
     reach = radius * (1.9 if outline.flat is not None else 1.5 + 1.5 * outline.ripple) + 6.0
     box = tissue_map.box_round(centre, reach)
     depth = _body(tissue_map, box, centre, radius, outline, rng)

@@ -17,6 +17,7 @@ from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 SECTORS = ((("VII", "VI"), 15, 12), (("VIII", "V"), 26, 13), (("IVa", "IVb"), 7, 7), (("II", "III"), 8, 9))
 """Upper and lower segment of the sectors from right to left, with their shares of the liver in per cent."""
 CAUDATE_SHARE = 0.03
+# Distance between lesions; satellites lie nearer to the lesion they belong to.
 _GAP_MM = 6.0
 
 

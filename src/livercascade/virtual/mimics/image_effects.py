@@ -14,6 +14,7 @@ from livercascade.virtual.tissue_map import TissueMap
 
 DENSE_HU = 1000.0
 """Above this, metal and lipiodol throw streaks."""
+# Changes of HU from which an effect is marked: streaks and ghosts, displaced phases, edges within a slice.
 _SEEN_HU = 12.0
 _MISFIT_HU = 25.0
 _EDGE_HU = 35.0
@@ -32,6 +33,7 @@ def add_streaks(
     dense[:FIRST_PART] = False
     share = averaged(tissue_map, dense.astype(np.float32), tissue_map.values.shape[0] // first.shape[0])
     parts, count = ndimage.label(share > 0.2)
+    # Patchy lipiodol falls into many spots, and the rays of each cover whole slices: a dozen are enough.
     for number, box in enumerate(ndimage.find_objects(parts)[:12], start=1):
         _star(added, np.argwhere(parts[box] == number) + [s.start for s in box], tissue_map, rng)
     if count:

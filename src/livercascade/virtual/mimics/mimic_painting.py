@@ -20,7 +20,9 @@ from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.randomness import RandomStreams, StreamPurpose
 
 MimicMaker = Callable[[Phantom, np.random.Generator], Mimic | None]
+# Tissue values that confounders will need, which are painted later.
 _SPARE_VALUES = 24
+# Share of fat from which a liver is dark enough for spared parts to stand out.
 _STEATOSIS = 0.2
 
 
