@@ -19,7 +19,8 @@ def main(study: Path, out: Path, cascade: lc.Cascade | None = None) -> lc.Predic
     print(f"verdict: {prediction.verdict.joint.value}")
     for number, lesion in enumerate(prediction.lesions, start=1):
         print(f"L{number}: {lesion.type.title}, {lesion.volume_ml:.1f} ml, {lesion.status.value}")
-    print(f"lesion voxels at f = 2, before reclassification: {(prediction.mask(2.0) % 7 > 0).sum()}")
+    at_two = lc.seg2det(prediction.mask(2.0), prediction.scan.grid)
+    print(f"at f = 2, before reclassification: {len(at_two)} lesions")
 
     prediction.save(out)
     print(f"report: {out / 'report.html'}")
