@@ -19,13 +19,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from livercascade.cascade.one_grid import to_one_grid
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
-from livercascade.cascade.one_grid import to_one_grid
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
 from livercascade.cli.progress import steps
 from livercascade.detect.liver import liver_with_content
 from livercascade.io.study_reader import read_study
@@ -70,7 +70,7 @@ class Run:
 
 def plain(**changes: Any) -> CascadeSettings:
     """Settings of a study that is aligned already."""
-    return CascadeSettings(align=False, **changes)
+    return CascadeSettings.model_validate({"align": {"enabled": False}} | changes)
 
 
 CONFIGURATIONS = {
@@ -115,7 +115,7 @@ def measure(study: Path, name: str, threads: int) -> Run:
     """One configuration on one study, in this process alone."""
     torch.set_num_threads(threads)
     chosen = CONFIGURATIONS[name]
-    cascade = load_cascade("cpu", None, None, chosen.settings, engine=chosen.runtime)
+    cascade = Cascade.load(chosen.settings, device="cpu", engine=chosen.runtime)
     scan = to_one_grid(read_study(study), chosen.settings).scan
     seconds: dict[str, float] = {}
     for stage, model in zip(STAGES, (cascade.whole, cascade.patch), strict=False):

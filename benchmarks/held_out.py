@@ -17,14 +17,14 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from livercascade.cascade.one_grid import to_one_grid
 from rich.console import Console
 from rich.table import Table
 
 from livercascade.alignment.align_settings import AlignSettings
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
-from livercascade.cascade.one_grid import to_one_grid
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
+from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.cli.progress import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.labels import Phase
@@ -34,6 +34,7 @@ from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import overlaps
 from livercascade.detect.seg2det import seg2det
 from livercascade.io.study import Study
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
@@ -102,8 +103,11 @@ def one_patient(
     for name, setting in settings.items():
         patient = made[setting.motion]
         # Only verdicts are counted, and they do not change.
-        chosen = CascadeSettings(align=setting.align, alignment=ONE_THREAD, stop_when_decided=True)
-        cascade = load_cascade("auto", *models, chosen)
+        chosen = CascadeSettings(
+            align=AlignStage(enabled=setting.align, registration=ONE_THREAD),
+            reclassify=ReclassifySettings(stop_when_decided=True),
+        )
+        cascade = Cascade.load(chosen, whole=models[0], patch=models[1])
         row["malignant"] = patient.patient_class.malignant
         try:
             placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)

@@ -12,15 +12,14 @@ from typing import Annotated
 import numpy as np
 import typer
 from jaxtyping import Bool, Int
+from livercascade.cascade.one_grid import to_one_grid
 from matplotlib.patches import Patch
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
-from livercascade.cascade.one_grid import to_one_grid
-from livercascade.cascade.predict import Cascade
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
 from livercascade.cli.progress import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
@@ -82,7 +81,7 @@ def main(
     """Analyse the study by all phases together and by each alone, and print the table."""
     livers, grid = read_labels(liver)
     truth = ManualMasks(grid, livers > 0, read_labels(lesions)[0].astype(np.int64))
-    cascade = load_cascade("auto", whole, patch, CascadeSettings())
+    cascade = Cascade.load(CascadeSettings(), device="auto", whole=whole, patch=patch)
     read = read_study(study)
     everything = tuple(volume.phase for volume in read.volumes)
     sets = [everything, *((phase,) for phase in everything if len(everything) > 1)]

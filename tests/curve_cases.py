@@ -11,8 +11,8 @@ from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import ReclassifySettings
 
 RULES = ReclassifySettings(n_original=1, n_shuffled=1)
 SETTINGS = EvaluationSettings(bootstrap=20)

@@ -15,8 +15,8 @@ from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, stays, voted_type
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.reproduce.experiment import ModelKey, PaperModel, PaperSetting
 
 RULES = ReclassifySettings(n_original=2, n_shuffled=2)

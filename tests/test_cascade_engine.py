@@ -5,21 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings, find, judge_proposals
-from livercascade.cascade.predict import Cascade
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
+from livercascade.cascade.settings import AlignStage, CascadeSettings, SegmentStage
 from livercascade.data.scan import Scan
-from livercascade.reclassify.reclassify import Reclassified
+from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings
 from livercascade.segment.engine import Precision, Runtime
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
 
-SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.0, align=False)
+SETTINGS = CascadeSettings(
+    reclassify=ReclassifySettings(n_original=1, n_shuffled=1),
+    segment=SegmentStage(overlap=0.0),
+    align=AlignStage(enabled=False),
+)
 
 
 def cascade(runtime: Runtime) -> Cascade:
-    return load_cascade("cpu", None, None, SETTINGS, engine=runtime, precision=Precision.FP32)
+    return Cascade.load(SETTINGS, device="cpu", engine=runtime, precision=Precision.FP32)
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from livercascade.cascade.evidence import collect_evidence
-from livercascade.cascade.findings import Findings, propose
-from livercascade.cascade.predict import Cascade, predict, predict_variants
+
+from livercascade.cascade.cascade import Cascade
+from livercascade.cascade.findings import Findings, PatchJudge, propose
+from livercascade.cascade.predict import predict, predict_variants
 from livercascade.cascade.proposals import typed
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
+from livercascade.cascade.settings import CascadeSettings, OutputStage, SegmentStage
 from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
 from livercascade.diagnose.joint import JointVerdict
 from livercascade.diagnose.patient import classify_patient
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
-from livercascade.reclassify.reclassify import Reclassified
+from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, read_evidence
 from livercascade.results.result import CaseResult, OutputKind
@@ -28,12 +28,16 @@ from livercascade.system.manifest import verify
 from livercascade.virtual.patient_folders import make_cohort
 from livercascade.virtual.virtual_settings import VirtualSettings
 
-SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, sweep=(1.0, 1.001, 4.0, 8.0), evidence=True)
+SETTINGS = CascadeSettings(
+    reclassify=ReclassifySettings(n_original=1, n_shuffled=1),
+    segment=SegmentStage(overlap=0.25),
+    output=OutputStage(sweep=(1.0, 1.001, 4.0, 8.0), evidence=True),
+)
 
 
 @pytest.fixture(scope="module")
 def cascade() -> Cascade:
-    return load_cascade("cpu", None, None, SETTINGS)
+    return Cascade.load(SETTINGS, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,9 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged(patient: Path, cascade: Cascade) -> tuple[Findings, Evidence]:
     scan, _ = to_scan(read_study(patient))
     findings = cascade.find(scan)
-    return findings, collect_evidence("x", scan, findings, (cascade.whole, cascade.patch), SETTINGS)
+    return findings, collect_evidence(
+        "x", scan, findings, PatchJudge(cascade.patch, SETTINGS), cascade.whole.card.sha256
+    )
 
 
 def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence]) -> None:
@@ -77,7 +83,7 @@ def test_a_proposal_that_stays_the_same_is_judged_once(judged: tuple[Findings, E
 
 
 def test_predict_keeps_evidence_when_asked(patient: Path, cascade: Cascade, tmp_path: Path) -> None:
-    quick = cascade.settings.model_copy(update={"sweep": (1.0, 4.0)})
+    quick = cascade.settings.changed("output", sweep=(1.0, 4.0))
     result = predict(patient, tmp_path / "with", replace(cascade, settings=quick))
     assert verify(tmp_path / "with")
     assert [o.path for o in result.outputs or () if o.kind is OutputKind.EVIDENCE] == [EVIDENCE]
@@ -100,8 +106,8 @@ def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
     patient: Path, cascade: Cascade, tmp_path: Path
 ) -> None:
     # At f = 1 nothing is found in this patient.
-    both = cascade.settings.model_copy(update={"low_factor": 4.0, "high_factor": 8.0, "sweep": (4.0, 8.0)})
-    alone = both.model_copy(update={"high_factor": 4.0, "sweep": (4.0,)})
+    both = cascade.settings.changed("detect", low_factor=4.0, high_factor=8.0).changed("output", sweep=(4.0, 8.0))
+    alone = both.changed("detect", high_factor=4.0).changed("output", sweep=(4.0,))
     variants = [
         (tmp_path / "both", replace(cascade, settings=both)),
         (tmp_path / "base", replace(cascade, settings=alone)),
@@ -118,7 +124,7 @@ def test_a_variant_of_base_alone_judges_base_as_the_whole_cascade_does(
     for scores in ([o.score for o in again], [r.score for r in records]):
         assert scores == pytest.approx([o.score for o in base], abs=0.03)
     assert all(r.network_type for r in records)
-    apart = both.model_copy(update={"high_factor": 6.0})
+    apart = both.changed("detect", high_factor=6.0)
     with pytest.raises(ValueError, match="share UNet"):
         predict_variants(patient, [variants[0], (tmp_path / "apart", replace(cascade, settings=apart))])
 
@@ -128,7 +134,7 @@ def test_at_one_f_there_is_one_set_of_lesions(
 ) -> None:
     findings, _ = judged
     scan, _ = to_scan(read_study(patient))
-    once = propose(findings.proposals.sensitivity, scan, SETTINGS.model_copy(update={"low_factor": 4.0}))
+    once = propose(findings.proposals.sensitivity, scan, SETTINGS.changed("detect", low_factor=4.0).detect)
     assert cascade.classifier is not None
     for proposals in (once, typed(once, scan, cascade.classifier, None)):
         assert proposals.det_low is proposals.det_high

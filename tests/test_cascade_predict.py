@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from livercascade.alignment.align_phases import PhaseUse
-from livercascade.cascade.predict import Cascade, predict
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.cascade import Cascade
+from livercascade.cascade.predict import predict
+from livercascade.cascade.settings import AlignStage, CascadeSettings, SegmentStage
 from livercascade.cli.main import app
-from livercascade.cli.predict import load_cascade
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.io.nifti import read_labels, write_nifti
-from livercascade.reclassify.candidate import FoundAt
+from livercascade.reclassification.candidate import FoundAt
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.results.result import CaseResult
 from livercascade.system.manifest import verify
 from livercascade.testing.ct_series import CtSeries
@@ -26,12 +27,16 @@ from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
 from livercascade.virtual.patient_folders import make_cohort
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
-SETTINGS = CascadeSettings(n_original=1, n_shuffled=1, overlap=0.25, alignment=COARSE_ALIGNMENT)
+SETTINGS = CascadeSettings(
+    reclassify=ReclassifySettings(n_original=1, n_shuffled=1),
+    segment=SegmentStage(overlap=0.25),
+    align=AlignStage(registration=COARSE_ALIGNMENT),
+)
 
 
 @pytest.fixture(scope="module")
 def cascade() -> Cascade:
-    return load_cascade("cpu", None, None, SETTINGS)
+    return Cascade.load(SETTINGS, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 
 from livercascade.alignment.align_phases import PhaseUse
 from livercascade.alignment.align_settings import AlignSettings
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.predict import predict
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
+from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.data.labels import Phase
 from livercascade.io.nifti import read_labels
 
@@ -20,8 +20,8 @@ STUDY = Path(__file__).parents[2] / "shared" / "data" / "hcc_tace_005_pre"
 
 @pytest.mark.skipif(not STUDY.is_dir(), reason="the real study is not on this machine")
 def test_real_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = CascadeSettings(alignment=AlignSettings(spacing_mm=3.0))
-    result = predict(STUDY / "dicom", tmp_path / "case", load_cascade("cpu", None, None, settings))
+    settings = CascadeSettings(align=AlignStage(registration=AlignSettings(spacing_mm=3.0)))
+    result = predict(STUDY / "dicom", tmp_path / "case", Cascade.load(settings, device="cpu"))
     assert result.status.finished
     for record in result.alignment:
         assert record.use is PhaseUse.ALIGNED, record.reasons

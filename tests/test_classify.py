@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from livercascade.cascade.cascade import load_classifier
 from livercascade.cascade.proposals import Sensitivities, typed
-from livercascade.cascade.settings import CascadeSettings, TypesFrom
+from livercascade.cascade.settings import CascadeSettings, ClassifyStage, TypesFrom
 from livercascade.classify.enhancement import FORM, LEVELS, NUM_FEATURES, Background, Enhancement, measure
-from livercascade.classify.lesion_classifier import LesionClassifier, weighted
+from livercascade.classify.lesion_classifier import EnhancementClassifier, weighted
 from livercascade.classify.type_network import TypeNetwork, TypesCard, load_types, save_types
 from livercascade.cli.models import app as models_app
-from livercascade.cli.predict import load_classifier
 from livercascade.data.class_priors import EVEN, PAPER
 from livercascade.data.errors import ModelError
 from livercascade.data.labels import LESION_TYPES, PHASES, LesionType, Phase
@@ -106,7 +106,7 @@ TEXTBOOK = {
 @pytest.mark.parametrize("kind", TEXTBOOK, ids=lambda kind: kind.title)
 def test_textbook_lesions_get_their_types_from_the_bundled_model(kind: LesionType) -> None:
     scan, labels, lesion = TEXTBOOK[kind]
-    (chances,) = LesionClassifier.load(bundled("types")).types(scan, labels, [lesion], PAPER)
+    (chances,) = EnhancementClassifier.load(bundled("types")).types(scan, labels, [lesion], PAPER)
     assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
     assert max(chances, key=lambda t: chances[t]) is kind
 
@@ -137,7 +137,7 @@ def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: boo
     smap = SensitivityMap.from_logits(logits)
     low, high = smap.mask(1.0), smap.mask(4.0)
     before = Sensitivities(low, high, seg2det(low, ENHANCING_GRID), seg2det(high, ENHANCING_GRID), smap, inside, 0)
-    after = typed(before, scan, LesionClassifier.load(bundled("types")), None)
+    after = typed(before, scan, EnhancementClassifier.load(bundled("types")), None)
     for factor in (0.5, 1.0, 4.0, 16.0):
         one, other = smap.mask(factor), after.sensitivity.mask(factor)
         lesion = (one >= 1) & (one <= 6)
@@ -160,7 +160,7 @@ def test_with_nc_alone_types_stay_those_of_the_network() -> None:
     found = seg2det(labels, ENHANCING_GRID)
     smap = SensitivityMap(np.ones_like(labels), np.full_like(labels, 7), np.zeros(labels.shape, np.float32))
     before = Sensitivities(labels, labels, found, found, smap, labels > 0, 0)
-    assert typed(before, scan, LesionClassifier.load(bundled("types")), PAPER) is before
+    assert typed(before, scan, EnhancementClassifier.load(bundled("types")), PAPER) is before
     assert len(found) == 1 and found[0].volume_ml == lesion.volume_ml
 
 
@@ -215,7 +215,7 @@ def test_a_model_that_does_not_fit_is_refused(folder: Path, harm, code: str) -> 
 def test_the_order_of_lesions_and_their_labels_do_not_matter() -> None:
     scan, labels, lesion = enhancing_phantom(CENTRE, RIM, noise=5.0)
     other = replace(lesion, label=LESION_TYPES[5], mask=lesion.mask & (np.indices(lesion.mask.shape)[1] > 8))
-    classifier = LesionClassifier.load(bundled("types"))
+    classifier = EnhancementClassifier.load(bundled("types"))
     one, two = classifier.types(scan, labels, [lesion, other])
     # Rows of a batch are computed side by side: their place may change the last digit on one processor or another.
     again = classifier.types(scan, labels, [other, lesion])
@@ -224,7 +224,7 @@ def test_the_order_of_lesions_and_their_labels_do_not_matter() -> None:
 
 
 def test_settings_say_whether_types_follow_from_enhancement(tmp_path: Path) -> None:
-    assert load_classifier(CascadeSettings(types_from=TypesFrom.NETWORK)) is None
+    assert load_classifier(CascadeSettings(classify=ClassifyStage(types_from=TypesFrom.NETWORK))) is None
     made = load_classifier(CascadeSettings())
     assert made is not None and made.card == load_types(bundled("types"))[0]
     with pytest.raises(ModelError, match="no model") as caught:

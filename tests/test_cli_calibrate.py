@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.classify.lesion_classifier import EnhancementClassifier
 from livercascade.cli.models import app
-from livercascade.cli.predict import load_cascade
 from livercascade.diagnose.calibration import read_calibration
 from livercascade.evaluation.fit_calibration import LEAST_CASES
 from livercascade.models.bundled import bundled
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import ModelRecord
 from livercascade.segment.network_folder import load_card
@@ -23,7 +24,7 @@ from livercascade.testing.example_results import example_case, write_example_fol
 
 PATCH = load_card(bundled("patch")).sha256
 WHOLE = load_card(bundled("whole")).sha256
-TYPES = LesionClassifier.load(bundled("types")).card.sha256
+TYPES = EnhancementClassifier.load(bundled("types")).card.sha256
 
 
 def models_of(patch: str) -> tuple[ModelRecord, ...]:
@@ -54,14 +55,27 @@ def test_the_calibration_fits_the_networks_settings_and_phases_of_the_cases(case
     assert one.candidates > one.true_candidates > 0
     phases = tuple(example_case()[0].phases)
     models = (WHOLE, PATCH, TYPES)
-    assert made.for_phases(phases, models, CascadeSettings().judging_sha256) == one
-    assert made.for_phases(phases, models[:2], CascadeSettings().judging_sha256) is None
-    assert made.for_phases(phases, models, CascadeSettings(n_original=3).judging_sha256) is None
+    assert made.for_phases(phases, models, CascadeSettings().scoring_sha256) == one
+    assert made.for_phases(phases, models[:2], CascadeSettings().scoring_sha256) is None
+    assert (
+        made.for_phases(phases, models, CascadeSettings(reclassify=ReclassifySettings(n_original=3)).scoring_sha256)
+        is None
+    )
     assert load_card(tmp_path / "patch").sha256 == PATCH
     # Probabilities are fitted to all patches: `predict` makes them all, and tells none for fewer.
-    cascade = load_cascade("cpu", None, tmp_path / "patch", CascadeSettings(stop_when_decided=True))
-    assert not cascade.settings.stop_when_decided and cascade.calibrated(example_case()[0]) == one
-    assert replace(cascade, settings=CascadeSettings(stop_when_decided=True)).calibrated(example_case()[0]) is None
+    cascade = Cascade.load(
+        CascadeSettings(reclassify=ReclassifySettings(stop_when_decided=True)),
+        device="cpu",
+        whole=None,
+        patch=tmp_path / "patch",
+    )
+    assert not cascade.settings.reclassify.stop_when_decided and cascade.calibrated(example_case()[0]) == one
+    assert (
+        replace(cascade, settings=CascadeSettings(reclassify=ReclassifySettings(stop_when_decided=True))).calibrated(
+            example_case()[0]
+        )
+        is None
+    )
     # Other types make other probabilities of malignancy.
     assert replace(cascade, classifier=None).calibrated(example_case()[0]) is None
     assert run(cases, tmp_path / "patch").exit_code != 0

@@ -26,7 +26,10 @@ def test_help_imports_no_library_behind_a_command(words: list[str]) -> None:
 
 def test_predict_imports_what_only_an_alignment_or_an_evaluation_needs_later() -> None:
     later = ("numba", "scipy.stats", "scipy.optimize", "pandas", "matplotlib.pyplot", "torch._dynamo", "sympy")
-    code = f"import sys\nimport livercascade.cli.predict\nprint([name for name in {later!r} if name in sys.modules])"
+    code = (
+        "import sys\nimport livercascade.cli.predict_command\n"
+        f"print([name for name in {later!r} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

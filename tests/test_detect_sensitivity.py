@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from livercascade import SensitivityMap
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.settings import CascadeSettings, SegmentStage
 from livercascade.data.class_priors import EVEN, PAPER, logit_adjustment
 from livercascade.detect.sensitivity import SensitivityBuilder
 from livercascade.testing.example_results import EXAMPLE_FACTORS
@@ -154,4 +154,4 @@ def test_no_weights_where_either_side_is_not_known():
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.5, 0, 0, 0, 0), (1, 1, 1, 1, 1, 1)])
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(ValidationError):
-        CascadeSettings(class_priors=shares)
+        CascadeSettings(segment=SegmentStage(class_priors=shares))

@@ -20,7 +20,7 @@ from livercascade.diagnose.calibration import (
     logit,
     read_calibration,
 )
-from livercascade.diagnose.confidence import Suspect, blend, suspicion, whole_probability
+from livercascade.diagnose.confidence import ScoredCandidate, blend, lesion_confidence, malignancy_score
 from livercascade.diagnose.conformal import Abstention
 
 TYPES = st.sampled_from(LESION_TYPES)
@@ -100,14 +100,17 @@ def test_file_beside_the_model(tmp_path: Path) -> None:
 
 @given(margin=st.lists(st.floats(-100, 100), min_size=1, max_size=20))
 def test_confidence_of_unet_whole_is_a_mean_of_odds(margin: list[float]) -> None:
-    p = whole_probability(np.array(margin, dtype=np.float32))
+    p = lesion_confidence(np.array(margin, dtype=np.float32))
     each = 1 / (1 + np.exp(np.clip(np.array(margin, dtype=np.float32).astype(np.float64), -50, 50)))
     assert p == pytest.approx(each.mean())
     assert blend(p, 1.0) == pytest.approx(np.sqrt(p))
 
 
 def test_suspicion_is_that_of_the_most_suspect_candidate() -> None:
-    cyst, hcc = Suspect(LesionType.CYST, 0.99), Suspect(LesionType.HCC, 0.6, (3.0, 0.0, 1.0, 0.0, 0.0, 4.0))
-    assert suspicion([cyst, hcc]) == pytest.approx(0.6 * 0.5)
-    assert suspicion([cyst]) == 0
+    cyst, hcc = (
+        ScoredCandidate(LesionType.CYST, 0.99),
+        ScoredCandidate(LesionType.HCC, 0.6, (3.0, 0.0, 1.0, 0.0, 0.0, 4.0)),
+    )
+    assert malignancy_score([cyst, hcc]) == pytest.approx(0.6 * 0.5)
+    assert malignancy_score([cyst]) == 0
     assert float(logit(np.array([0.0]))[0]) == pytest.approx(-np.log(999))

@@ -17,7 +17,7 @@ from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.evaluation import evaluate_cohort
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.io.nifti import write_nifti
-from livercascade.reclassify.candidate import CandidateStatus
+from livercascade.reclassification.candidate import CandidateStatus
 from livercascade.results.evidence_file import EVIDENCE
 from livercascade.results.result import CaseResult, ErrorRecord, Stage, VerdictRecord
 from livercascade.testing.example_results import (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from curve_cases import COHORTS, case, cohort_of, draws, proposal, truth
 from livercascade.evaluation.curves.all_curves import build_curves, curves_json
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassification.reclassify import ReclassifySettings
 
 
 @settings(max_examples=8)

@@ -22,7 +22,7 @@ from livercascade.evaluation.curves.vote_effects import VoteEffect, transition
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, SmallLesions
 from livercascade.evaluation.matching.matched_lesions import ReferenceLesions
 from livercascade.evaluation.metrics.model_counts import counts_of_model
-from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
+from livercascade.reclassification.reclassify import ReclassifySettings, ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.testing.example_results import (
     CONFIRMED,

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass, Phase
@@ -38,9 +38,9 @@ from livercascade.evaluation.plots.loaded_case import Networks, load_case, patch
 from livercascade.io.nifti import write_nifti
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
-from livercascade.reclassify.candidate import CandidateStatus
-from livercascade.reclassify.reclassify import ReclassifySettings, reclassify
-from livercascade.reclassify.working_grid import to_working_grid
+from livercascade.reclassification.candidate import CandidateStatus
+from livercascade.reclassification.reclassify import ReclassifySettings, reclassify
+from livercascade.reclassification.working_grid import to_working_grid
 from livercascade.report.view import View
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
@@ -157,7 +157,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     outputs = [OutputRecord(path=EVIDENCE, sha256=digest, kind=OutputKind.EVIDENCE)]
     verdict = VerdictRecord.of(PatientClass.ICC, PatientClass.ICC, EXAMPLE_FACTORS)
     result = example_result(*example_case(), case_id="case-1", outputs=outputs, lesions=(), verdict=verdict)
-    (found / "result.json").write_text(analysed_with(CascadeSettings(align=False).model_dump(mode="json"), result))
+    (found / "result.json").write_text(
+        analysed_with(CascadeSettings(align=AlignStage(enabled=False)).model_dump(mode="json"), result)
+    )
     return root / "truth", root / "found"
 
 

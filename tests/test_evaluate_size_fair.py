@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from curve_cases import COHORTS, case, cohort_of, draws, proposal, truth
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
 from livercascade.evaluation.curves.small_lesions import size_fair
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 
 
 def by_hand(cases: list[EvidenceCase], mode: ScoreMode, over: float) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from livercascade.labeler.http.responses import lesion_listing
 from livercascade.labeler.project.project_folder import Project
 from livercascade.labeler.project.tool_steps import run_tool
 from livercascade.labeler.project.workspace import Workspace
-from livercascade.reclassify.candidate import Candidate, CandidateStatus
+from livercascade.reclassification.candidate import Candidate, CandidateStatus
 from livercascade.testing.example_results import CASE_GRID, example_case, example_result
 
 LIMIT_ML = 0.5

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from livercascade import reclassify, seg2det
 from livercascade.data.labels import LesionType, Organ
-from livercascade.reclassify.candidate import CandidateStatus
-from livercascade.reclassify.patches import PatchVolume, Scheme, patch_labels
-from livercascade.reclassify.reclassify import (
+from livercascade.reclassification.candidate import CandidateStatus
+from livercascade.reclassification.patches import PatchVolume, Scheme, patch_labels
+from livercascade.reclassification.reclassify import (
     ReclassifySettings,
     ScoreMode,
     elect,

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from livercascade.data.labels import LesionType, Organ
 from livercascade.detect.seg2det import seg2det
-from livercascade.reclassify.patches import (
+from livercascade.reclassification.patches import (
     PATCH_LIVER,
     PATCH_SHAPE,
     PatchVolume,
@@ -18,7 +18,7 @@ from livercascade.reclassify.patches import (
     liver_region,
     patch_labels,
 )
-from livercascade.reclassify.shuffle import ShuffleSettings, shuffle
+from livercascade.reclassification.shuffle import ShuffleSettings, shuffle
 
 SPACING = (5.0, 0.78, 0.78)
 FILL = (-100.0, -150.0)

@@ -9,8 +9,8 @@ from livercascade import seg2det
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Organ, Phase
 from livercascade.data.scan import Scan
-from livercascade.reclassify.patches import liver_region
-from livercascade.reclassify.working_grid import (
+from livercascade.reclassification.patches import liver_region
+from livercascade.reclassification.working_grid import (
     liver_grid,
     resample_lesions,
     resample_linear,

@@ -13,7 +13,7 @@ from livercascade.data.labels import PatientClass
 from livercascade.detect.match import Counting
 from livercascade.evaluation.matching.volume_bins import BIN_NAMES
 from livercascade.evaluation.metrics.model_counts import CLASSES, ModelCounts
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.reproduce.claim_metrics import PatientResults, judge_claims, measure
 from livercascade.reproduce.claim_results import LEAST_COUNTED, Statement, combined, statement_of
 from livercascade.reproduce.claims import ClaimMetric, ClaimPart, Contrast, Relation, read_claims

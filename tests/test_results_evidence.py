@@ -17,8 +17,8 @@ from livercascade.data.lesion import LesionSet
 from livercascade.detect.liver import main_liver, without_strays
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.reclassify.candidate import CandidateStatus
-from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
+from livercascade.reclassification.candidate import CandidateStatus
+from livercascade.reclassification.reclassify import ReclassifySettings, ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import EVIDENCE, decode_evidence, read_evidence, write_evidence
 from livercascade.results.result import CaseResult, OutputKind, OutputRecord

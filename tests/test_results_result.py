@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from livercascade.data.labels import PatientClass
-from livercascade.reclassify.candidate import by_importance, numbered
+from livercascade.reclassification.candidate import by_importance, numbered
 from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, VerdictRecord, WarningRecord
 from livercascade.results.schema import schema_text, write_schema
 from livercascade.testing.example_results import EXAMPLE_FACTORS, EXAMPLE_HASH, example_case, example_result

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from livercascade.classify.enhancement import FORM, LEVELS, Enhancement
-from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.classify.lesion_classifier import EnhancementClassifier
 from livercascade.cli.main import app
 from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Organ
@@ -49,7 +49,7 @@ def test_what_can_be_told_apart_is_told_apart_and_no_more_than_the_phases_show(t
     # AP tells three groups of two types; NC nothing.
     assert 0.35 < card.scores["AP"]["right"] < 0.65
     assert card.scores["NC"]["right"] < 0.35
-    model = LesionClassifier.load(tmp_path / "model")
+    model = EnhancementClassifier.load(tmp_path / "model")
     fresh = made_up(120, seed=1)
     guess = model.probabilities(fresh.features([np.ones(4, dtype=bool)] * 120)).argmax(axis=1)
     assert (guess == fresh.types).mean() > 0.93
@@ -109,7 +109,7 @@ def test_the_command_goes_on_with_what_it_has_measured(tmp_path: Path) -> None:
     measured = sorted((tmp_path / "run" / "measured").glob("*.npz"))
     assert len(measured) == 8
     card, network = (
-        LesionClassifier.load(tmp_path / "run" / "model").card,
+        EnhancementClassifier.load(tmp_path / "run" / "model").card,
         (tmp_path / "run" / "model" / "weights.safetensors").read_bytes(),
     )
     assert card.cases == 8 and card.members == 2 and card.lesions > 0

@@ -12,7 +12,7 @@ import torch
 
 from livercascade.data.errors import InputError
 from livercascade.data.labels import PHASES, Phase
-from livercascade.reclassify.patches import PATCH_LIVER, PATCH_SHAPE, Scheme, is_lesion
+from livercascade.reclassification.patches import PATCH_LIVER, PATCH_SHAPE, Scheme, is_lesion
 from livercascade.segment.model_card import PhaseNormalisation
 from livercascade.testing.nifti_cases import LPS_AFFINE, write_array, write_training_case
 from livercascade.train.augmentation import light_augmentation, size_before_rotation

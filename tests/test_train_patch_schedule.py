@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import Scheme
+from livercascade.reclassification.patches import Scheme
 from livercascade.train.patch.patch_cases import PatchCase
 from livercascade.train.patch.patch_sampling import SamplingSchedule, build_schedule, training_steps
 from livercascade.train.training_settings import PatchSettings, SchemeShares

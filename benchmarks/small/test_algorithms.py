@@ -19,8 +19,8 @@ from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.io.nifti import read_ct, write_nifti
 from livercascade.models.bundled import bundled
-from livercascade.reclassify.patches import PatchVolume, Scheme, liver_region, patch_labels
-from livercascade.reclassify.shuffle import shuffle
+from livercascade.reclassification.patches import PatchVolume, Scheme, liver_region, patch_labels
+from livercascade.reclassification.shuffle import shuffle
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ModelKind

@@ -28,15 +28,15 @@ from livercascade.detect.match import Outcome, match
 from livercascade.detect.seg2det import seg2det
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.io.study_reader import read_study
-from livercascade.reclassify.patches import PatchVolume, Scheme, liver_region, patch_labels
-from livercascade.reclassify.shuffle import shuffle
+from livercascade.reclassification.patches import PatchVolume, Scheme, liver_region, patch_labels
+from livercascade.reclassification.shuffle import shuffle
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
 
 Seconds = dict[str, list[float]]
 IMPORTS = {
     "livercascade --help": ["-m", "livercascade.cli.main", "--help"],
-    "imports of predict": ["-c", "import livercascade.cli.predict, openvino"],
+    "imports of predict": ["-c", "import livercascade.cli.predict_command, openvino"],
     "imports of nnUNetPredictor": ["-c", "import nnunetv2.inference.predict_from_raw_data"],
 }
 

@@ -17,15 +17,15 @@ from measuring import Stages
 import livercascade.cascade.findings as findings_module
 import livercascade.cascade.predict as predict_module
 import livercascade.segment.unet_whole as whole_module
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Sensitivities
-from livercascade.cascade.predict import Cascade
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.predict import load_cascade
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
 from livercascade.segment.engine import Engine, Precision, Runtime
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ResamplingScheme
+from livercascade.segment.unet_whole import UNetWhole
 
 _WATCHED = (
     (predict_module, "read_study", "read"),
@@ -74,12 +74,12 @@ def cascade_of(name: str) -> Cascade:
     """Both bundled networks in the configuration named, compiled, so that no run pays for what is kept between runs."""
     chosen = CONFIGURATIONS[name]
     settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
-    cascade = load_cascade(
-        "cpu", None, None, settings, engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
+    cascade = Cascade.load(
+        settings, device="cpu", engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
     )
     if chosen.splines:
         card = cascade.whole.card.model_copy(update={"resampling": ResamplingScheme.SPLINE})
-        cascade = replace(cascade, whole=replace(cascade.whole, card=card))
+        cascade = replace(cascade, segmenter=UNetWhole(replace(cascade.whole, card=card)))
     for model in (cascade.whole, cascade.patch):
         model.run(torch.zeros(1, model.card.input_channels, *model.card.patch_size))
         model.release_memory()

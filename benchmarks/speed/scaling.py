@@ -14,8 +14,8 @@ import numpy as np
 from measuring import Stages
 from predict_path import cascade_of
 
+from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Sensitivities, judge_proposals, propose
-from livercascade.cascade.predict import Cascade
 from livercascade.data.labels import PHASES, LesionType, Organ
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
@@ -49,7 +49,7 @@ def _whole(scan: Scan, cascade: Cascade, model: Model) -> dict[str, Any]:
     """UNet^whole, masks and proposals."""
     stages = Stages()
     with stages.stage("whole"):
-        propose(segment(scan, model), scan, cascade.settings)
+        propose(segment(scan, model), scan, cascade.settings.detect)
     return stages.as_json()
 
 
@@ -94,7 +94,7 @@ def _folds_of_many_slices(scan: Scan, cascade: Cascade, count: int) -> dict[str,
 def _proposals(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
     """UNet^patch alone, on synthetic lesions in the liver found, ten patches each."""
     stages = Stages()
-    made = _made_proposals(propose(segment(scan, cascade.whole), scan, cascade.settings), scan, count)
+    made = _made_proposals(propose(segment(scan, cascade.whole), scan, cascade.settings.detect), scan, count)
     with stages.stage("whole"):
         judge_proposals(scan, made, cascade.patch, cascade.settings)
     return stages.as_json() | {"proposals": len(made.det_high)}

@@ -8,44 +8,43 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.plausibility import check_liver
+from livercascade.cascade.settings import DetectStage
 from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.class_priors import ClassPriors
-from livercascade.data.errors import InputError
+from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType, Phase
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.detect.liver import main_liver, without_strays
-from livercascade.detect.seg2det import bounding_box, is_lesion, seg2det
+from livercascade.detect.seg2det import LesionRule, bounding_box, is_lesion, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
-
-NO_LIVER_ML = 150.0
 
 
 @dataclass(frozen=True, slots=True)
-class Character:
-    """Of which type a proposal is by its enhancement, and by UNet^whole.
+class ProposalType:
+    """Type of a proposal by its enhancement, and by UNet^whole.
 
     Attributes:
-        chances: Probability of each type by its enhancement; together 1.
+        probabilities: Probability of each type by its enhancement; together 1.
         network_type: Type by the vote of UNet^whole.
     """
 
-    chances: Mapping[LesionType, float]
+    probabilities: Mapping[LesionType, float]
     network_type: LesionType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sensitivities:
-    """What UNet^whole says at both sensitivities.
+class Proposals:
+    """Lesion proposals at both sensitivities, and the map they come from.
 
     Attributes:
-        low, high: Label maps at f = 1 and f = 4, strays outside the liver removed.
+        low, high: Label maps 0-13 of Base and High, spots outside the liver removed.
         det_low, det_high: Their lesions (``Det_pred``); the same object where both f are the same.
-        sensitivity: The map for every other f.
-        liver: The liver with its content at f = 4.
-        strays: Lesions found at f = 4 outside the liver, which were left out.
-        characters: Of the lesions of ``det_high``, if their types follow from enhancement; else none.
+        sensitivity: Map from which the mask of every other f follows.
+        liver: Liver with its content at High's sensitivity.
+        strays: Number of lesions outside the liver at High's sensitivity, which were left out.
+        types: Types of the lesions of ``det_high``, if they follow from enhancement; else none.
     """
 
     low: UInt8[np.ndarray, "z y x"]
@@ -55,17 +54,17 @@ class Sensitivities:
     sensitivity: SensitivityMap
     liver: Bool[np.ndarray, "z y x"]
     strays: int
-    characters: tuple[Character, ...] = ()
+    types: tuple[ProposalType, ...] = ()
 
     def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
         """Label map at any sensitivity, strays removed."""
         return without_strays(self.sensitivity.mask(factor), self.liver)
 
-    def base_only(self) -> Sensitivities:
+    def base_only(self) -> Proposals:
         """Base's lesions in High's place too; the liver that patches are cut from stays High's, as it is for Base."""
         inside = (int(self.det_high.instances(x.bbox)[x.mask].max()) - 1 for x in self.det_low)
-        characters = tuple(self.characters[n] for n in inside) if self.characters else ()
-        return replace(self, det_high=self.det_low, characters=characters)
+        types = tuple(self.types[n] for n in inside) if self.types else ()
+        return replace(self, det_high=self.det_low, types=types)
 
     def liver_masks(self, factors: Iterable[float]) -> Iterator[UInt8[np.ndarray, "a b c"]]:
         """Label maps at several sensitivities, strays removed, of the liver's box alone: all lesions lie in it."""
@@ -77,36 +76,37 @@ class Sensitivities:
             yield without_strays(near.mask(factor), liver)
 
 
-def propose(sensitivity: SensitivityMap, scan: Scan, settings: CascadeSettings) -> Sensitivities:
+def propose(sensitivity: SensitivityMap, scan: Scan, settings: DetectStage) -> Proposals:
     """Lesion proposals at both sensitivities, inside the liver.
 
+    Args:
+        sensitivity: What UNet^whole gave for the scan.
+        scan: What was segmented.
+        settings: Sensitivities, volume limit and definition of a lesion.
+
     Raises:
-        InputError: ``NO_LIVER`` if less than 150 ml of liver was found.
+        InputError: ``NO_LIVER``, see `check_liver`.
     """
     raw = sensitivity.mask(settings.high_factor)
     liver = main_liver(raw, scan.grid)
-    volume = float(liver.sum()) * scan.grid.voxel_ml
-    if volume < NO_LIVER_ML:
-        raise InputError(
-            "NO_LIVER",
-            f"Only {volume:.0f} ml of liver were found in the scan.",
-            "Give a CT of the upper abdomen; check orientation and HU.",
-            stage="segment",
-        )
+    check_liver(liver, scan.grid)
     high = without_strays(raw, liver)
     low = without_strays(sensitivity.mask(settings.low_factor), liver)
-    limit = settings.min_volume_ml
-    strays = len(seg2det(np.where(liver, np.uint8(0), raw), scan.grid, min_volume_ml=limit))
-    det_low = seg2det(low, scan.grid, min_volume_ml=limit)
+    strays = len(form_lesions(np.where(liver, np.uint8(0), raw), scan.grid, settings))
+    det_low = form_lesions(low, scan.grid, settings)
     # At one f there is one set, which is judged once.
     same = settings.low_factor == settings.high_factor
-    det_high = det_low if same else seg2det(high, scan.grid, min_volume_ml=limit)
-    return Sensitivities(low, high, det_low, det_high, sensitivity, liver, strays)
+    det_high = det_low if same else form_lesions(high, scan.grid, settings)
+    return Proposals(low, high, det_low, det_high, sensitivity, liver, strays)
 
 
-def typed(
-    proposals: Sensitivities, scan: Scan, classifier: LesionClassifier, shares: ClassPriors | None
-) -> Sensitivities:
+def form_lesions(mask: UInt8[np.ndarray, "z y x"], grid: Grid | Triple, settings: DetectStage) -> LesionSet:
+    """Lesions of a label map by the volume limit and the definition of a lesion that the settings say."""
+    per_label = settings.lesions is LesionRule.PER_LABEL
+    return seg2det(mask, grid, min_volume_ml=settings.min_volume_ml, per_label=per_label)
+
+
+def typed(proposals: Proposals, scan: Scan, classifier: LesionClassifier, priors: ClassPriors | None) -> Proposals:
     """The same proposals with types by their enhancement; which voxels are lesion does not change.
 
     A proposal of High is measured where it is lesion at Base too, if it is, and else all of it. Its type goes to all
@@ -114,25 +114,25 @@ def typed(
     f above High's keep the type of UNet^whole. With NC alone nothing is enhanced, and all types stay as they are.
 
     Args:
-        proposals: By UNet^whole.
+        proposals: Proposals with types by UNet^whole.
         scan: What was segmented.
-        classifier: Tells types.
-        shares: How common they are among the patients.
+        classifier: What gives the types.
+        priors: Frequency of each type among the lesions of one's patients; None leaves types as they were learnt.
     """
     if set(scan.phases) == {Phase.NC}:
         return proposals
     cores = [_core(lesion, proposals.low) for lesion in proposals.det_high]
-    chances = classifier.types(scan, proposals.high, cores, shares)
+    probabilities = classifier.types(scan, proposals.high, cores, priors)
     best, low, high = (a.copy() for a in (proposals.sensitivity.best_lesion, proposals.low, proposals.high))
-    characters: list[Character] = []
-    for lesion, by_type in zip(proposals.det_high, chances, strict=True):
+    types: list[ProposalType] = []
+    for lesion, by_type in zip(proposals.det_high, probabilities, strict=True):
         label = max(by_type, key=lambda t: by_type[t])
         best[lesion.bbox][lesion.mask] = high[lesion.bbox][lesion.mask] = label
         low[lesion.bbox][is_lesion(low[lesion.bbox]) & lesion.mask] = label
-        characters.append(Character(by_type, lesion.label))
+        types.append(ProposalType(by_type, lesion.label))
     det_low = _relabelled(proposals.det_low, low)
     same = proposals.det_high is proposals.det_low
-    return Sensitivities(
+    return Proposals(
         low,
         high,
         det_low,
@@ -140,7 +140,7 @@ def typed(
         SensitivityMap(best, proposals.sensitivity.best_other, proposals.sensitivity.margin),
         proposals.liver,
         proposals.strays,
-        tuple(characters),
+        tuple(types),
     )
 
 

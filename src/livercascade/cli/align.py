@@ -14,7 +14,7 @@ from livercascade.alignment.align_pair import DeedsAlignment, align_pair
 from livercascade.alignment.align_record import AlignRecord, record_alignment
 from livercascade.alignment.align_settings import AlignSettings
 from livercascade.alignment.displacement_field import write_field
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.errors import UsageError
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import write_nifti
@@ -38,7 +38,7 @@ def align(
 
     Example: livercascade align study/vp.nii.gz study/ap.nii.gz --out aligned/ap
     """
-    with told():
+    with exit_on_error():
         still, other = _phase(fixed), _phase(moving)
         settings = AlignSettings(threads=threads)
         with new_result_folder(out) as folder:

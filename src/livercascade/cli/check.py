@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.labels import Phase
 from livercascade.io.study import Study
@@ -41,7 +41,7 @@ def check(
 
     Example: livercascade check study/dicom --json
     """
-    with told():
+    with exit_on_error():
         try:
             report = report_of(survey_study(source, files=phase_files(nc, ap, vp, dp)))
         except InputError as error:

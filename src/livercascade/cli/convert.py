@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.io.nifti import write_nifti
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
@@ -28,7 +28,7 @@ def convert(
 
     Example: livercascade convert study/dicom --out study/nifti
     """
-    with told():
+    with exit_on_error():
         study = read_study(source, files=phase_files(nc, ap, vp, dp))
         _write(study, out)
     if quiet:

@@ -11,9 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.errors import told
-from livercascade.cli.predict import PatchOption, WholeOption, load_cascade
+from livercascade.cascade.cascade import Cascade
+from livercascade.cli.error_exit import exit_on_error
+from livercascade.cli.predict_command import PatchOption, WholeOption
 from livercascade.cli.progress import bars
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
@@ -73,7 +73,7 @@ def evaluate_command(
 
     Example: livercascade evaluate --truth cohort --found results --out evaluation
     """
-    with told():
+    with exit_on_error():
         check_free(out)
         settings = EvaluationSettings(
             min_volume_ml=min_volume_ml,
@@ -139,6 +139,6 @@ def _draw(evaluation: Evaluation, whole: Path | None, patch: Path | None, progre
     """The figures; the networks are loaded only where there is evidence that they can be held against."""
     networks = None
     if any(source.evidence for source in evaluation.cohort.predictions):
-        cascade = load_cascade("auto", whole, patch, CascadeSettings())
+        cascade = Cascade.load(whole=whole, patch=patch)
         networks = Networks(cascade.whole, cascade.patch)
     return build_figures(evaluation, networks=networks, progress=progress)

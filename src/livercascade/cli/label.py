@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 
 _OPEN_TO_OTHERS = (
     "Warning: other machines can reach this server, and what passes between is not encrypted. "
@@ -50,7 +50,7 @@ def label(
     Example: livercascade label cohort --predictions results
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    with told():
+    with exit_on_error():
         from livercascade.labeler.http.server import is_loopback, serve
         from livercascade.labeler.project.identifiers import checked_user
         from livercascade.labeler.project.project_folder import Project

@@ -10,7 +10,7 @@ from typing import Any, final
 import typer
 from typer.core import TyperGroup
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.system.extras import require
 
 
@@ -32,7 +32,7 @@ class Command:
 
     def load(self, name: str) -> Any:
         """Import it, and make it a command of that name; a missing extra ends the program with a line about it."""
-        with told():
+        with exit_on_error():
             require(*self.extras)
         target = getattr(import_module(f"livercascade.cli.{self.module}"), self.attribute)
         if isinstance(target, typer.Typer):

@@ -10,8 +10,10 @@ from livercascade import __version__
 from livercascade.cli.lazy import Command, lazy_group
 
 COMMANDS = {
-    "demo": Command("predict", "demo", "Make a virtual four-phase patient, analyse it, and say where the report lies."),
-    "predict": Command("predict", "predict_command", "Find, type and filter liver lesions in one study."),
+    "demo": Command(
+        "predict_command", "demo", "Make a virtual four-phase patient, analyse it, and say where the report lies."
+    ),
+    "predict": Command("predict_command", "predict_command", "Find, type and filter liver lesions in one study."),
     "check": Command("check", "check", "Read a study as predict would and tell what is in it."),
     "convert": Command("convert", "convert", "Write what was read from a study, one NIfTI file per phase."),
     "align": Command("align", "align", "Carry one CT phase onto another by deformable registration."),

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from livercascade.classify.type_network import is_types, load_types
-from livercascade.cli.errors import told
-from livercascade.cli.predict import PatchOption
+from livercascade.cli.error_exit import exit_on_error
+from livercascade.cli.predict_command import PatchOption
 from livercascade.cli.progress import bars, steps
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import ModelError, OutputError
@@ -34,7 +34,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Model folder, or a folder 
 
     Example: livercascade models show runs/whole/model
     """
-    with told():
+    with exit_on_error():
         if is_types(folder):
             typer.echo(load_types(folder)[0].markdown(), nl=False)
             return
@@ -61,7 +61,7 @@ def import_(
     Example: livercascade models import trained/3d_fullres --channel 0=VP --label tumor=HCC --out whole
     """
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
-    with told():
+    with exit_on_error():
         names = DatasetNames.parse(channel or (), label or ())
         made = import_nnunet(folder, out, names, configuration=configuration, name=name)
         for note in made.notes:
@@ -83,7 +83,7 @@ def temper_(
 
     Example: livercascade models temper runs/whole/model --data validation --out whole
     """
-    with told():
+    with exit_on_error():
         cases = find_cases(data)
         with steps("cases", len(cases), quiet=quiet) as advance:
             margins = margins_of_cases(cases, folder, workers=workers, advance=advance)
@@ -111,14 +111,14 @@ def calibrate_(
 
     Example: livercascade models calibrate --truth masks --found results --out patch-of-ours
     """
-    with told():
+    with exit_on_error():
         require("evaluate")
     from livercascade.evaluation.cohort.cohort_files import find_cohort
     from livercascade.evaluation.evaluation_settings import EvaluationSettings
     from livercascade.evaluation.fit_calibration import calibrate_cohort
 
     folder = patch or bundled("patch")
-    with told():
+    with exit_on_error():
         judge = Model.load(folder, ModelKind.PATCH).card
         if out.exists():
             raise OutputError("OUT_TAKEN", f"{out} is there already.", "Choose another folder.", stage="write")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.progress import bars
 
 
@@ -49,7 +49,7 @@ def reproduce(
     from livercascade.reproduce.reproduction import PAGE, Reproduction
 
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
-    with told():
+    with exit_on_error():
         settings = read_experiment(preset).limited(cases)
         if bundled:
             whole, patch = whole or bundled_model("whole"), patch or bundled_model("patch")

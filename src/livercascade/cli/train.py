@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.progress import steps as progress_steps
 from livercascade.cli.train_reporter import ConsoleReporter
 from livercascade.data.dataset_names import DatasetNames
@@ -135,7 +135,7 @@ def _add_training(kind: ModelKind, settings_class: type[WholeSettings | PatchSet
         export_only: ExportOnlyOption = False,
         quiet: ErrorsOnlyOption = False,
     ) -> None:
-        with told():
+        with exit_on_error():
             require("train")
             folds, one = _folds(fold)
             given = {"fold": one, "steps": steps, "patience": patience, "seed": seed}
@@ -183,7 +183,7 @@ def types(
     """
     from livercascade.train.lesion_classifier_training import measure_cases, read_measured, train_types
 
-    with told():
+    with exit_on_error():
         chosen = read_settings(LesionClassifierSettings, settings, {"seed": seed, "processes": processes})
         cases = [case for folder in data for case in find_cases(folder.resolve())]
         with progress_steps("measured cases", len(cases), quiet=quiet) as advance:
@@ -221,7 +221,7 @@ def out_of_fold(
     """
     from livercascade.train.out_of_fold import OutOfFoldSettings, jobs_of_model, jobs_of_run, predict_jobs
 
-    with told():
+    with exit_on_error():
         if run is not None:
             jobs = jobs_of_run(RunFolder(run.resolve()), export)
             out = out or RunFolder(run.resolve()).out_of_fold
@@ -263,7 +263,7 @@ def presets(
 def work(out: Path, quiet: ErrorsOnlyOption = False) -> None:
     """Carry out the request noted in a run folder, in this process."""
     stop = StopFlag()
-    with told():
+    with exit_on_error():
         request = read_request(RunFolder(out))
         folder = RunFolder(out, request.prepared)
         with ConsoleReporter(request.settings.log_every, quiet=quiet) as reporter:

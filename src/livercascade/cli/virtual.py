@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.progress import steps
 from livercascade.virtual.fixed_cohorts import VirtualCohort, cohorts
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
@@ -81,7 +81,7 @@ def virtual(
         mottle=mottle,
     )
     made = make_cohort(seeds, settings, out, workers=workers, preview=preview)
-    with told(), steps("virtual patients", len(seeds), quiet=quiet) as advance:
+    with exit_on_error(), steps("virtual patients", len(seeds), quiet=quiet) as advance:
         for _ in made:
             advance()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import numpy as np
 from jaxtyping import Bool, UInt8
 
@@ -9,6 +11,15 @@ from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES
 from livercascade.data.lesion import Box, Lesion, LesionSet
 from livercascade.detect.components import components
+
+
+class LesionRule(StrEnum):
+    """Definition of one lesion of a label map."""
+
+    UNION = "union"
+    """Touching lesions of different types are one, with the type of most voxels."""
+    PER_LABEL = "per-label"
+    """Touching lesions of different types are different lesions, as in the paper."""
 
 
 def seg2det(

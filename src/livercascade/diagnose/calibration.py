@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -50,9 +50,9 @@ class TypeScaling(Record):
     temperature: PositiveFloat
     weight: float = Field(ge=0, le=1)
 
-    def __call__(self, label: LesionType, votes: Sequence[float]) -> dict[LesionType, float]:
-        """Probability of every type."""
-        row = np.zeros((1, len(LESION_TYPES))) if not len(votes) else np.asarray([votes], dtype=np.float64)
+    def __call__(self, label: LesionType, votes: Mapping[LesionType, float]) -> dict[LesionType, float]:
+        """Probability of every type; ``votes`` are empty if UNet^patch did not judge."""
+        row = np.array([[votes.get(t, 0.0) for t in LESION_TYPES]], dtype=np.float64)
         made = self.of(np.array([LESION_TYPES.index(label)]), row)[0]
         return {t: float(p) for t, p in zip(LESION_TYPES, made, strict=True)}
 

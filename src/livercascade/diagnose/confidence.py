@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 
-from livercascade.data.labels import LESION_TYPES, LesionType
+from livercascade.data.labels import LesionType
 
 _LARGEST_MARGIN = 50.0
 
 
+class Scored(Protocol):
+    """A candidate as scores of the patient see it."""
+
+    @property
+    def label(self) -> LesionType:
+        """Its type."""
+        ...
+
+    @property
+    def confidence(self) -> float:
+        """Confidence that it is a lesion, 0 to 1."""
+        ...
+
+    @property
+    def votes(self) -> Mapping[LesionType, float]:
+        """Votes of UNet^patch for each type, in any unit; empty if it was not judged."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """One candidate as probabilities see it.
+class ScoredCandidate:
+    """One candidate with its confidence; see `Scored`.
 
     Attributes:
-        label: Its type.
-        confidence: See `blend`.
-        votes: Voxels that UNet^patch gave each type, in label order; none if it was not judged.
+        label: Type.
+        confidence: Confidence by both networks, see `blend`.
+        votes: Number of voxels that UNet^patch gave each type; empty if it was not judged.
     """
 
     label: LesionType
     confidence: float
-    votes: Sequence[float] = ()
-
-    @property
-    def p_malignant(self) -> float:
-        """Share of the votes for malignant types; without votes 1 or 0 by the label."""
-        total = sum(self.votes)
-        if total <= 0:
-            return float(self.label.malignant)
-        return sum(n for t, n in zip(LESION_TYPES, self.votes, strict=True) if t.malignant) / total
+    votes: Mapping[LesionType, float] = field(default_factory=dict[LesionType, float])
 
 
-def whole_probability(margin: Float[np.ndarray, " n"]) -> float:
-    """Mean over voxels of P(best lesion) / (P(best lesion) + P(best other)), from the `SensitivityMap`'s margin."""
+def malignant_share(label: LesionType, votes: Mapping[LesionType, float]) -> float:
+    """Share of the votes for malignant types, 0 to 1; without votes 1 or 0 by the label.
+
+    >>> malignant_share(LesionType.CYST, {LesionType.HCC: 30, LesionType.CYST: 10})
+    0.75
+    """
+    total = sum(votes.values())
+    if total <= 0:
+        return float(label.malignant)
+    return sum(n for t, n in votes.items() if t.malignant) / total
+
+
+def lesion_confidence(margin: Float[np.ndarray, " n"]) -> float:
+    """Confidence of UNet^whole in a lesion, 0 to 1, from the margins of its voxels in the `SensitivityMap`.
+
+    The mean of P(best lesion) / (P(best lesion) + P(best other)) over the voxels.
+    """
     clipped = np.clip(margin.astype(np.float64), -_LARGEST_MARGIN, _LARGEST_MARGIN)
     return float((1 / (1 + np.exp(clipped))).mean())
 
@@ -52,13 +79,13 @@ def blend(probability: float, share: float | None) -> float:
     return math.sqrt(probability * (1.0 if share is None else min(max(share, 0.0), 1.0)))
 
 
-def suspicion(candidates: Iterable[Suspect]) -> float:
-    """Largest product of confidence and malignant share over all candidates, removed ones too; 0 without any.
+def malignancy_score(candidates: Iterable[Scored]) -> float:
+    """Largest product of confidence and malignant share, 0 to 1; 0 without any candidate.
 
-    The verdict looks at lesions that stay and are called malignant; among patients without one, this score still tells
-    those apart who nearly had one, which probabilities and abstention need.
+    Given all candidates, removed ones too, it still tells those patients apart who nearly had a malignant lesion: the
+    verdict looks only at lesions that stay. Probabilities and abstention need that.
 
-    >>> suspicion([Suspect(LesionType.CYST, 0.9)])
+    >>> malignancy_score([ScoredCandidate(LesionType.CYST, 0.9)])
     0.0
     """
-    return max((s.confidence * s.p_malignant for s in candidates), default=0.0)
+    return max((c.confidence * malignant_share(c.label, c.votes) for c in candidates), default=0.0)

@@ -14,7 +14,7 @@ from livercascade import __version__
 from livercascade.alignment.align_phases import PhaseUse
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
-from livercascade.data.labels import LESION_TYPES, PHASES, Phase
+from livercascade.data.labels import LESION_TYPES, PHASES, LesionType, Phase
 from livercascade.diagnose.calibration import (
     Calibration,
     Logistic,
@@ -23,7 +23,7 @@ from livercascade.diagnose.calibration import (
     logit,
     scaled_types,
 )
-from livercascade.diagnose.confidence import Suspect, suspicion
+from livercascade.diagnose.confidence import ScoredCandidate, malignancy_score
 from livercascade.diagnose.conformal import Abstention
 from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource, read_result
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase
@@ -71,16 +71,16 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     malignant: list[bool] = []
     for case in cases:
         lesions = case.high
-        suspects = [_suspect(p) for p in lesions.predicted]
-        for j, suspect in enumerate(suspects):
+        scored = [_scored(p) for p in lesions.predicted]
+        for j, one in enumerate(scored):
             touched = [pair for pair in lesions.pairs if pair.found == j]
-            confidence.append(suspect.confidence)
+            confidence.append(one.confidence)
             true.append(bool(touched))
             if touched:
                 largest = max(touched, key=lambda pair: pair.voxels)
-                votes = suspect.votes or (0.0,) * len(LESION_TYPES)
-                found.append((LESION_TYPES.index(suspect.label), votes, lesions.reference[largest.truth].label - 1))
-        score.append(suspicion(suspects))
+                votes = [one.votes.get(t, 0.0) for t in LESION_TYPES]
+                found.append((LESION_TYPES.index(one.label), votes, lesions.reference[largest.truth].label - 1))
+        score.append(malignancy_score(scored))
         malignant.append(any(lesion.label.malignant for lesion in lesions.reference))
     return CalibrationSample(
         np.array(confidence, dtype=np.float64),
@@ -93,9 +93,9 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     )
 
 
-def _suspect(proposal: LesionSummary) -> Suspect:
-    votes = () if proposal.tally is None else tuple(float(n) for n in proposal.tally.votes.sum(axis=0))
-    return Suspect(proposal.label, ProposalScore.BLEND.of(proposal), votes)
+def _scored(proposal: LesionSummary) -> ScoredCandidate:
+    votes: dict[LesionType, float] = {} if proposal.tally is None else proposal.tally.votes_by_type
+    return ScoredCandidate(proposal.label, ProposalScore.BLEND.of(proposal), votes)
 
 
 def calibrate_cohort(
@@ -150,7 +150,7 @@ def calibration_of(
         by_phases: Validation patients by the phases they were analysed with.
         alpha: Error allowed in each class.
         models: SHA-256 of the models, as the results name them.
-        judging: `CascadeSettings.judging_sha256` of the analysis.
+        judging: `CascadeSettings.scoring_sha256` of the analysis.
         about: The patients in words.
         names: Of the patients.
     """
@@ -169,7 +169,7 @@ def _one_run(source: PredictionSource, results: dict[str, CaseResult]) -> tuple[
     runs = {
         (
             tuple(model.sha256 for model in result.provenance.models),
-            CascadeSettings.model_validate(result.provenance.settings).judging_sha256,
+            CascadeSettings.model_validate(result.provenance.settings).scoring_sha256,
         )
         for result in results.values()
     }

@@ -44,6 +44,7 @@ class Study:
         warnings: Notices of the reader.
         unused: Series and files that were not analysed, and why.
         dicom: True if it came from DICOM.
+        virtual: True if it is a virtual patient: `virtual.json` lies beside the images.
         refused: Name and error of each series or file that refuses the study; empty unless the study was surveyed.
     """
 
@@ -52,6 +53,7 @@ class Study:
     warnings: tuple[Notice, ...] = ()
     unused: tuple[UnusedSeries, ...] = ()
     dicom: bool = False
+    virtual: bool = False
     refused: tuple[tuple[str, InputError], ...] = ()
 
     @classmethod

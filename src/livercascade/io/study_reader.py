@@ -28,6 +28,8 @@ from livercascade.io.study import Study, UnusedSeries, checked_case_id
 from livercascade.system.files import sha256_of
 from livercascade.system.manifest import MANIFEST
 
+VIRTUAL_RECORD = "virtual.json"
+"""Name of the file that says that images beside it are those of a virtual patient."""
 _PHASE_FILE = re.compile(r"(nc|ap|vp|dp)\.nii(\.gz)?", re.IGNORECASE)
 _NIFTI_FILE = re.compile(r".+\.nii(\.gz)?", re.IGNORECASE)
 # Names of sharp reconstruction kernels of the large vendors; their noise hides lesions.
@@ -118,6 +120,7 @@ def _survey_folder(folder: Path, case_id: str) -> Study:
 def _survey_files(files: Mapping[Phase, Path], unused: Sequence[UnusedSeries], *, case_id: str) -> Study:
     volumes: list[PhaseVolume] = []
     notices: list[Notice] = []
+    virtual = (next(iter(files.values())).parent / VIRTUAL_RECORD).is_file()
     refused: list[tuple[str, InputError]] = []
     ordered = sorted(files, key=lambda p: p.index)
     # Inflating and hashing let other threads run: four phases take little longer than two on two cores.
@@ -129,7 +132,7 @@ def _survey_files(files: Mapping[Phase, Path], unused: Sequence[UnusedSeries], *
         else:
             volumes.append(made[0])
             notices += made[1]
-    return Study(case_id, tuple(volumes), tuple(notices), tuple(unused), refused=tuple(refused))
+    return Study(case_id, tuple(volumes), tuple(notices), tuple(unused), virtual=virtual, refused=tuple(refused))
 
 
 def _named_file(phase: Phase, path: Path) -> tuple[PhaseVolume, tuple[Notice, ...]] | InputError:
@@ -150,7 +153,7 @@ def _survey_one_file(path: Path, case_id: str) -> Study:
     decision = identify_phases([PhaseEvidence(path.name, image, guess_from_texts([name.replace("_", " ")]))])[0]
     notices = (*noticed, *decision.notices, *_unknown(path.name, decision))
     volume = PhaseVolume(decision.phase, hu, grid, decision.source, decision.confidence, sha256_of(path), path.name)
-    return Study(case_id, (volume,), notices)
+    return Study(case_id, (volume,), notices, virtual=(path.parent / VIRTUAL_RECORD).is_file())
 
 
 def _survey_dicom(folder: Path, case_id: str) -> Study:

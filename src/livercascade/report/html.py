@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from livercascade.alignment.align_phases import PhaseUse
 from livercascade.data.labels import LESION_TYPES, LesionType, PatientClass, Phase
-from livercascade.reclassify.candidate import FoundAt
+from livercascade.reclassification.candidate import FoundAt
 from livercascade.report.alignment import in_words
 from livercascade.report.panel import WINDOWS
 from livercascade.report.pictures import PRINT_COLOURS, ReportPictures

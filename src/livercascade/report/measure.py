@@ -14,7 +14,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.lesion import Box, Lesion, with_margin
 from livercascade.data.scan import Scan
 from livercascade.detect.diameter import boundary, farthest
-from livercascade.reclassify.candidate import Candidate, lesion_id
+from livercascade.reclassification.candidate import Candidate, lesion_id
 from livercascade.results.result import HuRecord, LesionRecord, LiverRecord
 
 RING_INNER_MM = 5.0

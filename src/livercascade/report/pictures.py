@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from livercascade.data.labels import LAST_LESION, LESION_TYPES, LesionType, Organ, Phase, label_name
 from livercascade.data.scan import Scan
-from livercascade.reclassify.candidate import Candidate, by_importance, numbered
+from livercascade.reclassification.candidate import Candidate, by_importance, numbered
 from livercascade.report.panel import (
     DPI,
     INK,

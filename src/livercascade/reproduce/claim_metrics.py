@@ -23,7 +23,7 @@ from livercascade.evaluation.statistics.intervals import (
     wilson,
 )
 from livercascade.evaluation.statistics.ranking import share
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.reproduce.claim_results import ClaimResult, PartResult, combined, statement_of
 from livercascade.reproduce.claims import Claim, ClaimMetric, ClaimPart, Contrast
 from livercascade.reproduce.experiment import FindingGroup, ModelKey, PaperModel, PaperSetting

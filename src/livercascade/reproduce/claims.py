@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSeri
 
 from livercascade.data.record import Record
 from livercascade.evaluation.metrics.lesion_metrics import ROWS
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.reproduce.experiment import FindingGroup, ModelKey, PaperModel
 
 _FILE = Path(__file__).parent / "claims.toml"

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Record
 from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, JointModel, Variant
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.virtual.fixed_cohorts import CohortPart
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
@@ -203,7 +203,7 @@ class ExperimentSettings(Record):
     motion: PhaseMotion = PhaseMotion.RESIDUAL
     groups: dict[CohortPart, PatientGroup]
     training: TrainingPlan = TrainingPlan()
-    cascade: CascadeSettings = CascadeSettings(align=False)
+    cascade: CascadeSettings = CascadeSettings(align=AlignStage(enabled=False))
     alpha: float = Field(default=0.05, gt=0, lt=1)
     # The numbers to compare with are the paper's, which counts touching lesions of two types as two.
     evaluation: EvaluationSettings = EvaluationSettings(instances=Instances.PER_LABEL)

@@ -105,7 +105,7 @@ def fit_calibration(
         alpha=settings.alpha,
         # In the order of `Cascade.models`, which it is held against.
         models=tuple(hashes[role] for role in ("whole", "patch", "types") if role in hashes),
-        judging=settings.cascade.judging_sha256,
+        judging=settings.cascade.scoring_sha256,
         about=f"{len(judged)} virtual validation patients, seeds {group.seeds[0]}-{group.seeds[-1]}, "
         f"mix {group.mix.value}, matrix {settings.matrix}",
         names=[each.case_id for each in judged],
@@ -156,6 +156,6 @@ def _models_of(patch: PaperModel) -> tuple[PaperModel, ...]:
 
 def _empty_evidence(case: str, nothing: MatchedLesions, settings: ExperimentSettings) -> EvidenceCase:
     cascade = settings.cascade
-    low, high = cascade.low_factor, cascade.high_factor
-    proposals = dict.fromkeys(sorted({low, high, *cascade.sweep}), nothing)
+    low, high = cascade.detect.low_factor, cascade.detect.high_factor
+    proposals = dict.fromkeys(sorted({low, high, *cascade.output.sweep}), nothing)
     return EvidenceCase(case, proposals, (), low, high, cascade.reclassify, settings.evaluation)

@@ -11,13 +11,14 @@ from pathlib import Path
 from livercascade import __version__
 from livercascade.cascade.predict import Cascade, predict_variants
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.classify.lesion_classifier import EnhancementClassifier, LesionClassifier
 from livercascade.data.errors import InputError, UsageError
 from livercascade.diagnose.calibration import Calibration
 from livercascade.reproduce.experiment import PaperModel, PaperSetting
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ModelKind
+from livercascade.segment.unet_whole import UNetWhole
 from livercascade.system.files import write_file
 from livercascade.system.parallel import one_thread, parallel_map
 from livercascade.system.progress import Progress, counter
@@ -69,7 +70,7 @@ class NetworkFolders:
             for role, folder in folders.items()
             if folder is not None
         }
-        return found if self.types is None else found | {"types": LesionClassifier.load(self.types).card.sha256}
+        return found if self.types is None else found | {"types": EnhancementClassifier.load(self.types).card.sha256}
 
 
 def given_networks(
@@ -180,16 +181,17 @@ def _cascades(
     """
     whole, patches, types = _loaded(networks)
     # Curves, figures and the models before reclassification follow from the evidence.
-    kept = settings.model_copy(update={"evidence": True})
-    low = settings.low_factor
-    base = kept.model_copy(update={"high_factor": low, "sweep": (low,)})
+    kept = settings.changed("output", evidence=True)
+    low = settings.detect.low_factor
+    base = kept.changed("detect", high_factor=low).changed("output", sweep=(low,))
     chosen = {
         PaperModel.BASE_RECLS: kept,
-        PaperModel.WITHOUT_LS: base.model_copy(update={"shuffled": False}),
+        PaperModel.WITHOUT_LS: base.changed("reclassify", shuffled=False),
         PaperModel.WITH_LS: base,
     }
     for model, patch in patches.items():
-        yield model, Cascade(whole, patch, chosen[model], calibration if chosen[model] is kept else None, types)
+        fitted = calibration if chosen[model] is kept else None
+        yield model, Cascade(UNetWhole(whole), patch, chosen[model], fitted, types)
 
 
 # A process works on many patients; it loads and compiles the networks once.
@@ -198,4 +200,4 @@ def _loaded(networks: NetworkFolders) -> tuple[Model, Mapping[PaperModel, Model]
     engine = Engine.choose("auto")
     whole = Model.load(networks.whole, ModelKind.WHOLE, engine)
     patches = {model: Model.load(folder, ModelKind.PATCH, engine) for model, folder in networks.patches.items()}
-    return whole, patches, None if networks.types is None else LesionClassifier.load(networks.types)
+    return whole, patches, None if networks.types is None else EnhancementClassifier.load(networks.types)

@@ -89,7 +89,7 @@ class Reproduction:
 
     def _networks(self) -> NetworkFolders:
         # What tells types from enhancement is not trained here.
-        types = bundled("types") if self.settings.cascade.types_from is TypesFrom.ENHANCEMENT else None
+        types = bundled("types") if self.settings.cascade.classify.types_from is TypesFrom.ENHANCEMENT else None
         if self.given is not None:
             self.say("networks: given")
             return replace(self.given, types=types)
@@ -246,7 +246,7 @@ class Reproduction:
 
     def _notes(self) -> Iterator[str]:
         """What a reader of the page has to know."""
-        low, high = self.settings.cascade.low_factor, self.settings.cascade.high_factor
+        low, high = self.settings.cascade.detect.low_factor, self.settings.cascade.detect.high_factor
         if (low, high) != (1.0, 4.0):
             yield (
                 f"Base is f = {low:g} and High f = {high:g} of what the network says: where a claim speaks of f = 1 "

@@ -9,7 +9,7 @@ from livercascade.evaluation.output.number_text import NONE, of_cohort, percent,
 from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
 from livercascade.evaluation.output.tables_json import ModelTables, Tables
 from livercascade.evaluation.statistics.ranking import Estimate
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.reproduce.claim_metrics import PatientResults, measure
 from livercascade.reproduce.claims import ClaimMetric, ClaimPart, Contrast, Relation
 from livercascade.reproduce.experiment import ModelKey, PaperModel, PaperSetting

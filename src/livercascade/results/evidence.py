@@ -16,10 +16,10 @@ from livercascade.data.grid import Grid, Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION
 from livercascade.data.lesion import Box, Lesion, LesionSet
 from livercascade.detect.liver import without_strays
-from livercascade.detect.seg2det import seg2det
+from livercascade.detect.seg2det import LesionRule, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import Reclassified, ReclassifySettings, judge
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings, judge
 
 Tallies = Mapping[float, tuple[PatchTally | None, ...]]
 """Per sensitivity factor, the tally of each proposal in the order of `Evidence.proposals`; None if bypassed."""
@@ -41,7 +41,8 @@ class Evidence:
         min_volume_ml: Smaller proposals were left out.
         settings: How the cascade judged.
         models: SHA-256 of UNet^whole and UNet^patch.
-        tallies: What UNet^patch found, for every factor of the sweep.
+        tallies: Counts of UNet^patch, for every factor of the sweep.
+        lesions: Definition of one lesion that proposals were formed by.
     """
 
     case_id: str
@@ -55,6 +56,7 @@ class Evidence:
     settings: ReclassifySettings
     models: tuple[str, str]
     tallies: Tallies
+    lesions: LesionRule = LesionRule.UNION
     _known: dict[float, LesionSet] = field(default_factory=dict[float, LesionSet], repr=False)
 
     @property
@@ -84,7 +86,12 @@ class Evidence:
             ValueError: ``factor`` is not a finite number above 0.
         """
         if factor not in self._known:
-            inside = seg2det(self.mask(factor), self.box_grid, min_volume_ml=self.min_volume_ml)
+            inside = seg2det(
+                self.mask(factor),
+                self.box_grid,
+                min_volume_ml=self.min_volume_ml,
+                per_label=self.lesions is LesionRule.PER_LABEL,
+            )
             moved = tuple(replace(lesion, bbox=_shifted(lesion.bbox, self.box)) for lesion in inside)
             self._known[factor] = LesionSet(moved, self.grid.shape, self.grid.spacing)
         return self._known[factor]

@@ -17,9 +17,10 @@ from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
 from livercascade.data.lesion import Box
 from livercascade.data.record import Record
+from livercascade.detect.seg2det import LesionRule
 from livercascade.detect.sensitivity import SensitivityMap
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.results.evidence import Evidence
 from livercascade.results.result import CaseResult, OutputKind
 
@@ -45,6 +46,7 @@ class _Header(Record):
     low_factor: float = Field(gt=0)
     high_factor: float = Field(gt=0)
     min_volume_ml: float = Field(ge=0)
+    lesions: LesionRule = LesionRule.UNION
     reclassify: ReclassifySettings
     models: tuple[str, str]
     factors: tuple[float, ...]
@@ -174,6 +176,7 @@ def _decode(header: _Header, arrays: dict[str, Any]) -> Evidence:
         header.reclassify,
         header.models,
         _tallies(header, arrays),
+        header.lesions,
     )
     for factor, tallies in evidence.tallies.items():
         if len(evidence.proposals(factor)) != len(tallies):
@@ -241,6 +244,7 @@ def _header(evidence: Evidence) -> _Header:
         low_factor=evidence.low_factor,
         high_factor=evidence.high_factor,
         min_volume_ml=evidence.min_volume_ml,
+        lesions=evidence.lesions,
         reclassify=evidence.settings,
         models=evidence.models,
         factors=evidence.factors,

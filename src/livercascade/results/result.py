@@ -22,7 +22,7 @@ from livercascade.data.labels import PatientClass, Phase
 from livercascade.data.record import Fraction, Record, Sha256, TypeName
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, JointVerdict
-from livercascade.reclassify.candidate import CandidateStatus, FoundAt
+from livercascade.reclassification.candidate import CandidateStatus, FoundAt
 from livercascade.results.wording import verdict_meaning
 
 SCHEMA_VERSION = "1.1"

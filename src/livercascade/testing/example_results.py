@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.settings import CascadeSettings, OutputStage
 from livercascade.data.grid import Grid
 from livercascade.data.labels import PHASES, LesionType, Organ, PatientClass, Phase
 from livercascade.data.lesion import LesionSet
@@ -17,9 +17,9 @@ from livercascade.detect.liver import main_liver
 from livercascade.detect.seg2det import bounding_box
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.io.nifti import write_nifti
-from livercascade.reclassify.candidate import Candidate, CandidateStatus, FoundAt
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings
+from livercascade.reclassification.candidate import Candidate, CandidateStatus, FoundAt
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.report.measure import measure_lesions, measure_liver
 from livercascade.results.evidence import Evidence, crop
 from livercascade.results.evidence_file import EVIDENCE, write_evidence
@@ -215,7 +215,7 @@ def write_example_folders(
     kept = OutputRecord(path=EVIDENCE, sha256=sha256_of(folder / EVIDENCE), kind=OutputKind.EVIDENCE)
     result = example_result(scan, labels, candidates, case_id=case, outputs=[kept])
     if models:
-        settings = CascadeSettings(evidence=True).model_dump(mode="json")
+        settings = CascadeSettings(output=OutputStage(evidence=True)).model_dump(mode="json")
         made = result.provenance.model_copy(update={"models": models, "settings": settings})
         result = CaseResult.model_validate(result.model_copy(update={"provenance": made}).model_dump(mode="json"))
     (folder / "result.json").write_text(result.to_json())

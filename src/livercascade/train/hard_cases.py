@@ -11,7 +11,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.labels import Organ
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.detect.seg2det import seg2det
-from livercascade.reclassify.patches import is_lesion
+from livercascade.reclassification.patches import is_lesion
 from livercascade.train.training_cases import read_oriented
 
 MIN_LESION_ML = 0.05

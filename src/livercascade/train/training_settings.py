@@ -16,7 +16,7 @@ from pydantic import (
 from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Fraction, Record
-from livercascade.reclassify.patches import PATCH_SHAPE, WORKING_SPACING
+from livercascade.reclassification.patches import PATCH_SHAPE, WORKING_SPACING
 from livercascade.segment.model_card import NetworkClass, ResamplingScheme, Size, Spacing
 
 

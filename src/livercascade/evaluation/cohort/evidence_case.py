@@ -13,11 +13,11 @@ from jaxtyping import Float
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import LesionSet
 from livercascade.detect.match import Pair, overlaps
-from livercascade.diagnose.confidence import whole_probability
+from livercascade.diagnose.confidence import lesion_confidence
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions, ReferenceLesions
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.reclassify import ReclassifySettings, elect, score_of
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.reclassify import ReclassifySettings, elect, score_of
 from livercascade.results.evidence import Evidence
 
 _LARGEST_MARGIN = 50.0
@@ -152,7 +152,7 @@ def _summaries(
                 lesion.volume_ml,
                 len(margin),
                 lesion.centroid,
-                confidence=whole_probability(margin),
+                confidence=lesion_confidence(margin),
                 probability=probability,
                 tally=tally,
                 onset=_onset(margin, least_voxels),

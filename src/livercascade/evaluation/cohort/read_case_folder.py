@@ -19,8 +19,8 @@ from livercascade.evaluation.cohort.evaluated_models import Variant
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, evidence_case
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions, ReferenceLesions
 from livercascade.io.nifti import read_instances
-from livercascade.reclassify.candidate import Candidate, CandidateStatus
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.candidate import Candidate, CandidateStatus
+from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import read_evidence
 from livercascade.results.result import CaseResult, LesionRecord

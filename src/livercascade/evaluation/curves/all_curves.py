@@ -30,7 +30,7 @@ from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate
 from livercascade.evaluation.statistics.reliability import ReliabilityCurve, reliability
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 
 DEFAULT_SCORE = ProposalScore.BLEND
 

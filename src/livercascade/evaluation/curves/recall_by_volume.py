@@ -13,7 +13,7 @@ from livercascade.evaluation.matching.matched_lesions import MatchedLesions
 from livercascade.evaluation.matching.volume_bins import BIN_NAMES, bin_of
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 
 
 @dataclass(frozen=True, slots=True)

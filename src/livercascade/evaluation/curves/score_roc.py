@@ -11,7 +11,7 @@ from jaxtyping import Float
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from livercascade.evaluation.matching.matched_lesions import MatchedLesions
 from livercascade.evaluation.matching.volume_bins import BIN_NAMES, bin_of
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
-from livercascade.reclassify.reclassify import ReclassifySettings, ScoreMode
+from livercascade.reclassification.reclassify import ReclassifySettings, ScoreMode
 
 SMALL = BIN_NAMES.index("0.5-2")
 """The paper's first volume bin, where its score asks for more than a quarter of a lesion."""

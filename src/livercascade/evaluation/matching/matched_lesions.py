@@ -9,13 +9,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from livercascade.data.grid import Triple
-from livercascade.data.labels import LESION_TYPES, LesionType
+from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.detect.match import Overlap, Pair, overlap_of, overlaps
-from livercascade.diagnose.confidence import Suspect
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.reclassify.candidate import CandidateStatus
-from livercascade.reclassify.patch_tally import PatchTally
+from livercascade.reclassification.candidate import CandidateStatus
+from livercascade.reclassification.patch_tally import PatchTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,6 @@ class LesionSummary:
     def of(cls, lesion: Lesion) -> LesionSummary:
         """Type, size and place of a lesion."""
         return cls(lesion.label, lesion.volume_ml, int(np.count_nonzero(lesion.mask)), lesion.centroid)
-
-    @property
-    def suspect(self) -> Suspect:
-        """The lesion as the malignancy score of a patient sees it."""
-        votes = tuple(self.votes.get(lesion_type, 0.0) for lesion_type in LESION_TYPES) if self.votes else ()
-        return Suspect(self.label, self.confidence, votes)
 
 
 @dataclass(frozen=True, slots=True)

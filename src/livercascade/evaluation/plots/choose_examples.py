@@ -20,7 +20,7 @@ from livercascade.data.labels import LesionType
 from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
-from livercascade.reclassify.candidate import CandidateStatus
+from livercascade.reclassification.candidate import CandidateStatus
 
 LARGEST_ML = 16.0
 """Volume in ml up to which a proposal may be shown in a patch: room is left round it."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from pydantic import ValidationError
 
-from livercascade.cascade.one_grid import to_one_grid
+from livercascade.cascade.align_study import align_study
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import CascadeError, InputError
 from livercascade.data.grid import Grid
@@ -22,10 +22,10 @@ from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.io.nifti import read_labels
 from livercascade.io.study_reader import read_study
-from livercascade.reclassify.candidate import Candidate
-from livercascade.reclassify.patches import Patch
-from livercascade.reclassify.reclassify import make_patches
-from livercascade.reclassify.working_grid import WorkingScan, to_working_grid
+from livercascade.reclassification.candidate import Candidate
+from livercascade.reclassification.patches import Patch
+from livercascade.reclassification.reclassify import make_patches
+from livercascade.reclassification.working_grid import WorkingScan, to_working_grid
 from livercascade.results.evidence import Evidence
 from livercascade.results.evidence_file import read_evidence
 from livercascade.results.result import CaseResult
@@ -133,7 +133,7 @@ def load_case(case: EvaluatedCase, source: str) -> LoadedCase:
     seen = {record.phase for record in result.inputs}
     study = read_study(reference.parent)
     study = replace(study, volumes=tuple(volume for volume in study.volumes if volume.phase in seen))
-    return LoadedCase(case.case_id, to_one_grid(study, _settings(result)).scan, truth, evidence)
+    return LoadedCase(case.case_id, align_study(study, _settings(result).align).scan, truth, evidence)
 
 
 def _settings(result: CaseResult) -> CascadeSettings:

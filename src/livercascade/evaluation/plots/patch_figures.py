@@ -23,11 +23,11 @@ from livercascade.evaluation.plots.axial_view import (
 )
 from livercascade.evaluation.plots.loaded_case import ProposalPatches
 from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, VERMILION, picture, plain, sheet
-from livercascade.reclassify.candidate import CandidateStatus
-from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme
-from livercascade.reclassify.reclassify import ScoreMode
-from livercascade.reclassify.shuffle import shuffle
-from livercascade.reclassify.working_grid import resample_nearest
+from livercascade.reclassification.candidate import CandidateStatus
+from livercascade.reclassification.patches import PATCH_LIVER, Patch, Scheme
+from livercascade.reclassification.reclassify import ScoreMode
+from livercascade.reclassification.shuffle import shuffle
+from livercascade.reclassification.working_grid import resample_nearest
 
 _SCHEMES = {
     Scheme.ORIGINAL_POSITIVE: "original positive",

@@ -12,7 +12,7 @@ from livercascade.evaluation.plots.axial_view import Plane, heading, outline, sh
 from livercascade.evaluation.plots.loaded_case import Networks, ProposalPatches
 from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
 from livercascade.evaluation.plots.plot_style import INK, picture, sheet
-from livercascade.reclassify.working_grid import resample_linear
+from livercascade.reclassification.working_grid import resample_linear
 from livercascade.segment.unet_whole import network_image, sliding_window
 
 

@@ -23,7 +23,7 @@ from livercascade.evaluation.plots.plot_style import (
     sheet,
 )
 from livercascade.evaluation.statistics.ranking import Estimate
-from livercascade.reclassify.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import ScoreMode
 
 _SMALLEST = 1e-6
 

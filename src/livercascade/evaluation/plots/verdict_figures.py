@@ -27,8 +27,8 @@ from livercascade.evaluation.plots.loaded_case import LoadedCase, ProposalPatche
 from livercascade.evaluation.plots.patch_figures import patch_plane, truth_in
 from livercascade.evaluation.plots.plot_style import INK, picture, sheet
 from livercascade.evaluation.plots.sensitivity_figures import lesions_of
-from livercascade.reclassify.candidate import Candidate
-from livercascade.reclassify.patches import PATCH_LIVER
+from livercascade.reclassification.candidate import Candidate
+from livercascade.reclassification.patches import PATCH_LIVER
 from livercascade.report.pictures import TYPE_COLOURS
 
 _FIELD_MM = 100.0

@@ -13,7 +13,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
 from livercascade.data.lesion import Lesion
 from livercascade.detect.seg2det import seg2det
-from livercascade.reclassify.patches import (
+from livercascade.reclassification.patches import (
     PATCH_LIVER,
     PATCH_OUTSIDE,
     PatchVolume,
@@ -21,7 +21,7 @@ from livercascade.reclassify.patches import (
     liver_region,
     patch_labels,
 )
-from livercascade.reclassify.working_grid import liver_grid, resample_linear, resample_nearest
+from livercascade.reclassification.working_grid import liver_grid, resample_linear, resample_nearest
 from livercascade.system.files import new_folder, sha256_of
 from livercascade.train.hard_cases import MIN_LESION_ML, hard_lesions, prediction_of, read_prediction
 from livercascade.train.run_folder import RunFolder

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 
 from livercascade.data.errors import InputError
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, PatchVolume, Scheme
-from livercascade.reclassify.shuffle import shuffle
+from livercascade.reclassification.patches import PATCH_LIVER, PATCH_OUTSIDE, Patch, PatchVolume, Scheme
+from livercascade.reclassification.shuffle import shuffle
 from livercascade.segment.model_card import PhaseNormalisation
 from livercascade.segment.network_input import normalise, phase_input
 from livercascade.train.network_trainer import TrainingBatch

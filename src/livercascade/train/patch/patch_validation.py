@@ -11,8 +11,8 @@ from jaxtyping import Integer
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patches import PATCH_LIVER, Patch, Scheme, is_lesion
-from livercascade.reclassify.shuffle import shuffle
+from livercascade.reclassification.patches import PATCH_LIVER, Patch, Scheme, is_lesion
+from livercascade.reclassification.shuffle import shuffle
 from livercascade.segment.model_card import PhaseNormalisation
 from livercascade.segment.network_input import normalise, phase_input
 from livercascade.system.files import sha256_text

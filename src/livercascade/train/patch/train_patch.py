@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from livercascade.data.labels import LESION_TYPES, PHASES
-from livercascade.reclassify.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
+from livercascade.reclassification.patches import NUM_PATCH_CLASSES, PATCH_OUTSIDE
 from livercascade.segment.model_card import ModelCard, ModelKind, PhaseNormalisation
 from livercascade.system.files import write_file
 from livercascade.train.augmentation import build_augmentation

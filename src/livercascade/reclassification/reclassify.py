@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, LesionType
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.record import Record
-from livercascade.reclassify.candidate import Candidate, CandidateStatus
-from livercascade.reclassify.patch_tally import PatchTally
-from livercascade.reclassify.patches import Patch, PatchVolume, Scheme
-from livercascade.reclassify.shuffle import ShuffleSettings, shuffle
+from livercascade.reclassification.candidate import Candidate, CandidateStatus
+from livercascade.reclassification.patch_tally import PatchTally
+from livercascade.reclassification.patches import Patch, PatchVolume, Scheme
+from livercascade.reclassification.shuffle import ShuffleSettings, shuffle
 
 PatchNetwork = Callable[[Float32[np.ndarray, "n c 16 128 128"]], Float[np.ndarray, "n 8 16 128 128"]]
 """UNet^patch: patches to logits of the patch classes 0-7."""

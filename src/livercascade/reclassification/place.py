@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 
 from livercascade.data.grid import Shape, Triple
-from livercascade.reclassify.patches import PatchVolume, Room
+from livercascade.reclassification.patches import PatchVolume, Room
 
 CANDIDATES = 1024
 """Places that are tried on a few voxels of the lesion to find one for the whole lesion."""

@@ -12,7 +12,7 @@ from livercascade.data.errors import CascadeError
 
 
 @contextmanager
-def told() -> Generator[None, None, None]:
+def exit_on_error() -> Generator[None, None, None]:
     """Print a `CascadeError` on standard error and leave with its exit code."""
     try:
         yield

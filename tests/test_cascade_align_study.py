@@ -7,8 +7,8 @@ import pytest
 
 from livercascade.alignment.align_phases import PhaseUse
 from livercascade.alignment.align_settings import OnPoorAlignment, RegistrationLimits
-from livercascade.cascade.one_grid import to_one_grid
-from livercascade.cascade.settings import CascadeSettings
+from livercascade.cascade.align_study import align_study
+from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
@@ -18,7 +18,7 @@ from livercascade.testing.tiny_networks import COARSE_ALIGNMENT
 from livercascade.virtual.virtual_patient import make_patient
 from livercascade.virtual.virtual_settings import PhaseMotion, VirtualSettings
 
-SETTINGS = CascadeSettings(alignment=COARSE_ALIGNMENT)
+SETTINGS = AlignStage(registration=COARSE_ALIGNMENT)
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def study_of(patient, *phases):
     return Study("v", tuple(PhaseVolume(p, patient.hu[p], patient.grid) for p in phases), (), (), dicom=False)
 
 
-def with_gate(**limits):
-    return SETTINGS.model_copy(update={"gate": RegistrationLimits(**limits)})
+def with_limits(**limits):
+    return SETTINGS.model_copy(update={"quality": RegistrationLimits(**limits)})
 
 
 @pytest.fixture(scope="module")
 def aligned(patient):
     told = []
-    done = to_one_grid(study_of(patient, Phase.AP, Phase.VP), SETTINGS, progress=lambda *step: told.append(step))
+    done = align_study(study_of(patient, Phase.AP, Phase.VP), SETTINGS, progress=lambda *step: told.append(step))
     return done, told
 
 
@@ -59,7 +59,7 @@ def test_breathing_is_undone_on_one_grid(patient, aligned):
 
 def test_pre_aligned_input_stays_where_it_is():
     still = make_patient(5, VirtualSettings(matrix=96, subslices=2, motion=PhaseMotion.NONE))
-    (ap,) = to_one_grid(study_of(still, Phase.AP, Phase.VP), SETTINGS).phases
+    (ap,) = align_study(study_of(still, Phase.AP, Phase.VP), SETTINGS).phases
     assert ap.use is PhaseUse.ALIGNED and ap.quality.good
     liver = (still.labels >= 1) & (still.labels <= 8)
     length = np.linalg.norm(ap.field.at(still.grid.world(np.argwhere(liver).astype(float))), axis=1)
@@ -68,15 +68,15 @@ def test_pre_aligned_input_stays_where_it_is():
 
 
 def test_one_phase_and_no_align_are_left_alone(patient):
-    alone = to_one_grid(study_of(patient, Phase.NC), SETTINGS)
+    alone = align_study(study_of(patient, Phase.NC), SETTINGS)
     assert alone.phases == () and alone.scan.reference is Phase.NC and alone.notices == ()
-    off = to_one_grid(study_of(patient, Phase.AP, Phase.VP), SETTINGS.model_copy(update={"align": False}))
+    off = align_study(study_of(patient, Phase.AP, Phase.VP), SETTINGS.model_copy(update={"enabled": False}))
     assert off.phases == () and off.scan.hu[Phase.AP] is patient.hu[Phase.AP]
 
 
 @pytest.mark.parametrize("choice", [OnPoorAlignment.UNALIGNED, OnPoorAlignment.DROP])
 def test_a_poor_phase_is_used_as_it_is_or_dropped(patient, choice):
-    done = to_one_grid(study_of(patient, Phase.AP, Phase.VP), with_gate(min_gain=9.0, on_poor=choice))
+    done = align_study(study_of(patient, Phase.AP, Phase.VP), with_limits(min_gain=9.0, on_poor=choice))
     (ap,) = done.phases
     assert [n.code for n in done.notices] == ["REGISTRATION_POOR"] and "arterial" in done.notices[0].message
     assert not ap.quality.good
@@ -88,7 +88,7 @@ def test_a_poor_phase_is_used_as_it_is_or_dropped(patient, choice):
 
 def test_a_poor_phase_may_reject_the_case(patient):
     with pytest.raises(InputError, match="REGISTRATION_POOR"):
-        to_one_grid(study_of(patient, Phase.AP, Phase.VP), with_gate(min_gain=9.0, on_poor=OnPoorAlignment.REJECT))
+        align_study(study_of(patient, Phase.AP, Phase.VP), with_limits(min_gain=9.0, on_poor=OnPoorAlignment.REJECT))
 
 
 def test_a_phase_of_fewer_slices_is_valid_where_it_has_data(patient):
@@ -97,7 +97,7 @@ def test_a_phase_of_fewer_slices_is_valid_where_it_has_data(patient):
     cut = Grid((len(hu) - 8, *grid.shape[1:]), grid.spacing, (x, y, z + 8 * grid.spacing[0]), grid.direction)
     study = study_of(patient, Phase.AP, Phase.VP)
     study = replace(study, volumes=(PhaseVolume(Phase.AP, hu[8:], cut), study.volumes[1]))
-    scan = to_one_grid(study, SETTINGS).scan
+    scan = align_study(study, SETTINGS).scan
     valid = scan.valid[Phase.AP]
     assert 0.5 < valid.any(axis=(1, 2)).mean() < 1
     assert (scan.hu[Phase.AP][~valid] == -1024).all()
@@ -108,7 +108,7 @@ def test_a_phase_that_covers_too_little_is_left_out(patient):
     short = Grid((12, *grid.shape[1:]), grid.spacing, grid.origin, grid.direction)
     study = study_of(patient, Phase.AP, Phase.VP)
     study = replace(study, volumes=(PhaseVolume(Phase.AP, hu[:12], short), study.volumes[1]))
-    done = to_one_grid(study, SETTINGS)
+    done = align_study(study, SETTINGS)
     assert done.phases[0].use is PhaseUse.DROPPED and done.scan.phases == (Phase.VP,)
     assert "PHASE_NO_OVERLAP" in [n.code for n in done.notices]
 
@@ -120,11 +120,11 @@ def test_heads_are_refused_before_alignment():
     head = np.where(ball < 0.92, 35, np.where(ball < 1, 600, -1000)).astype(np.int16)
     study = Study("h", tuple(PhaseVolume(p, head, grid) for p in (Phase.AP, Phase.VP)), (), (), dicom=False)
     with pytest.raises(InputError, match="NO_LIVER"):
-        to_one_grid(study, SETTINGS)
+        align_study(study, SETTINGS)
 
 
 def test_settings_that_change_the_result_change_the_hash():
     plain = CascadeSettings()
-    assert CascadeSettings(alignment={"threads": 3}).sha256 == plain.sha256
-    for other in ({"align": False}, {"gate": {"on_poor": "drop"}}, {"alignment": {"spacing_mm": 3.0}}):
-        assert CascadeSettings.model_validate(other).sha256 != plain.sha256
+    assert CascadeSettings(align=AlignStage(registration={"threads": 3})).sha256 == plain.sha256
+    for other in ({"enabled": False}, {"quality": {"on_poor": "drop"}}, {"registration": {"spacing_mm": 3.0}}):
+        assert CascadeSettings.model_validate({"align": other}).sha256 != plain.sha256

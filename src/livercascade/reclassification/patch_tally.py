@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from livercascade.data.labels import LESION_TYPES, LesionType
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchTally:
@@ -35,6 +37,11 @@ class PatchTally:
     def overlap_ml(self) -> Float64[np.ndarray, " n"]:
         """Confirmed volume per patch in ml: the summands of the paper's score (eq. 11)."""
         return self.overlap * self.voxel_ml
+
+    @property
+    def votes_by_type(self) -> dict[LesionType, float]:
+        """Voxels of each lesion type in all patches together."""
+        return {t: float(n) for t, n in zip(LESION_TYPES, self.votes.sum(axis=0), strict=True)}
 
     @property
     def share(self) -> float:

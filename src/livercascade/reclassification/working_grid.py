@@ -14,7 +14,7 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import bounding_box
-from livercascade.reclassify.patches import WORKING_SPACING, PatchVolume, liver_region, patch_labels
+from livercascade.reclassification.patches import WORKING_SPACING, PatchVolume, liver_region, patch_labels
 
 MARGIN_MM = 10.0
 """Room kept round the liver region on every side."""

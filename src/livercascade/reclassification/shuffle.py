@@ -12,7 +12,7 @@ from livercascade.data.grid import Shape, Triple
 from livercascade.data.lesion import Lesion
 from livercascade.data.record import Record
 from livercascade.detect.components import components
-from livercascade.reclassify.patches import (
+from livercascade.reclassification.patches import (
     PATCH_LIVER,
     PATCH_OUTSIDE,
     PATCH_SHAPE,
@@ -23,7 +23,7 @@ from livercascade.reclassify.patches import (
     cut_patch,
     is_lesion,
 )
-from livercascade.reclassify.place import Stamp, find_place, inside, places, room_at
+from livercascade.reclassification.place import Stamp, find_place, inside, places, room_at
 
 EDGE_WEIGHT = 0.5
 """Share of the new tissue in the one-pixel seam round a pasted region."""

@@ -8,7 +8,7 @@ from enum import Enum
 
 from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion
-from livercascade.reclassify.patch_tally import PatchTally
+from livercascade.reclassification.patch_tally import PatchTally
 
 
 class CandidateStatus(Enum):

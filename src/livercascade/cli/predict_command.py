@@ -9,18 +9,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from livercascade.cascade.predict import REPORT, Cascade, predict
-from livercascade.cascade.settings import CascadeSettings, TypesFrom, read_settings
-from livercascade.classify.lesion_classifier import LesionClassifier
+from livercascade.cascade.cascade import Cascade
+from livercascade.cascade.predict import predict
+from livercascade.cascade.prediction import REPORT
+from livercascade.cascade.settings import read_settings
 from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
-from livercascade.cli.errors import told
+from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.labels import Phase
-from livercascade.diagnose.calibration import read_calibration
-from livercascade.models.bundled import bundled
 from livercascade.results.result import CaseResult
-from livercascade.segment.engine import Engine, Precision, Runtime
-from livercascade.segment.model import Model
-from livercascade.segment.model_card import ModelKind
+from livercascade.segment.engine import Precision, Runtime
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 EngineOption = Annotated[
@@ -70,13 +67,15 @@ def predict_command(
 
     Example: livercascade predict study/dicom --out results/study
     """
-    with told():
+    with exit_on_error():
         chosen = read_settings(settings)
         if evidence:
-            chosen = chosen.model_copy(update={"evidence": True})
+            chosen = chosen.changed("output", evidence=True)
         if no_align:
-            chosen = chosen.model_copy(update={"align": False})
-        cascade = load_cascade(device, whole, patch, chosen, types=types, engine=engine, precision=precision)
+            chosen = chosen.changed("align", enabled=False)
+        cascade = Cascade.load(
+            chosen, whole=whole, patch=patch, types=types, device=device, engine=engine, precision=precision
+        )
         files = phase_files(nc, ap, vp, dp)
         run(source, out, cascade, files=files, again=again, quiet=quiet)
 
@@ -94,51 +93,10 @@ def demo(
     from livercascade.virtual.virtual_settings import VirtualSettings
 
     console = Console(quiet=quiet, highlight=False)
-    with told():
+    with exit_on_error():
         console.print(f"Making virtual patient {seed} ...")
         (case,) = make_cohort([seed], VirtualSettings(), out / "patient")
-        cascade = load_cascade("auto", None, None, CascadeSettings())
-        run(case, out / "result", cascade, quiet=quiet)
-
-
-def load_cascade(
-    device: str,
-    whole: Path | None,
-    patch: Path | None,
-    settings: CascadeSettings,
-    *,
-    types: Path | None = None,
-    engine: Runtime = Runtime.AUTO,
-    precision: Precision = Precision.AUTO,
-) -> Cascade:
-    """The networks, bundled unless folders are given; with a calibration, every proposal gets all its patches.
-
-    Raises:
-        ModelError: A network or its calibration is missing, damaged or of another kind.
-        UsageError: ``BAD_ENGINE``: the machine has not what is asked for.
-    """
-    chosen, patch = Engine.choose(device, engine, precision), patch or bundled("patch")
-    calibration = read_calibration(patch)
-    if calibration is not None:
-        settings = settings.model_copy(update={"stop_when_decided": False})
-    return Cascade(
-        Model.load(whole or bundled("whole"), ModelKind.WHOLE, chosen),
-        Model.load(patch, ModelKind.PATCH, chosen),
-        settings,
-        calibration,
-        load_classifier(settings, types),
-    )
-
-
-def load_classifier(settings: CascadeSettings, folder: Path | None = None) -> LesionClassifier | None:
-    """What types follow from, bundled unless a folder is given; None where they are those of UNet^whole.
-
-    Raises:
-        ModelError: It is missing, damaged or of another kind.
-    """
-    if settings.types_from is TypesFrom.NETWORK:
-        return None
-    return LesionClassifier.load(folder or bundled("types"))
+        run(case, out / "result", Cascade.load(), quiet=quiet)
 
 
 def run(

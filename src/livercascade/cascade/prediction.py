@@ -1,0 +1,306 @@
+"""What the cascade says about one study: in memory, as a record, and as a case folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from livercascade import __version__
+from livercascade.alignment.align_phases import PhaseUse, StudyAlignment
+from livercascade.cascade.case_probabilities import (
+    CaseProbabilities,
+    probabilities_of,
+    verdict_record,
+    with_probabilities,
+)
+from livercascade.cascade.findings import Findings
+from livercascade.cascade.plausibility import liver_notices
+from livercascade.cascade.proposals import form_lesions
+from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.labels import LESION_TYPES, PHASES
+from livercascade.data.lesion import LesionSet
+from livercascade.data.scan import Scan
+from livercascade.diagnose.calibration import SettingCalibration
+from livercascade.io.nifti import write_nifti, write_slabs
+from livercascade.io.study import Study
+from livercascade.reclassification.candidate import Candidate
+from livercascade.report.alignment import alignment_pictures, measure_alignment
+from livercascade.report.html import render_report
+from livercascade.report.measure import measure_lesions, measure_liver
+from livercascade.report.pictures import ReportPictures, build_pictures
+from livercascade.results.evidence import Evidence
+from livercascade.results.evidence_file import EVIDENCE, write_evidence
+from livercascade.results.result import (
+    CaseResult,
+    InputRecord,
+    LesionRecord,
+    ModelRecord,
+    OutputKind,
+    OutputRecord,
+    PhaseSource,
+    Provenance,
+    SensitivityFactors,
+    Status,
+    SweepRow,
+    TypeCount,
+    VerdictRecord,
+    WarningRecord,
+)
+from livercascade.segment.engine import Engine
+from livercascade.system.files import sha256_of
+from livercascade.system.manifest import new_result_folder
+from livercascade.system.memory import peak_resident_mb
+
+RESULT, REPORT = "result.json", "report.html"
+SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
+_SLAB = 8
+"""Slices of the map of candidates that are made and written at a time."""
+_PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures", "numba")
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Wall time of each stage, in seconds."""
+
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None, None, None]:
+        """Add the time of the block to a stage."""
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the cascade says about one study. Nothing is written before `save`.
+
+    Attributes:
+        study: Study that was read.
+        alignment: Its phases on one grid.
+        findings: Proposals and verdicts.
+        settings: Settings of the cascade.
+        models: Networks that were used.
+        engine: What computed them.
+        calibration: Fit that probabilities follow from; None if the networks are not calibrated for these phases.
+        calibration_sha256: Hash of the calibration that came with the networks; None without one.
+        evidence: What curves and figures of `evaluate` follow from; None unless the settings keep it.
+        clock: Time of each stage.
+    """
+
+    study: Study
+    alignment: StudyAlignment
+    findings: Findings
+    settings: CascadeSettings
+    models: tuple[ModelRecord, ...]
+    engine: Engine
+    calibration: SettingCalibration | None = None
+    calibration_sha256: str | None = None
+    evidence: Evidence | None = None
+    clock: StageClock = field(default_factory=StageClock)
+
+    @property
+    def scan(self) -> Scan:
+        """The phases that were analysed, on one grid."""
+        return self.alignment.scan
+
+    @cached_property
+    def segmentation(self) -> UInt8[np.ndarray, "z y x"]:
+        """Final label map 0-13 on the grid of `scan`; removed lesions are not in it."""
+        return self.findings.labels
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every proposal with its fate; number ``n`` counted from 1 is ``Ln``."""
+        return self.findings.candidates(self.settings)
+
+    @property
+    def candidate_map(self) -> Int32[np.ndarray, "z y x"]:
+        """Number of the candidate in every voxel, removed ones too; 0 outside."""
+        return self.findings.high.proposals.instances()
+
+    @property
+    def verdict(self) -> VerdictRecord:
+        """Class of the patient by Base, High and jointly."""
+        return verdict_record(self.findings.verdict, self.factors, self._probabilities)
+
+    @property
+    def lesions(self) -> tuple[LesionRecord, ...]:
+        """Measures of every candidate, in the order of `candidates`."""
+        return self._lesions
+
+    @property
+    def factors(self) -> SensitivityFactors:
+        """Sensitivity factors f of Base and High."""
+        detect = self.settings.detect
+        return SensitivityFactors(base=detect.low_factor, high=detect.high_factor)
+
+    def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
+        """Label map at any sensitivity factor f, before reclassification (paper, eq. 2 and 3).
+
+        Raises:
+            ValueError: ``factor`` is not a finite number above 0.
+        """
+        return self.findings.proposals.mask(factor)
+
+    @cached_property
+    def sweep(self) -> tuple[SweepRow, ...]:
+        """Lesions at every sensitivity of the sweep, before reclassification (paper, Fig. 11)."""
+        factors, spacing = self.settings.output.sweep, self.scan.grid.spacing
+        masks = self.findings.proposals.liver_masks(factors)
+        formed = (form_lesions(mask, spacing, self.settings.detect) for mask in masks)
+        return tuple(_sweep_row(factor, lesions) for factor, lesions in zip(factors, formed, strict=True))
+
+    @property
+    def result(self) -> CaseResult:
+        """The record that ``result.json`` would hold, without files."""
+        return self._record(())
+
+    def report_html(self) -> str:
+        """The report as one HTML page that needs no network."""
+        return render_report(self.result, self._pictures())
+
+    def save(self, out: str | Path, *, report: bool = True) -> CaseResult:
+        """Write the case folder; all of it appears at ``out``, or nothing does.
+
+        An earlier result there is replaced.
+
+        Args:
+            out: Case folder.
+            report: False leaves out ``report.html``, for cohorts that nobody leafs through.
+
+        Raises:
+            OutputError: ``OUT_TAKEN`` if something that is not a result lies there, ``NO_SPACE`` or ``CANNOT_WRITE``.
+        """
+        with self.clock.stage("report"):
+            _ = self.segmentation, self.lesions, self.sweep
+            pictures = self._pictures() if report else None
+        with new_result_folder(Path(out)) as folder:
+            result = self._record(self._write_maps(folder))
+            (folder / RESULT).write_text(result.to_json())
+            if pictures is not None:
+                (folder / REPORT).write_text(render_report(result, pictures))
+        return result
+
+    @cached_property
+    def _probabilities(self) -> CaseProbabilities | None:
+        return probabilities_of(self.findings, self.calibration)
+
+    @cached_property
+    def _lesions(self) -> tuple[LesionRecord, ...]:
+        return with_probabilities(measure_lesions(self.candidates, self.scan, self.segmentation), self._probabilities)
+
+    def _pictures(self) -> ReportPictures:
+        scan, labels = self.scan, self.segmentation
+        pictures = build_pictures(scan, labels, self.candidates, self.lesions, self.sweep)
+        return replace(pictures, alignment=alignment_pictures(scan, labels, self.alignment.phases))
+
+    def _write_maps(self, folder: Path) -> tuple[OutputRecord, ...]:
+        grid, candidates = self.scan.grid, self.findings.high.proposals
+        write_nifti(folder / SEGMENTATION, self.segmentation, grid)
+        depth, height, width = grid.shape
+        numbers = (
+            candidates.instances((slice(z, min(z + _SLAB, depth)), slice(0, height), slice(0, width)))
+            for z in range(0, depth, _SLAB)
+        )
+        write_slabs(folder / LESIONS, numbers, np.int32, grid)
+        kinds = {SEGMENTATION: OutputKind.MASK, LESIONS: OutputKind.INSTANCES}
+        if self.evidence is not None:
+            write_evidence(folder / EVIDENCE, self.evidence)
+            kinds[EVIDENCE] = OutputKind.EVIDENCE
+        return tuple(OutputRecord(path=n, sha256=sha256_of(folder / n), kind=k) for n, k in kinds.items())
+
+    def _record(self, outputs: tuple[OutputRecord, ...]) -> CaseResult:
+        scan, liver = self.scan, self.findings.proposals.liver
+        notices = (*self.study.warnings, *self.alignment.notices, *liver_notices(liver, scan.grid))
+        return CaseResult(
+            case_id=self.study.case_id,
+            status=Status.OK_WITH_WARNINGS if notices else Status.OK,
+            virtual=self.study.virtual,
+            warnings=tuple(WarningRecord(code=n.code, message=n.message) for n in notices),
+            inputs=self._inputs(),
+            reference_phase=scan.reference,
+            alignment=tuple(measure_alignment(p, self.segmentation, scan.grid) for p in self.alignment.phases),
+            factors=self.factors,
+            verdict=self.verdict,
+            liver=measure_liver(scan, self.segmentation),
+            lesions=self.lesions,
+            sensitivity=self.sweep,
+            not_analysed=self._not_analysed(),
+            outputs=outputs,
+            provenance=self._provenance(),
+        )
+
+    def _inputs(self) -> tuple[InputRecord, ...]:
+        moved = {p.phase for p in self.alignment.phases if p.use is PhaseUse.ALIGNED} | set(self.scan.valid)
+        return tuple(
+            InputRecord(
+                phase=v.phase,
+                source=PhaseSource(v.source),
+                confidence=min(max(v.confidence, 0.0), 1.0),
+                sha256=v.sha256,
+                shape=v.grid.shape,
+                spacing_mm=v.grid.spacing,
+                description=v.description,
+                resampled=v.phase in moved,
+            )
+            for v in self.study.volumes
+        )
+
+    def _not_analysed(self) -> tuple[str, ...]:
+        absent = [p.title for p in PHASES if p not in self.scan.hu]
+        unused: dict[str, list[str]] = {}
+        for one in self.study.unused:
+            unused.setdefault(f"{one.reason} ({one.code})", []).append(one.name)
+        items = [f"{', '.join(names)}: {why}" for why, names in unused.items()]
+        if absent:
+            items.append(f"Phases that are absent: {', '.join(absent)}. Types rest on fewer phases than they could.")
+        items.append(f"Lesions under {self.settings.detect.min_volume_ml:g} ml.")
+        items.append("Lesions outside the liver, vessels, bile ducts and the other organs.")
+        if self.findings.proposals.strays:
+            items.append(f"{self.findings.proposals.strays} lesion-like spots outside the liver were left out.")
+        return tuple(items)
+
+    def _provenance(self) -> Provenance:
+        return Provenance(
+            version=__version__,
+            models=self.models,
+            calibration_sha256=self.calibration_sha256,
+            settings=self.settings.model_dump(mode="json"),
+            settings_sha256=self.settings.sha256,
+            packages={name: version(name) for name in (*_PACKAGES, *self.engine.packages)}
+            | {"python": sys.version.split()[0]},
+            device=self.engine.name,
+            seed=self.settings.reclassify.seed,
+            started=self.clock.began,
+            seconds=self.clock.seconds,
+            peak_rss_mb=round(peak_resident_mb(), 1),
+        )
+
+
+def _sweep_row(factor: float, lesions: LesionSet) -> SweepRow:
+    by_type = {
+        t: TypeCount(
+            lesions=sum(x.label is t for x in lesions),
+            volume_ml=float(sum(x.volume_ml for x in lesions if x.label is t)),
+        )
+        for t in LESION_TYPES
+    }
+    return SweepRow(
+        factor=factor,
+        lesions=len(lesions),
+        volume_ml=float(sum(x.volume_ml for x in lesions)),
+        by_type={t: count for t, count in by_type.items() if count.lesions},
+    )
