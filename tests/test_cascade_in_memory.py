@@ -136,7 +136,9 @@ def test_each_type_alone_is_a_lesion_where_the_paper_is_asked_for(
     labels[z - 1 : z + 2, y - 6 : y + 6, x : x + 6] = LesionType.CYST
     counts: list[int] = []
     for rule in (LesionRule.UNION, LesionRule.PER_LABEL):
-        settings = CascadeSettings(align=SETTINGS.align, reclassify=SETTINGS.reclassify, detect=DetectStage(lesions=rule))
+        settings = CascadeSettings(
+            align=SETTINGS.align, reclassify=SETTINGS.reclassify, detect=DetectStage(lesions=rule)
+        )
         own = replace(cascade, segmenter=TruthSegmenter(labels), classifier=None, settings=settings)
         proposals = own.propose(own.align(study).scan)
         found = lc.seg2det(labels, patient.grid, per_label=rule is LesionRule.PER_LABEL)

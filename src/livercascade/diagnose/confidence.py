@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from livercascade.data.labels import LesionType
 _LARGEST_MARGIN = 50.0
 
 
+@runtime_checkable
 class Scored(Protocol):
     """A candidate as scores of the patient see it."""
 
