@@ -19,10 +19,10 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from livercascade.cascade.one_grid import to_one_grid
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import CascadeSettings
@@ -116,7 +116,7 @@ def measure(study: Path, name: str, threads: int) -> Run:
     torch.set_num_threads(threads)
     chosen = CONFIGURATIONS[name]
     cascade = Cascade.load(chosen.settings, device="cpu", engine=chosen.runtime)
-    scan = to_one_grid(read_study(study), chosen.settings).scan
+    scan = align_study(read_study(study), chosen.settings.align).scan
     seconds: dict[str, float] = {}
     for stage, model in zip(STAGES, (cascade.whole, cascade.patch), strict=False):
         sample = torch.randn(1, model.card.input_channels, *model.card.patch_size)

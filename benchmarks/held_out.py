@@ -17,11 +17,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from livercascade.cascade.one_grid import to_one_grid
 from rich.console import Console
 from rich.table import Table
 
 from livercascade.alignment.align_settings import AlignSettings
+from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import AlignStage, CascadeSettings
@@ -110,7 +110,7 @@ def one_patient(
         cascade = Cascade.load(chosen, whole=models[0], patch=models[1])
         row["malignant"] = patient.patient_class.malignant
         try:
-            placed = to_one_grid(study_of(patient, setting.phases), cascade.settings)
+            placed = align_study(study_of(patient, setting.phases), cascade.settings.align)
             row[name] = measure(cascade.find(placed.scan), patient)
             row[name]["poor"] = sum(not p.quality.good for p in placed.phases)
         except CascadeError as error:

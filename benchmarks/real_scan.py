@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 import typer
 from jaxtyping import Bool, Int
-from livercascade.cascade.one_grid import to_one_grid
 from matplotlib.patches import Patch
 from rich.console import Console
 from rich.table import Table
 
+from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import CascadeSettings
@@ -100,7 +100,7 @@ def analyse(study: Study, phases: tuple[Phase, ...], cascade: Cascade, truth: Ma
     volumes = tuple(volume for volume in study.volumes if volume.phase in phases)
     some = replace(study, volumes=volumes)
     try:
-        scan = to_one_grid(some, cascade.settings).scan
+        scan = align_study(some, cascade.settings.align).scan
         findings = cascade.find(scan)
     except CascadeError as error:
         return error.code

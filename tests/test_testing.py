@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from livercascade.io.source import read_study
 
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LESION_TYPES, LesionType, Phase
