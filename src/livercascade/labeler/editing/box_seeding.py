@@ -72,6 +72,7 @@ def from_intensity(
     core, ring = radius <= 0.5, outside & (smooth > -50) & (smooth < 300)
     if not core.any() or not ring.any():
         raise needs_drawing("the box is too small, or lies at the edge of the body")
+    # Medians: a vessel in the core or fat in the ring does not move them.
     inner, outer = float(np.median(smooth[core])), float(np.median(smooth[ring]))
     if abs(inner - outer) < _MIN_CONTRAST_HU:
         raise needs_drawing(f"core and surroundings differ by {abs(inner - outer):.0f} HU only")

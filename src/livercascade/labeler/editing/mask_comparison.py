@@ -90,6 +90,7 @@ def organ_item(old: UInt8[np.ndarray, "z y x"], new: UInt8[np.ndarray, "z y x"])
         return None
     z = slice(int(planes[0]), int(planes[-1]) + 1)
     region = old[z] != new[z]
+    # A voxel in a lesion of either side belongs to that item: verdicts on two items never meet.
     region &= ~(lesion_voxels(old[z]) | lesion_voxels(new[z]))
     inner = tight_box(region)
     if inner is None:
@@ -151,6 +152,7 @@ def _groups(before: _NumberedLesions, after: _NumberedLesions) -> Iterator[tuple
     columns = len(after.lesions) + 1
     keys = np.unique(before.numbers[both].astype(np.int64) * columns + after.numbers[both])
     i, j = np.divmod(keys, columns)
+    # There are few lesions, so all groups come from one small graph instead of a flood through the voxels.
     graph = coo_array((np.ones(len(keys), np.int8), (i - 1, j - 1 + olds)), shape=(total, total))
     count, group = connected_components(graph.tocsr(), directed=False)
     order = np.argsort(group, kind="stable")

@@ -43,6 +43,7 @@ def grow(
     free = _free(mask[box], request.label, request.inside)
     allowed = near & free & (hu[box] >= request.low) & (hu[box] <= request.high)
     start = (point[0] - box[0].start, point[1] - box[1].start, point[2] - box[2].start)
+    # The point itself may have a label that may not be written over; the region grows from it all the same.
     allowed[start] = True
     numbers = cc3d.connected_components(np.ascontiguousarray(allowed).astype(np.uint8), connectivity=26)
     return change(mask, box, (numbers == numbers[start]) & free, request.label)

@@ -51,6 +51,7 @@ def shape_of(item: Difference, verdict: VerdictRequest) -> Literal["old", "new"]
     """Whose outline a verdict takes: ``old`` or ``new``."""
     if verdict.verdict == "accept":
         return "new"
+    # Taking a verdict back leaves the old mask, on which the review began.
     if verdict.verdict in ("keep", "clear"):
         return "old"
     return verdict.shape or ("old" if item.kind is DifferenceKind.REMOVED else "new")

@@ -56,6 +56,7 @@ def interpolate(
         distances = [_signed_distance(side[rows, columns], spacing) for side in (below, above)]
         for plane in range(lower + 1, upper):
             share = (plane - lower) / (upper - lower)
+            # Shape-based interpolation (Raya and Udupa 1990): the outline is where the blended distance is 0.
             target[plane, rows, columns] |= (1 - share) * distances[0] + share * distances[1] > 0
     return change(mask, box, target, label, spare_lesions=True)
 

@@ -116,9 +116,11 @@ class AuthMiddleware:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> LabelError | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
+        # Against DNS rebinding: a name of another site may point to this machine.
         if host not in {f"{name}:{self.keys.port}" for name in self.keys.hosts}:
             return LabelError("BAD_HOST", "The server is not called by this name.", "Use the printed link.", http=421)
         origin = headers.get(b"origin")
+        # Browsers send Origin with writes of other sites, and Sec-Fetch-Site with every request; scripts send neither.
         if origin is not None and origin.decode("latin-1").lower() != f"http://{host}":
             return LabelError("BAD_ORIGIN", "Another site may not use this server.", "Use its own page.", http=403)
         if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
@@ -158,6 +160,7 @@ def too_large(cap: int) -> LabelError:
 
 
 def _refused_write(headers: dict[bytes, bytes], path: str) -> LabelError | None:
+    # A form of another site cannot set a header without asking first, and nothing here answers that question.
     if headers.get(WRITE_HEADER) != b"1":
         return LabelError("NO_HEADER", "The header X-Livercascade: 1 is missing.", "See docs/labeler-api.md.", http=403)
     length = headers.get(b"content-length")

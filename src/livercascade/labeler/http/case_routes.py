@@ -131,6 +131,7 @@ def mask(
             return Response(status_code=304)
         nz, ny, nx = labels.shape
         first, end = slab_range(nz, z0, nz if n is None else n, 1 if n is None else ny * nx)
+        # Packed while the lock is held: a draft changes in place.
         answer = slab_response(request, labels[first:end], first, tag, pack=True)
     answer.headers["X-Mask-Sha256"] = tag
     return answer

@@ -157,6 +157,7 @@ def version_info(record: VersionRecord) -> VersionInfo:
 def draft_state(case: OpenCase, draft: Draft, *, full: bool, offer: bool = False) -> DraftState:
     """State of a draft; steps and hash only if ``full``, the offer of recovery only on opening."""
     done, undone = draft.applied, draft.steps[draft.position :]
+    # Steps and hash grow with the draft: the answer to every stroke does without them.
     recovery = DraftState.RecoveryOffer(steps=draft.unsaved, time=draft.last_time)
     return DraftState(
         draft=draft.head.name,

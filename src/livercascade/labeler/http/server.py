@@ -62,9 +62,11 @@ def serve(
     show_link(f"http://{shown}:{port}/?token={keys.once}")
     config = uvicorn.Config(
         make_app(workspace, keys),
+        # No compiled parts: the same server runs on every platform.
         http="h11",
         ws="none",
         lifespan="off",
+        # Paths name cases, and cases may name patients.
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -86,6 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # A server that was just stopped leaves its port waiting; the next one may take it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(64)

@@ -139,9 +139,11 @@ class DecodedVolume:
             _reserve(partial)
         for ready in self.decoder(hu):
             self._publish(hu, ready)
+        # Only now: what shows that an image is no CT may lie in its last slice.
         check_is_ct(hu, self.name)
         self._publish(hu, (0, self.grid.shape[0]))
         with output_errors(self.cache):
+            # A cache file that has its name is whole.
             partial.replace(self.cache)
 
     def _publish(self, hu: Int16[np.ndarray, "z y x"], ready: tuple[int, int]) -> None:

@@ -82,6 +82,7 @@ def label_file_bytes(mask: Shaped[np.ndarray, "z y x"], frame: Frame, *, keep_ty
     if frame.header is None:
         affine = _RAS @ frame.affine_lps
         image = nib.Nifti1Image(stored.astype(np.uint8), affine)
+        # A qform holds a rotation alone; the sform keeps the matrix as it is.
         image.set_qform(affine, code=1, strip_shears=True)
         image.set_sform(affine, code=1)
         image.header.set_xyzt_units("mm")
@@ -90,6 +91,7 @@ def label_file_bytes(mask: Shaped[np.ndarray, "z y x"], frame: Frame, *, keep_ty
     dtype = old.get_data_dtype() if keep_type and old.get_data_dtype().kind in "iu" else np.dtype(np.uint8)
     kind = nib.Nifti2Image if old["sizeof_hdr"] == 540 else nib.Nifti1Image
     header: Any = kind.header_class(check=False)
+    # Only the geometry is copied: scaling, extensions and texts of the old header belong to the old voxels.
     header.set_data_dtype(dtype)
     image = kind(stored.astype(dtype), None, header)
     for name in ("pixdim", "qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d"):

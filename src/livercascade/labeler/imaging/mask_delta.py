@@ -53,6 +53,7 @@ class Delta:
 
     def to_text(self) -> str:
         """The change for a journal: zlib of differences of the indices, old and new labels, in base64."""
+        # Neighbouring voxels have differences of 1, which zlib packs to almost nothing.
         steps = np.diff(self.index, prepend=np.uint32(0)).astype("<u4")
         return base64.b64encode(zlib.compress(steps.tobytes() + self.old.tobytes() + self.new.tobytes(), 1)).decode()
 

@@ -103,6 +103,7 @@ class CaseInputs:
         # A folder of plain <case>.nii.gz has no case folders, and so no map of one case.
         if self.prediction is not None and self.prediction.name != _SEGMENTATION:
             predicted = own
+        # The Report tab shows the report of the case itself: its numbers come first, but for the prediction.
         paths = (predicted, own) if ref == "prediction" else (own, predicted)
         return next((numbers for path in paths if path.is_file() and (numbers := self._numbers_of(path))), None)
 

@@ -58,6 +58,7 @@ class DraftStore:
                 if not records:
                     raise not_found("draft")
                 draft = Draft.resume(journal, records, self.masks.get(head_of(records).base))
+                # A version may be on the disk that the draft has not noted: the server was killed between the two.
                 self.catch_up(draft)
                 self._open[key] = draft
             return self._open[key]
@@ -68,6 +69,7 @@ class DraftStore:
             mask = self.masks.get(ref)
             self.set_aside(name, user)
             journal = self.journal(name, user)
+            # Counting goes on: a tab that still shows the older draft must not find its number again.
             n0 = self._last_n.get((user, name), -1) + 1
             draft = Draft.begin(journal, mask, case=self.case_id, user=user, name=name, ref=ref, n0=n0)
             self._open[user, name] = draft

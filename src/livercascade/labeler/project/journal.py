@@ -40,12 +40,14 @@ class Journal:
         with output_errors(self.path):
             fresh = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what `write` has not taken is known, and can be cut off again.
             with self.path.open("ab", buffering=0) as stream:
                 length = stream.tell()
                 try:
                     _write_all(stream.fileno(), line)
                     os.fsync(stream.fileno())
                 except OSError:
+                    # Half a record at the end would be joined to the next one.
                     os.ftruncate(stream.fileno(), length)
                     raise
             if fresh:

@@ -82,6 +82,7 @@ def measured(case: OpenCase, body: MeasureRequest) -> dict[str, float | str]:
         return {**drawn, "mm": round(ruler_mm(volume.grid, body.start, body.to), 2)}
     if body.centre is None or body.radius_mm is None:
         raise bad_request("A circle needs centre and radius_mm.")
+    # A circle lies in one slice; its centre may be between voxels.
     z = round(body.centre[0])
     check_inside((z, *map(round, body.centre[1:])), volume.grid.shape)
     return {**drawn, **circle(volume.slab(z, z + 1)[0], volume.grid, body.centre, body.radius_mm)}

@@ -195,6 +195,7 @@ def _record(path: Path) -> ProjectRecord:
 
 def _relative(root: Path, folder: Path) -> str:
     """Path of the cases as it is kept: relative where the project lies inside, so that both can be moved together."""
+    # Kept relative, the folder of cases and its project can be moved or copied together.
     if folder.is_relative_to(root):
         return "/".join([".."] * len(folder.relative_to(root).parts)) or "."
     return str(root)

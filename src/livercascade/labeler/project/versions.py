@@ -124,6 +124,7 @@ class Versions:
         """
         records = self.all()
         ref = f"v{max((version_number(record.ref) or 0 for record in records), default=0) + 1}"
+        # The mask first: a kill in between leaves a file without a record, which does not count and is written over.
         write_file(self.mask_file(ref), self.file_bytes(mask))
         record = VersionRecord(
             ref=ref,

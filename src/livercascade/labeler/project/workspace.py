@@ -129,6 +129,7 @@ class Workspace:
     def _prefetch_next(self, case: OpenCase) -> None:
         for volume in case.files.phases.values():
             if isinstance(volume, DecodedVolume):
+                # The next case must not take processor time from the one that is looked at.
                 volume.wait()
         after = self.next_case(case.id)
         if after is not None and after != case.id:
