@@ -26,7 +26,7 @@ _AXIAL_COSINE = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SliceStack:
+class DicomStack:
     """Slices that should form one volume.
 
     Attributes:
@@ -55,14 +55,14 @@ class SliceStack:
 class StackVolume:
     """A stack that was read: HU in canonical orientation, grid, hash of its files, notices."""
 
-    stack: SliceStack
+    stack: DicomStack
     hu: Int16[np.ndarray, "z y x"]
     grid: Grid
     sha256: str
     notices: tuple[Notice, ...]
 
 
-def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[SliceStack, ...], tuple[Notice, ...]]:
+def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[DicomStack, ...], tuple[Notice, ...]]:
     """Stacks of a study by series, and what was dropped or split.
 
     Raises:
@@ -71,7 +71,7 @@ def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[SliceStack, ...], tup
     groups: dict[tuple[str, str], list[DicomImage]] = defaultdict(list)
     for image in images:
         groups[image.text("SeriesInstanceUID"), image.text("FrameOfReferenceUID")].append(image)
-    stacks: list[SliceStack] = []
+    stacks: list[DicomStack] = []
     notices: list[Notice] = []
     for number, group in enumerate(groups.values(), start=1):
         name = f"series {group[0].text('SeriesNumber') or f'#{number}'}"
@@ -82,7 +82,7 @@ def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[SliceStack, ...], tup
     return tuple(stacks), tuple(notices)
 
 
-def read_stack(stack: SliceStack) -> StackVolume:
+def read_stack(stack: DicomStack) -> StackVolume:
     """Volume of a stack in canonical orientation.
 
     Raises:
@@ -95,7 +95,7 @@ def read_stack(stack: SliceStack) -> StackVolume:
     return StackVolume(stack, np.ascontiguousarray(ordered), grid, sha256, notices)
 
 
-def is_axial(stack: SliceStack) -> bool:
+def is_axial(stack: DicomStack) -> bool:
     """True if the slices lie across the body, obliquely perhaps.
 
     Raises:
@@ -134,17 +134,17 @@ def _same_slice(one: DicomImage, other: DicomImage) -> bool:
     return all(one.text(tag) == other.text(tag) for tag in tags) and pixel_bytes(one) == pixel_bytes(other)
 
 
-def _split(images: Sequence[DicomImage], name: str) -> tuple[list[SliceStack], list[Notice]]:
+def _split(images: Sequence[DicomImage], name: str) -> tuple[list[DicomStack], list[Notice]]:
     """Parts of a series in which positions repeat; a series without repeats stays whole."""
     places = _places(images, name)
     if len(np.unique(places)) == len(images):
-        return [SliceStack(name, tuple(images))], []
+        return [DicomStack(name, tuple(images))], []
     parts = _by_number(images, places) or _by_order(images, places)
     if parts is None:
         repeated = len(images) - len(np.unique(places))
         message = f"{name}: {repeated} slices share a position with another."
         raise InputError("DUPLICATE_POSITION", message, "Export one acquisition per series.")
-    stacks = [SliceStack(f"{name} part {i}", tuple(part), i) for i, part in enumerate(parts, start=1)]
+    stacks = [DicomStack(f"{name} part {i}", tuple(part), i) for i, part in enumerate(parts, start=1)]
     return stacks, [Notice("MULTI_ACQUISITION", f"{name}: {len(parts)} acquisitions in one series were split.")]
 
 

@@ -13,7 +13,7 @@ from livercascade.data.labels import PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.dicom_files import find_images
-from livercascade.io.dicom_series import MIN_SLICES, SliceStack, StackVolume, is_axial, read_stack, stacks_of
+from livercascade.io.dicom_series import MIN_SLICES, DicomStack, StackVolume, is_axial, read_stack, stacks_of
 from livercascade.io.nifti import read_ct
 from livercascade.io.phase_from_image import measure_organ_hu, phase_probabilities
 from livercascade.io.phase_identification import (
@@ -172,10 +172,10 @@ def _has_dicom(folder: Path) -> bool:
     return any(path.is_file() and not _NIFTI_FILE.fullmatch(path.name) for path in folder.rglob("*"))
 
 
-def _possible_phases(stacks: Sequence[SliceStack]) -> tuple[list[SliceStack], list[UnusedSeries], list[Notice]]:
+def _possible_phases(stacks: Sequence[DicomStack]) -> tuple[list[DicomStack], list[UnusedSeries], list[Notice]]:
     """Stacks worth reading; short and non-axial ones only if nothing else is there."""
     unused: list[UnusedSeries] = []
-    chosen: list[SliceStack] = []
+    chosen: list[DicomStack] = []
     for stack in stacks:
         count = len(stack.images)
         if count < MIN_SLICES:
@@ -190,7 +190,7 @@ def _possible_phases(stacks: Sequence[SliceStack]) -> tuple[list[SliceStack], li
     return list(stacks), [], notices
 
 
-def _read_all(stacks: Sequence[SliceStack]) -> tuple[list[StackVolume], tuple[tuple[str, InputError], ...]]:
+def _read_all(stacks: Sequence[DicomStack]) -> tuple[list[StackVolume], tuple[tuple[str, InputError], ...]]:
     read: list[StackVolume] = []
     refused: list[tuple[str, InputError]] = []
     for stack in stacks:

@@ -10,6 +10,11 @@ from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.system.progress import Progress
 
+OVERLAP = 0.5
+"""Overlap of neighbouring windows, the default of nnU-Net."""
+HIGHEST_FACTOR = 4.0
+"""Sensitivity f up to which a search of the liver finds what a search of the whole finds: the paper's High."""
+
 
 class WindowSearch(Enum):
     """Which windows of UNet^whole are computed."""

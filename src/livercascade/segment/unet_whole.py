@@ -23,7 +23,7 @@ from livercascade.data.scan import Scan
 from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.network_input import SLAB, phase_input, resample_phase
-from livercascade.segment.segmenter import WindowSearch
+from livercascade.segment.segmenter import HIGHEST_FACTOR, OVERLAP, WindowSearch
 from livercascade.segment.sliding_windows import (
     WindowSlices,
     WindowSum,
@@ -50,10 +50,10 @@ def segment(
     model: Model,
     *,
     progress: Progress | None = None,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     pooled: bool = False,
     search: WindowSearch = WindowSearch.WHOLE,
-    factor: float = 4.0,
+    factor: float = HIGHEST_FACTOR,
     class_priors: Sequence[float] | None = None,
 ) -> SensitivityMap:
     """Sensitivity map of a scan on its own grid.
@@ -86,10 +86,10 @@ class UNetWhole:
     """
 
     model: Model
-    overlap: float = 0.5
+    overlap: float = OVERLAP
     pooled: bool = False
     search: WindowSearch = WindowSearch.WHOLE
-    factor: float = 4.0
+    factor: float = HIGHEST_FACTOR
     class_priors: Sequence[float] | None = None
 
     @property
@@ -166,9 +166,9 @@ def sliding_window(
     model: Model,
     *,
     progress: Progress | None = None,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     search: WindowSearch = WindowSearch.WHOLE,
-    factor: float = 4.0,
+    factor: float = HIGHEST_FACTOR,
 ) -> Float32[torch.Tensor, "k z y x"]:
     """Logits over the whole image: Gaussian-weighted mean of overlapping windows (nnU-Net's scheme).
 
