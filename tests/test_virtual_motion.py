@@ -52,7 +52,7 @@ def plain_motion(slide_mm=0.0, drift_mm=(0.0, 0.0, 0.0)):
     return Motion(lattice * np.float32(slide_mm), np.stack([lattice * np.float32(d) for d in drift_mm]), *CORNERS)
 
 
-def plain_canvas():
+def plain_tissue_map():
     rng = np.random.default_rng(0)
     z, y, x = (np.linspace(a, b, n, dtype=np.float32) for a, b, n in zip(*CORNERS, (41, 61, 61), strict=True))
     return TissueMap(rng.integers(0, 200, (41, 61, 61), dtype=np.uint8), z, y, x)
@@ -70,17 +70,17 @@ def test_every_motion_can_be_undone(seed, slope):
 
 
 def test_at_rest_nothing_moves():
-    tissue_map, motion = plain_canvas(), plain_motion()
+    tissue_map, motion = plain_tissue_map(), plain_motion()
     np.testing.assert_array_equal(motion.sources(tissue_map).ravel(), np.arange(tissue_map.values.size))
     grid = Grid.axial((20, 30, 30), (4.0, 4.0, 4.0), (-60.0, -60.0, -40.0))
     assert not motion.displacement(grid).any()
 
 
 def test_a_plain_shift_moves_voxels_by_whole_numbers():
-    tissue_map = plain_canvas()
+    tissue_map = plain_tissue_map()
     # Tissue seen at p lies at p + 6 mm along z and p - 4 mm along x in VP: three voxels up, two to the right.
     motion = plain_motion(6.0, (0.0, 0.0, -4.0))
-    moved = moved_tissue_map(tissue_map, motion.sources(tissue_map)).tissue
+    moved = moved_tissue_map(tissue_map, motion.sources(tissue_map)).values
     np.testing.assert_array_equal(moved[:-3, :, 2:], tissue_map.values[3:, :, :-2])
     assert (moved[-3:, :, 2:] == tissue_map.values[-1:, :, :-2]).all()
     grid = Grid.axial((5, 5, 5), (4.0, 4.0, 4.0), (-8.0, -8.0, -8.0))
@@ -88,7 +88,7 @@ def test_a_plain_shift_moves_voxels_by_whole_numbers():
 
 
 def test_slice_values_go_along_in_fine_slices():
-    tissue_map = plain_canvas()
+    tissue_map = plain_tissue_map()
     values = np.arange(20, dtype=np.float32)[:, None, None] * np.ones((1, 61, 61), np.float32)
     even = TissueMap(tissue_map.values[:40], tissue_map.z[:40], tissue_map.y, tissue_map.x)
     # One fine slice of two: each slice is half itself, half the next.
