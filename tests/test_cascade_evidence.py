@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from livercascade.cascade.evidence import collect_evidence
 
 from livercascade.cascade.cascade import Cascade
+from livercascade.cascade.evidence_sweep import collect_evidence
 from livercascade.cascade.findings import Findings, PatchJudge, propose
 from livercascade.cascade.predict import predict, predict_variants
 from livercascade.cascade.proposals import typed
