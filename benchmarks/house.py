@@ -253,7 +253,7 @@ def imports() -> Iterator[Measure]:
     summary = re.search(r"(\d+) broken", report)
     broken = tuple(line.strip() for line in report.splitlines() if " -> " in line) if summary else (report,)
     yield Measure("contracts of imports that are broken", int(summary[1]) if summary else 1, broken)
-    graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    graph = grimp.build_graph(PACKAGE, cache_dir=None, exclude_type_checking_imports=True)
     python = {name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
     found = circles(python)
     yield Measure("circles of imports, Python", len(found), tuple(" -> ".join(circle) for circle in found))

@@ -16,7 +16,7 @@ SPACING = (5.0, 1.0, 1.0)
 def main() -> dict[float, int]:
     smap = lc.SensitivityMap.from_logits(logits())
     found: dict[float, int] = {}
-    for factor in (0.5, 1, 2, 4, 8):
+    for factor in (0.5, 1.0, 2.0, 4.0, 8.0):
         lesions = lc.seg2det(smap.mask(factor), SPACING)
         found[factor] = len(lesions)
         volumes = ", ".join(f"{lesion.label.title} {lesion.volume_ml:.1f} ml" for lesion in lesions)

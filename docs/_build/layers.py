@@ -23,7 +23,7 @@ WORDS = {
     "virtual": "virtual patients with exact truth",
     "results": "the record of a case: result.json",
     "segment": "UNet^whole: scan to sensitivity map",
-    "reclassify": "UNet^patch: keep, retype, remove",
+    "reclassification": "UNet^patch: keep, retype, remove",
     "diagnose": "class of the patient, probabilities",
     "classify": "type from enhancement",
     "detect": "sensitivity map to lesions; matching",
@@ -33,7 +33,7 @@ WORDS = {
     "system": "files, processes, memory, progress",
     "data": "labels, grids, scans, lesions, errors",
 }
-STEPS = ("io", "alignment", "segment", "detect", "classify", "reclassify", "diagnose", "results", "report")
+STEPS = ("io", "alignment", "segment", "detect", "classify", "reclassification", "diagnose", "results", "report")
 """The way of a study through the cascade."""
 WIDTH, ROW, BOX, LEFT = 900, 46, 36, 16
 INK, EDGE, PLAIN, STEP = "#1d2329", "#9fb4b1", "#f4f7f7", "#cfe9e4"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from livercascade.detect.seg2det import seg2det
     from livercascade.detect.sensitivity import SensitivityMap
     from livercascade.diagnose.patient import classify_patient
+    from livercascade.evaluation.evaluation import evaluate_folders, evaluate_masks
     from livercascade.io.study import Study
     from livercascade.io.study_reader import read_study
     from livercascade.reclassification.reclassify import reclassify
@@ -50,6 +51,8 @@ _PLACES = {
     "Study": "io.study",
     "align": "alignment.align_phases:align_phases",
     "classify_patient": "diagnose.patient",
+    "evaluate_folders": "evaluation.evaluation",
+    "evaluate_masks": "evaluation.evaluation",
     "match": "detect.match",
     "read_study": "io.study_reader",
     "reclassify": "reclassification.reclassify",
@@ -72,6 +75,8 @@ __all__ = [
     "Study",
     "align",
     "classify_patient",
+    "evaluate_folders",
+    "evaluate_masks",
     "match",
     "read_study",
     "reclassify",
