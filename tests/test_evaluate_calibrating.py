@@ -8,7 +8,7 @@ import pytest
 from livercascade.data.labels import PHASES
 from livercascade.diagnose.calibration import Logistic
 from livercascade.evaluation.fit_calibration import CalibrationSample, fit_logistic, fit_setting, fit_types, sample_of
-from livercascade.evaluation.statistics.reliability import reliability
+from livercascade.evaluation.statistics.reliability import Reliability
 from simulated_cohort import simulated
 
 
@@ -55,7 +55,7 @@ def test_probabilities_of_new_patients_mean_what_they_say() -> None:
     fit, new = ([c.evidence["diagnosis"] for c in simulated(n, seed)] for n, seed in ((300, 1), (300, 2)))
     made, sample = fit_setting(fit, PHASES, alpha=0.1), sample_of(new)
     told = np.array([made.lesion(c) for c in sample.confidence])
-    raw, calibrated = (reliability(s, sample.true) for s in (sample.confidence, told))
+    raw, calibrated = (Reliability.of(s, sample.true) for s in (sample.confidence, told))
     assert raw is not None and calibrated is not None
     assert calibrated.ece < raw.ece
     assert calibrated.brier < raw.brier

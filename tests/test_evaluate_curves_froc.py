@@ -10,9 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from curve_cases import COHORTS, case, cohort_of, draws, proposal, truth
 from livercascade.data.labels import LesionType
-from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.curves.froc import RATES, HitRule, average_precision_by_type, free_response, froc
-from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.curves.score_roc import rates
 from livercascade.evaluation.statistics.ranking import RankedFindings
 

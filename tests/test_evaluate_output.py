@@ -16,8 +16,8 @@ from livercascade.evaluation.evaluation import evaluate_cohort
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.output.figure_files import DrawnFigure, Figures
 from livercascade.evaluation.output.html_page import render_page, sections
-from livercascade.evaluation.output.latex_tables import latex_table
 from livercascade.evaluation.output.number_text import percent
+from livercascade.evaluation.output.printed_table import latex_table
 from livercascade.evaluation.output.tables_json import Tables, schema_text
 from livercascade.system.manifest import verify
 

@@ -16,7 +16,7 @@ from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.cohort.read_case import lesions_of, read_case
 from livercascade.evaluation.curves.sensitivity_sweep import Arm, sweep_table
-from livercascade.evaluation.evaluation import Evaluation, evaluate_folders, evaluate_masks
+from livercascade.evaluation.evaluation import Evaluation, evaluate, evaluate_folders, evaluate_masks
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances, SmallLesions
 from livercascade.evaluation.metrics.model_counts import counts_of_model
 from livercascade.io.nifti import write_nifti
@@ -88,10 +88,10 @@ def tables_of(evaluation: Evaluation, model: str) -> dict:
 def test_label_maps_case_folders_and_arrays_of_one_result_give_the_same_tables(tmp_path: Path) -> None:
     seeds = range(4)
     write_all(tmp_path, seeds)
-    folders = evaluate_folders(tmp_path / "reference", tmp_path / "folders", settings=FEW)
+    folders = evaluate(tmp_path / "reference", tmp_path / "folders", settings=FEW)
     files = evaluate_folders(tmp_path / "reference", {name: tmp_path / name for name in VARIANTS}, settings=FEW)
     names = [f"case-{seed}" for seed in seeds]
-    arrays = evaluate_masks(
+    arrays = evaluate(
         {name: reference_of(seed) for name, seed in zip(names, seeds, strict=True)},
         {v: {n: label_maps(made_evidence(s))[v] for n, s in zip(names, seeds, strict=True)} for v in VARIANTS},
         EVIDENCE_GRID,

@@ -22,7 +22,7 @@ from livercascade.evaluation.statistics.intervals import (
     proportion_interval,
     wilson,
 )
-from livercascade.evaluation.statistics.reliability import reliability
+from livercascade.evaluation.statistics.reliability import Reliability
 
 LAWS = settings(max_examples=40)
 
@@ -157,14 +157,16 @@ def test_predictive_values_by_counting_patients() -> None:
 def test_calibration_by_its_definition() -> None:
     score = np.array([0.0] * 6 + [0.2, 0.4, 0.9, 1.0])
     malignant = np.array([False] * 5 + [True] + [False, True, True, True])
-    made = reliability(score, malignant)
+    made = Reliability.of(score, malignant)
     assert made is not None
     assert made.brier == pytest.approx(brier_score_loss(malignant, score))
-    assert (made.bins[0].patients, made.bins[0].malignant, made.bins[0].score) == (6, 1, 0.0)
+    assert (made.bins[0].patients, made.bins[0].malignant, made.bins[0].mean_score) == (6, 1, 0.0)
     assert made.bins[0].interval == wilson(1, 6)
     assert sum(b.patients for b in made.bins) == 10
-    assert made.ece == pytest.approx(sum(b.patients * abs(b.score - b.malignant / b.patients) for b in made.bins) / 10)
-    assert reliability(np.zeros(0), np.zeros(0, dtype=bool)) is None
+    assert made.ece == pytest.approx(
+        sum(b.patients * abs(b.mean_score - b.malignant / b.patients) for b in made.bins) / 10
+    )
+    assert Reliability.of(np.zeros(0), np.zeros(0, dtype=bool)) is None
 
 
 def model(key: str, confusion: np.ndarray, true: np.ndarray, found: np.ndarray, *, joint: bool = False) -> ModelCounts:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -37,6 +38,7 @@ from livercascade.system.progress import Progress, counter
 _CASES_PER_WORKER = 8
 """A process takes as long to start as it needs for about so many cases."""
 _DEFAULT = EvaluationSettings()
+_Folders = Path | Mapping[str, Path] | Sequence[tuple[str | None, Path]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,9 +72,63 @@ class Evaluation:
         write_evaluation(out, self.tables, self.cases, self.counts, figures)
 
 
+@overload
+def evaluate(
+    reference: Path,
+    predictions: _Folders,
+    spacing: None = None,
+    *,
+    settings: EvaluationSettings = ...,
+    joint: Sequence[str] = ...,
+    workers: int = ...,
+    progress: Progress | None = ...,
+) -> Evaluation: ...
+@overload
+def evaluate(
+    reference: Mapping[str, UInt8[np.ndarray, "z y x"]],
+    predictions: Mapping[str, Mapping[str, UInt8[np.ndarray, "z y x"]]],
+    spacing: Triple | Grid | Mapping[str, Triple | Grid],
+    *,
+    settings: EvaluationSettings = ...,
+    joint: Sequence[str] = ...,
+    workers: int = ...,
+    progress: Progress | None = ...,
+) -> Evaluation: ...
+def evaluate(
+    reference: Any,
+    predictions: Any,
+    spacing: Any = None,
+    *,
+    settings: EvaluationSettings = _DEFAULT,
+    joint: Sequence[str] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluation of folders (`evaluate_folders`) or of label maps in memory (`evaluate_masks`).
+
+    Args:
+        reference: Folder of the reference, or label map of every case by its name.
+        predictions: Folder, folders by name of the model or pairs of both; or by name of the model label maps of every
+            case.
+        spacing: Voxel spacing (z, y, x) in mm or grid of the label maps, of all or by case; None for folders.
+        settings: How lesions are counted.
+        joint: Joint models, each ``NAME=LOW,HIGH``.
+        workers: Processes side by side for folders.
+        progress: Called at every step.
+
+    Raises:
+        CascadeError: What was given does not fit together or cannot be read.
+    """
+    if isinstance(reference, Path):
+        return evaluate_folders(
+            reference, predictions, settings=settings, joint=joint, workers=workers, progress=progress
+        )
+    return evaluate_masks(reference, predictions, spacing, settings=settings, joint=joint, progress=progress)
+
+
 def evaluate_folders(
     reference: Path,
-    predictions: Path | Mapping[str, Path] | Sequence[tuple[str | None, Path]],
+    predictions: _Folders,
     *,
     settings: EvaluationSettings = _DEFAULT,
     coverage: Path | None = None,
@@ -231,9 +287,7 @@ def summarise(
     return Evaluation(cohort, tuple(cases), tuple(counts), curves, tables)
 
 
-def _sources(
-    predictions: Path | Mapping[str, Path] | Sequence[tuple[str | None, Path]],
-) -> Sequence[tuple[str | None, Path]]:
+def _sources(predictions: _Folders) -> Sequence[tuple[str | None, Path]]:
     if isinstance(predictions, Path):
         return [(None, predictions)]
     return list(predictions.items()) if isinstance(predictions, Mapping) else predictions

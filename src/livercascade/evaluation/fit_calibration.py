@@ -26,9 +26,8 @@ from livercascade.diagnose.calibration import (
 from livercascade.diagnose.confidence import ScoredCandidate, malignancy_score
 from livercascade.diagnose.conformal import Abstention
 from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource, read_result
-from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.cohort.read_case import read_case
-from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.results.result import CaseResult

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, TypeAdapter
 
 from livercascade.data.labels import LesionType
-from livercascade.evaluation.cohort.evidence_case import EvidenceCase
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.curves.froc import (
     Froc,
     HitRule,
@@ -19,7 +19,6 @@ from livercascade.evaluation.curves.froc import (
     free_response,
     froc,
 )
-from livercascade.evaluation.curves.proposal_confidence import ProposalScore
 from livercascade.evaluation.curves.recall_by_volume import VolumeStrata, volume_strata
 from livercascade.evaluation.curves.score_roc import ScoreRoc, score_roc
 from livercascade.evaluation.curves.sensitivity_agreement import AgreementYield, agreement_yield
@@ -29,10 +28,11 @@ from livercascade.evaluation.curves.vote_effects import Transition, transition
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate
-from livercascade.evaluation.statistics.reliability import ReliabilityCurve, reliability
+from livercascade.evaluation.statistics.reliability import Reliability
 from livercascade.reclassification.reclassify import ScoreMode
 
 DEFAULT_SCORE = ProposalScore.BLEND
+CurveReliability = Annotated[Reliability, PlainSerializer(Reliability.curve_json)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class CohortCurves:
     size_fair: SizeFair
     transitions: tuple[Transition, ...]
     agreement: AgreementYield
-    calibration: ReliabilityCurve | None
-    calibrated: ReliabilityCurve | None = None
+    calibration: CurveReliability | None
+    calibrated: CurveReliability | None = None
 
 
 def build_curves(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> CohortCurves:
@@ -128,7 +128,7 @@ def curves_json(curves: CohortCurves) -> dict[str, Any]:
 
 def _candidate_calibration(
     cases: Sequence[EvidenceCase], score: Callable[[LesionSummary], float | None]
-) -> ReliabilityCurve | None:
+) -> Reliability | None:
     """Agreement of a score with the share of true proposals; None unless every proposal has one."""
     scores: list[float | None] = []
     true: list[bool] = []
@@ -136,4 +136,4 @@ def _candidate_calibration(
         scores += [score(p) for p in case.high.predicted]
         true += [bool(touched) for touched in case.high.touched]
     known = [s for s in scores if s is not None]
-    return reliability(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None
+    return Reliability.of(np.array(known), np.array(true, dtype=bool)) if known and len(known) == len(true) else None

@@ -12,8 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.detect.match import Pair
-from livercascade.evaluation.cohort.evidence_case import EvidenceCase
-from livercascade.evaluation.curves.proposal_confidence import ProposalScore
+from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
 from livercascade.evaluation.statistics.intervals import BootstrapResamples
 from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share

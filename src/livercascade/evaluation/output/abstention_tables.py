@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from livercascade.evaluation.output.number_text import NONE, of_cohort, percent, percent_interval
 from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
-from livercascade.evaluation.output.tables_json import CalibratedRecord, CalibrationRecord, ModelTables, Tables
+from livercascade.evaluation.output.tables_json import CalibratedRecord, ModelTables, Tables
 from livercascade.evaluation.statistics.intervals import wilson
+from livercascade.evaluation.statistics.reliability import Reliability
 
 
 def abstention_tables(tables: Tables) -> Iterator[PrintedTable]:
@@ -79,11 +80,11 @@ def _probabilities(told: dict[str, CalibratedRecord], tables: Tables) -> Printed
     )
 
 
-def _agreement(made: CalibrationRecord | None) -> tuple[str, str]:
+def _agreement(made: Reliability | None) -> tuple[str, str]:
     return (NONE, NONE) if made is None else (percent(made.ece), f"{made.brier:.3f}")
 
 
-def _largest(made: CalibrationRecord | None) -> float | None:
+def _largest(made: Reliability | None) -> float | None:
     return None if made is None else max(abs(row.mean_score - row.share) for row in made.bins)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from livercascade.diagnose.conformal import Decision
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
@@ -14,10 +14,8 @@ from livercascade.evaluation.metrics.patient_metrics import PREVALENCES, Patient
 from livercascade.evaluation.output.tables_json import (
     AbstentionErrors,
     CalibratedRecord,
-    CalibrationRecord,
     PatientMetricsRecord,
     PredictiveValues,
-    ReliabilityRow,
     Restated,
 )
 from livercascade.evaluation.statistics.delong import delong
@@ -28,7 +26,7 @@ from livercascade.evaluation.statistics.intervals import (
     percentile_interval,
     wilson,
 )
-from livercascade.evaluation.statistics.reliability import reliability
+from livercascade.evaluation.statistics.reliability import Reliability
 from livercascade.results.result import AbstentionRecord
 
 
@@ -88,8 +86,8 @@ def calibrated_record(counts: ModelCounts, cases: Sequence[EvaluatedCase]) -> Ca
         return None
     malignant = counts.truly_malignant
     return CalibratedRecord(
-        score=calibration_record(counts.malignancy, malignant),
-        probability=calibration_record(np.array([v.malignancy for v in known]), malignant),
+        score=Reliability.of(counts.malignancy, malignant),
+        probability=Reliability.of(np.array([v.malignancy for v in known]), malignant),
         abstention=_abstention([v.abstention for v in known if v.abstention is not None], malignant),
     )
 
@@ -150,29 +148,9 @@ def _extreme(proportion: object) -> bool:
     return float(np.asarray(proportion)) in (0.0, 1.0)
 
 
-def _calibration(counts: ModelCounts) -> CalibrationRecord | None:
+def _calibration(counts: ModelCounts) -> Reliability | None:
     kept = counts.decided
-    return calibration_record(counts.malignancy[kept], counts.truly_malignant[kept])
-
-
-def calibration_record(
-    score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]
-) -> CalibrationRecord | None:
-    """Agreement of a score with the share of malignant patients; None without patients."""
-    made = reliability(score, malignant)
-    if made is None:
-        return None
-    rows = tuple(
-        ReliabilityRow(
-            patients=b.patients,
-            mean_score=b.score,
-            malignant=b.malignant,
-            share=b.malignant / b.patients,
-            interval=b.interval,
-        )
-        for b in made.bins
-    )
-    return CalibrationRecord(ece=made.ece, brier=made.brier, bins=rows)
+    return Reliability.of(counts.malignancy[kept], counts.truly_malignant[kept])
 
 
 def _interval(point: float | None, drawn: Callable[[], object]) -> Interval | None:

@@ -1,8 +1,29 @@
-"""A table as it is printed: header rows with spans, rows of text, a caption; what LaTeX and the page share."""
+"""A table as it is printed: header rows with spans, rows of text, a caption; and the same as LaTeX with booktabs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+_ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "−": "$-$",
+    "→": r"$\rightarrow$",
+    "\n": ", ",
+    "×": r"$\times$",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +69,63 @@ class PrintedTable:
 def heads(*texts: str) -> tuple[Head, ...]:
     """Headings over one column each."""
     return tuple(Head(text) for text in texts)
+
+
+def latex_table(table: PrintedTable) -> str:
+    """A ``table`` environment for a document that loads ``booktabs`` and ``graphicx``."""
+    columns = sum(head.span for head in table.head[0])
+    lines = [
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{escaped(table.title)}. {escaped(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        r"\toprule",
+        *_head(table),
+        r"\midrule",
+        *_body(table.rows),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    r"""Text with the characters that LaTeX takes for commands escaped.
+
+    >>> print(escaped("FL_pred 5 %"))
+    FL\_pred 5 \%
+    """
+    return "".join(_ESCAPED.get(letter, letter) for letter in text)
+
+
+def _head(table: PrintedTable) -> Iterable[str]:
+    for number, row in enumerate(table.head):
+        cells = [
+            escaped(h.text) if h.span == 1 else rf"\multicolumn{{{h.span}}}{{c}}{{{escaped(h.text)}}}" for h in row
+        ]
+        yield _line(cells)
+        if number < len(table.head) - 1:
+            yield _rules(table, number)
+
+
+def _rules(table: PrintedTable, number: int) -> str:
+    start, rules = 1, list[str]()
+    for head in table.head[number]:
+        if head.span > 1:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + head.span - 1}}}")
+        start += head.span
+    return " ".join(rules)
+
+
+def _body(rows: Iterable[Row]) -> Iterable[str]:
+    for number, row in enumerate(rows):
+        if row.ruled and number:
+            yield r"\midrule"
+        yield _line([escaped(cell) for cell in row.cells])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, NonNegativeFloat, NonNegative
 from livercascade.data.record import Fraction, Record
 from livercascade.evaluation.metrics.model_comparison import ModelComparison
 from livercascade.evaluation.statistics.intervals import Interval
+from livercascade.evaluation.statistics.reliability import Reliability
 
 SCHEMA_VERSION = "1.0"
 Table = tuple[tuple[NonNegativeInt, ...], ...]
@@ -97,24 +98,6 @@ class Restated(Record):
     specificity_interval: Interval | None
 
 
-class ReliabilityRow(Record):
-    """Patients of like malignancy score."""
-
-    patients: PositiveInt
-    mean_score: Fraction
-    malignant: NonNegativeInt
-    share: Fraction
-    interval: Interval
-
-
-class CalibrationRecord(Record):
-    """Agreement of the malignancy score with the share of malignant patients."""
-
-    ece: Fraction
-    brier: Fraction
-    bins: tuple[ReliabilityRow, ...]
-
-
 class PatientMetricsRecord(Record):
     """Patients; counts and proportions are of the decided ones unless said otherwise."""
 
@@ -136,7 +119,7 @@ class PatientMetricsRecord(Record):
     uncertain_as_positive: Restated
     uncertain_as_error: Restated
     predictive_values: tuple[PredictiveValues, ...]
-    calibration: CalibrationRecord | None
+    calibration: Reliability | None
     confusion: Table = Field(description="True class (rows) by found class (columns), the last UNCERTAIN.")
     distribution: Table = Field(description="Malignant, benign, normal (rows) by these and UNCERTAIN (paper, Fig. 10).")
     intervals: dict[str, Interval | None] = Field(
@@ -162,8 +145,8 @@ class AbstentionErrors(Record):
 class CalibratedRecord(Record):
     """Calibrated probability of malignancy against the truth, beside the score it was made from."""
 
-    score: CalibrationRecord | None
-    probability: CalibrationRecord | None
+    score: Reliability | None
+    probability: Reliability | None
     abstention: AbstentionErrors
 
 

@@ -9,7 +9,7 @@ from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
 from livercascade.evaluation.metrics.model_counts import ModelCounts
 from livercascade.evaluation.output.figure_files import Figures
 from livercascade.evaluation.output.html_page import render_page, sections
-from livercascade.evaluation.output.latex_tables import latex_table
+from livercascade.evaluation.output.printed_table import latex_table
 from livercascade.evaluation.output.tables_json import Tables
 from livercascade.evaluation.output.tidy_tables import tidy_tables
 from livercascade.system.manifest import new_result_folder

@@ -21,7 +21,6 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 """Okabe and Ito's palette, apart also for colour-blind readers; used with different dashes and markers."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
-Place = Literal["upper left", "upper right", "lower right"]
 DPI = 150
 WIDTH = 7.2
 """Inches: two columns of a journal."""
@@ -76,7 +75,7 @@ def factor_axis(axes: Axes, factors: Sequence[float]) -> None:
     axes.set_xticks(list(factors), [f"{f:g}" for f in factors])
 
 
-def legend(axes: Axes, *, place: Place, columns: int = 1) -> None:
+def legend(axes: Axes, *, place: Literal["upper left", "upper right", "lower right"], columns: int = 1) -> None:
     """A legend without frame."""
     axes.legend(fontsize=7, frameon=False, ncols=columns, loc=place, labelcolor=INK, handlelength=2.4)
 

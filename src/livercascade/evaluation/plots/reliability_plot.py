@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 
 from livercascade.evaluation.evaluation import Evaluation
 from livercascade.evaluation.output.figure_files import DrawnFigure
-from livercascade.evaluation.output.tables_json import CalibrationRecord
 from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, picture, plain, sheet
 from livercascade.evaluation.statistics.intervals import Interval
-from livercascade.evaluation.statistics.reliability import ReliabilityCurve
+from livercascade.evaluation.statistics.reliability import Reliability
 
 _Point = tuple[float, float, Interval, int]
 """Mean score, share, its interval, how many."""
@@ -53,21 +52,17 @@ def reliability_plot(evaluation: Evaluation) -> DrawnFigure | None:
 def _panels(evaluation: Evaluation) -> Iterator[_Panel]:
     for name, curves in evaluation.curves.items():
         if curves.calibrated is not None:
-            raw = None if curves.calibration is None else _of_candidates(curves.calibration)
-            yield _Panel(f"{name}: lesions", "candidates of High", raw, _of_candidates(curves.calibrated))
+            raw = None if curves.calibration is None else _points(curves.calibration)
+            yield _Panel(f"{name}: lesions", "candidates of High", raw, _points(curves.calibrated))
     for key, model in evaluation.tables.models.items():
         if model.calibrated is not None and model.calibrated.probability is not None:
             score = model.calibrated.score
-            raw = None if score is None else _of_patients(score)
-            yield _Panel(f"{key}: malignancy", "patients", raw, _of_patients(model.calibrated.probability))
+            raw = None if score is None else _points(score)
+            yield _Panel(f"{key}: malignancy", "patients", raw, _points(model.calibrated.probability))
 
 
-def _of_candidates(made: ReliabilityCurve) -> tuple[list[_Point], float]:
-    return [(b.score, b.malignant / b.patients, b.interval, b.patients) for b in made.bins], made.ece
-
-
-def _of_patients(made: CalibrationRecord) -> tuple[list[_Point], float]:
-    return [(row.mean_score, row.share, row.interval, row.patients) for row in made.bins], made.ece
+def _points(made: Reliability) -> tuple[list[_Point], float]:
+    return [(b.mean_score, b.share, b.interval, b.patients) for b in made.bins], made.ece
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:

@@ -97,8 +97,8 @@ def calibration_plot(curves: CohortCurves, *, virtual: bool, suffix: str = "") -
     axes.plot([0, 1], [0, 1], color="#c4cbd1", linewidth=0.9, linestyle=(0, (2, 2)), label="perfect")
     for number, part in enumerate(made.bins):
         true = part.malignant / part.patients
-        axes.plot([part.score] * 2, part.interval, color=SERIES[0], linewidth=1.1)
-        axes.plot(part.score, true, marker="o", color=SERIES[0], markersize=3 + 2 * np.sqrt(part.patients) / 3,
+        axes.plot([part.mean_score] * 2, part.interval, color=SERIES[0], linewidth=1.1)
+        axes.plot(part.mean_score, true, marker="o", color=SERIES[0], markersize=3 + 2 * np.sqrt(part.patients) / 3,
                   linestyle="none", label="proposals of like confidence" if number == 0 else None)  # fmt: skip
     axes.set_aspect("equal")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

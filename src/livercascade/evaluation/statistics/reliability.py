@@ -1,63 +1,64 @@
-"""How well a score of malignancy says how many patients are malignant."""
+"""How well a score says how many are true: of malignancy for patients, of a true lesion for proposals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import NonNegativeInt, PositiveInt
 
+from livercascade.data.record import Fraction, Record
 from livercascade.evaluation.statistics.intervals import Interval, wilson
 
 BINS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """Patients of like score.
+class ReliabilityBin(Record):
+    """Patients, or proposals, of like score: how many, how many of them are malignant, or true."""
 
-    Attributes:
-        patients: How many.
-        score: Their mean score.
-        malignant: How many of them are malignant.
-        interval: 95 % interval (Wilson) of that share.
-    """
-
-    patients: int
-    score: float
-    malignant: int
+    patients: PositiveInt
+    mean_score: Fraction
+    malignant: NonNegativeInt
+    share: Fraction
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class ReliabilityCurve:
-    """Agreement of scores with shares.
+class Reliability(Record):
+    """Agreement of a score with the share that is true; bins of equal mass, lowest score first.
 
-    Attributes:
-        bins: Patients in bins of equal mass, lowest score first; patients of one score share a bin.
-        ece: Expected calibration error: mean distance of score and share, weighted by patients.
-        brier: Mean squared distance of score and truth.
+    Cases of one score share a bin. ``ece``, the expected calibration error, is the mean distance of score and share,
+    weighted by cases; ``brier`` the mean squared distance of score and truth.
     """
 
+    ece: Fraction
+    brier: Fraction
     bins: tuple[ReliabilityBin, ...]
-    ece: float
-    brier: float
+
+    @classmethod
+    def of(cls, score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -> Reliability | None:
+        """Reliability of a score between 0 and 1; None without cases."""
+        if not len(score):
+            return None
+        edges = np.unique(np.quantile(score, np.linspace(0, 1, BINS + 1), method="higher"))
+        number = np.searchsorted(edges, score, side="left")
+        bins = tuple(_bin(score[number == k], true[number == k]) for k in np.unique(number))
+        ece = sum(b.patients * abs(b.mean_score - b.malignant / b.patients) for b in bins) / len(score)
+        return cls(ece=float(ece), brier=float(np.mean((score - true) ** 2)), bins=bins)
+
+    def curve_json(self) -> dict[str, object]:
+        """Values of the entry in the curves of ``tables.json``, whose bins have names of their own."""
+        bins = [
+            {"patients": b.patients, "score": b.mean_score, "malignant": b.malignant, "interval": list(b.interval)}
+            for b in self.bins
+        ]
+        return {"bins": bins, "ece": self.ece, "brier": self.brier}
 
 
-def reliability(
-    score: Float[np.ndarray, " patients"], malignant: Bool[np.ndarray, " patients"]
-) -> ReliabilityCurve | None:
-    """Reliability of a score between 0 and 1; None without patients."""
-    if not len(score):
-        return None
-    edges = np.unique(np.quantile(score, np.linspace(0, 1, BINS + 1), method="higher"))
-    number = np.searchsorted(edges, score, side="left")
-    groups = [number == k for k in np.unique(number)]
-    bins = tuple(_bin(score[g], malignant[g]) for g in groups)
-    ece = sum(b.patients * abs(b.score - b.malignant / b.patients) for b in bins) / len(score)
-    return ReliabilityCurve(bins, float(ece), float(np.mean((score - malignant) ** 2)))
-
-
-def _bin(score: Float[np.ndarray, " n"], malignant: Bool[np.ndarray, " n"]) -> ReliabilityBin:
-    hits = int(malignant.sum())
-    return ReliabilityBin(len(score), float(score.mean()), hits, wilson(hits, len(score)) or (0.0, 1.0))
+def _bin(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -> ReliabilityBin:
+    hits = int(true.sum())
+    return ReliabilityBin(
+        patients=len(score),
+        mean_score=float(score.mean()),
+        malignant=hits,
+        share=hits / len(score),
+        interval=wilson(hits, len(score)) or (0.0, 1.0),
+    )
