@@ -11,13 +11,14 @@ from evaluation_cohort import CASES, GRID, labels_of, write_cohort
 from livercascade.data.errors import CascadeError
 from livercascade.data.labels import LESION_TYPES
 from livercascade.detect.match import Counting
+from livercascade.detect.seg2det import LesionRule
 from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.cohort.read_case import lesions_of, read_case
 from livercascade.evaluation.curves.sensitivity_sweep import Arm, sweep_table
 from livercascade.evaluation.evaluation import Evaluation, evaluate, evaluate_folders, evaluate_masks
-from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances, SmallLesions
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, SmallLesions
 from livercascade.evaluation.metrics.model_counts import counts_of_model
 from livercascade.io.nifti import write_nifti
 from livercascade.results.evidence import Evidence
@@ -110,9 +111,9 @@ def test_label_maps_case_folders_and_arrays_of_one_result_give_the_same_tables(t
 
 def test_the_reading_of_the_paper_is_chosen_in_one_place() -> None:
     touching = labels_of(CASES["d_touching"][0])
-    for rule, number in ((Instances.UNION, 1), (Instances.PER_LABEL, 2)):
+    for rule, number in ((LesionRule.UNION, 1), (LesionRule.PER_LABEL, 2)):
         assert len(lesions_of(touching, GRID, EvaluationSettings(instances=rule))) == number
-    assert EvaluationSettings().instances is Instances.UNION
+    assert EvaluationSettings().instances is LesionRule.UNION
 
 
 @pytest.mark.parametrize("limit", [0.5, 2.0, 5.0])

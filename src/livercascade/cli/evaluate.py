@@ -17,9 +17,10 @@ from livercascade.cli.predict_command import PatchOption, WholeOption
 from livercascade.cli.progress import bars
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
+from livercascade.detect.seg2det import LesionRule
 from livercascade.diagnose.joint import AgreementLevel
 from livercascade.evaluation.evaluation import Evaluation, evaluate_folders
-from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras, Instances, SmallLesions
+from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras, SmallLesions
 from livercascade.evaluation.output.figure_files import NO_FIGURES, Figures
 from livercascade.evaluation.output.number_text import percent
 from livercascade.evaluation.output.tables_json import Tables
@@ -47,7 +48,7 @@ def evaluate_command(
     small: Annotated[SmallLesions, typer.Option(help="Lesions under the volume limit.")] = _DEFAULT.small,
     min_volume_ml: Annotated[float, typer.Option(min=0, help="Volume limit in ml.")] = _DEFAULT.min_volume_ml,
     instances: Annotated[
-        Instances, typer.Option(help="Touching lesions of two types: two lesions, or one.")
+        LesionRule, typer.Option(help="Touching lesions of two types: two lesions, or one.")
     ] = _DEFAULT.instances,
     min_overlap: Annotated[
         float, typer.Option(min=0, max=1, help="Least overlap of a hit; at 0 one common voxel suffices.")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from livercascade.detect.match import Overlap
+from livercascade.detect.seg2det import LesionRule
 from livercascade.diagnose.joint import AgreementLevel
 
 _SLACK = 1e-9
@@ -21,15 +22,6 @@ class SmallLesions(StrEnum):
     """They leave both sides before matching (paper): a lesion whose only partner is small is missed or false."""
     IGNORE = "ignore"
     """They are matched but never counted, and neither is a lesion all of whose partners are small."""
-
-
-class Instances(StrEnum):
-    """Definition of a lesion of a label map."""
-
-    PER_LABEL = "per-label"
-    """Touching lesions of different types are different lesions: the paper's reading."""
-    UNION = "union"
-    """Touching lesions are one, with the type of most voxels: the cascade's lesions."""
 
 
 class Extras(StrEnum):
@@ -59,7 +51,7 @@ class EvaluationSettings(BaseModel):
 
     min_volume_ml: float = Field(default=0.5, ge=0)
     small: SmallLesions = SmallLesions.DROP
-    instances: Instances = Instances.UNION
+    instances: LesionRule = LesionRule.UNION
     min_overlap: float = Field(default=0.0, ge=0, le=1)
     overlap: Overlap = Overlap.IOU
     extras: Extras = Extras.FP

@@ -15,8 +15,9 @@ from livercascade.cascade.settings import AlignStage, CascadeSettings
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Record
+from livercascade.detect.seg2det import LesionRule
 from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, JointModel, Variant
-from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.reclassification.reclassify import ScoreMode
 from livercascade.virtual.fixed_cohorts import CohortPart
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
@@ -206,7 +207,7 @@ class ExperimentSettings(Record):
     cascade: CascadeSettings = CascadeSettings(align=AlignStage(enabled=False))
     alpha: float = Field(default=0.05, gt=0, lt=1)
     # The numbers to compare with are the paper's, which counts touching lesions of two types as two.
-    evaluation: EvaluationSettings = EvaluationSettings(instances=Instances.PER_LABEL)
+    evaluation: EvaluationSettings = EvaluationSettings(instances=LesionRule.PER_LABEL)
 
     @model_validator(mode="after")
     def _groups_are_apart(self) -> ExperimentSettings:

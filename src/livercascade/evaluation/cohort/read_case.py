@@ -11,14 +11,14 @@ from jaxtyping import UInt8
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
 from livercascade.data.lesion import LesionSet
-from livercascade.detect.seg2det import seg2det
+from livercascade.detect.seg2det import LesionRule, seg2det
 from livercascade.diagnose.patient import classify_patient
 from livercascade.evaluation.cohort.cohort_files import Cohort
 from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.cohort.read_case_folder import read_folder
-from livercascade.evaluation.evaluation_settings import EvaluationSettings, Instances
+from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import ReferenceLesions
 from livercascade.io.nifti import read_instances, read_labels
 
@@ -102,7 +102,7 @@ def compare_masks(
 
 def lesions_of(labels: LabelMap, spacing: Triple | Grid, settings: EvaluationSettings) -> LesionSet:
     """Lesions of a label map that take part, by the definition of a lesion in the settings."""
-    per_label = settings.instances is Instances.PER_LABEL
+    per_label = settings.instances is LesionRule.PER_LABEL
     return seg2det(labels, spacing, min_volume_ml=settings.smallest_ml, per_label=per_label)
 
 
