@@ -12,6 +12,7 @@ from livercascade.cli.main import app
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import LesionType, PatientClass
+from livercascade.diagnose.confidence import malignant_share
 from livercascade.evaluation.cohort.cohort_files import find_cohort
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.evaluation import evaluate_cohort
@@ -96,7 +97,7 @@ def test_scores_and_votes_reach_the_record(plain: tuple[Path, Path]) -> None:
         CandidateStatus.KEPT,
     )
     assert (kept.score, kept.threshold, kept.original) == (0.8, 0.5, LesionType.HCC)
-    assert kept.suspect.p_malignant == pytest.approx(0.9)
+    assert malignant_share(kept.label, kept.votes) == pytest.approx(0.9)
     (final,) = case.predictions[EvaluatedModel("High+ReCls")].lesions
     assert final.confidence == pytest.approx((0.8 / final.volume_ml) ** 0.5)
 
