@@ -57,7 +57,7 @@ def judged(patient: Path, cascade: Cascade) -> tuple[Findings, Evidence]:
 
 def test_base_and_high_are_those_of_the_cascade(judged: tuple[Findings, Evidence]) -> None:
     findings, evidence = judged
-    assert len(findings.proposals.det_high) == len(findings.proposals.characters) > 0
+    assert len(findings.proposals.det_high) == len(findings.proposals.types) > 0
     for factor, own in ((1.0, findings.low), (4.0, findings.high)):
         told = evidence.reclassified(factor)
         assert len(told.candidates) == len(own.candidates)
@@ -146,10 +146,14 @@ def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple
     proposals = findings.proposals
     empty = np.full_like(proposals.sensitivity.margin, 50.0)
     grid_scan = Scan(judged[1].grid, {}, Phase.VP)
-    none = propose(replace(proposals.sensitivity, margin=empty), grid_scan, SETTINGS)
+    none = propose(replace(proposals.sensitivity, margin=empty), grid_scan, SETTINGS.detect)
     low, high = Reclassified(none.det_low, ()), Reclassified(none.det_high, ())
     verdict = JointVerdict(classify_patient(low.lesions), classify_patient(high.lesions))
     evidence = collect_evidence(
-        "x", grid_scan, Findings(none, low, high, verdict), (cascade.whole, cascade.patch), SETTINGS
+        "x",
+        grid_scan,
+        Findings(none, low, high, verdict),
+        PatchJudge(cascade.patch, SETTINGS),
+        cascade.whole.card.sha256,
     )
     assert all(not evidence.proposals(f) and not evidence.tallies[f] for f in evidence.factors)

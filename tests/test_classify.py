@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from livercascade.cascade.cascade import load_classifier
-from livercascade.cascade.proposals import Sensitivities, typed
+from livercascade.cascade.proposals import Proposals, typed
 from livercascade.cascade.settings import CascadeSettings, ClassifyStage, TypesFrom
 from livercascade.classify.enhancement import FORM, LEVELS, NUM_FEATURES, Background, Enhancement, measure
 from livercascade.classify.lesion_classifier import EnhancementClassifier, weighted
@@ -136,7 +136,7 @@ def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: boo
     logits[7, inside] += 2.5
     smap = SensitivityMap.from_logits(logits)
     low, high = smap.mask(1.0), smap.mask(4.0)
-    before = Sensitivities(low, high, seg2det(low, ENHANCING_GRID), seg2det(high, ENHANCING_GRID), smap, inside, 0)
+    before = Proposals(low, high, seg2det(low, ENHANCING_GRID), seg2det(high, ENHANCING_GRID), smap, inside, 0)
     after = typed(before, scan, EnhancementClassifier.load(bundled("types")), None)
     for factor in (0.5, 1.0, 4.0, 16.0):
         one, other = smap.mask(factor), after.sensitivity.mask(factor)
@@ -148,10 +148,10 @@ def test_types_change_no_voxel_of_any_f_and_agree_at_both(seed: int, paired: boo
     for found, mask in ((after.det_low, after.low), (after.det_high, after.high)):
         again = seg2det(mask, ENHANCING_GRID)
         assert [(a.label, a.bbox, a.type_volumes) for a in found] == [(b.label, b.bbox, b.type_volumes) for b in again]
-    assert [c.network_type for c in after.characters] == [lesion.label for lesion in before.det_high]
+    assert [c.network_type for c in after.types] == [lesion.label for lesion in before.det_high]
     assert all(
-        lesion.label is max(c.chances, key=lambda t, c=c: c.chances[t])
-        for lesion, c in zip(after.det_high, after.characters, strict=True)
+        lesion.label is max(c.probabilities, key=lambda t, c=c: c.probabilities[t])
+        for lesion, c in zip(after.det_high, after.types, strict=True)
     )
 
 
@@ -159,7 +159,7 @@ def test_with_nc_alone_types_stay_those_of_the_network() -> None:
     scan, labels, lesion = enhancing_phantom(HCC, phases=(Phase.NC,))
     found = seg2det(labels, ENHANCING_GRID)
     smap = SensitivityMap(np.ones_like(labels), np.full_like(labels, 7), np.zeros(labels.shape, np.float32))
-    before = Sensitivities(labels, labels, found, found, smap, labels > 0, 0)
+    before = Proposals(labels, labels, found, found, smap, labels > 0, 0)
     assert typed(before, scan, EnhancementClassifier.load(bundled("types")), PAPER) is before
     assert len(found) == 1 and found[0].volume_ml == lesion.volume_ml
 
