@@ -22,8 +22,8 @@ demo: .venv/run  ## Make a virtual four-phase patient, analyse it, say where the
 	$(BIN)/livercascade demo --out demo
 
 lint: .venv/develop  ## Style, types, layers
-	$(BIN)/ruff format --check src tests benchmarks recipes examples docs/_build
-	$(BIN)/ruff check src tests benchmarks recipes examples docs/_build
+	$(BIN)/ruff format --check src tests benchmarks recipes examples docs/_generate
+	$(BIN)/ruff check src tests benchmarks recipes examples docs/_generate
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 

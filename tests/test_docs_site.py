@@ -33,7 +33,7 @@ def import_script(path: Path) -> ModuleType:
 def test_the_picture_of_the_layers_is_that_of_the_contract() -> None:
     packages = {path.parent.name for path in (ROOT / "src" / "livercascade").glob("*/__init__.py")}
     assert {name for row in layers() for name in row} == packages
-    assert PICTURE.read_text(encoding="utf-8") == picture(layers()), "run: python docs/_build/layers.py"
+    assert PICTURE.read_text(encoding="utf-8") == picture(layers()), "run: python docs/_generate/layers.py"
 
 
 def test_every_error_code_of_the_source_is_on_its_page() -> None:

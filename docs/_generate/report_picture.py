@@ -1,6 +1,6 @@
 """The picture of a report in README.md: the top of ``demo/result/report.html`` in headless Chromium.
 
-    make demo && .venv/bin/python docs/_build/report_picture.py
+make demo && .venv/bin/python docs/_generate/report_picture.py
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ def api_pages(package: Path) -> dict[str, str]:
     for folder in folders:
         text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
         rows += f"| [`{folder.name}`]({folder.name}.md) | {text.splitlines()[0].replace('|', '/') if text else ''} |\n"
-        pages[f"reference/api/{folder.name}.md"] = f"::: livercascade.{folder.name}\n    options:\n      heading_level: 1\n"
+        pages[f"reference/api/{folder.name}.md"] = (
+            f"::: livercascade.{folder.name}\n    options:\n      heading_level: 1\n"
+        )
     return {"reference/python.md": public_page(package), "reference/api/index.md": HEAD + rows, **pages}
 
 

@@ -18,6 +18,7 @@ from command_line import command_line_page
 from error_codes import error_codes_page
 from python_api import api_pages
 from schema_page import schema_page
+from settings_page import settings_page
 
 log = logging.getLogger("mkdocs.hooks.livercascade")
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         "reference/command-line.md": command_line_page(),
         "reference/error-codes.md": error_codes_page(ROOT / "src"),
         "reference/result.md": schema_page(schemas / "result.schema.json", "result.json"),
+        "reference/settings.md": settings_page(),
         "reference/tables.md": schema_page(schemas / "tables.schema.json", "tables.json"),
         **api_pages(PACKAGE),
     }
@@ -109,7 +111,7 @@ def _page_of(place: str, anchor: str) -> str | None:
     if place.startswith("docs/"):
         return place.removeprefix("docs/") + anchor
     package = re.fullmatch(r"src/livercascade/(\w+)/?(.*?)(/__init__)?(\.py)?/?", place)
-    if package and place.endswith((".py", "/")) or (ROOT / place).is_dir():
+    if package and (place.endswith(".py") or (ROOT / place).is_dir()):
         module = place.removeprefix("src/").rstrip("/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         return f"reference/api/{module.split('.')[1]}.md#{module}"
     return None

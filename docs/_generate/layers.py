@@ -1,6 +1,6 @@
 """The diagram of ARCHITECTURE.md: packages in their layers, as pyproject.toml has them, and the way of a study.
 
-    python docs/_build/layers.py            # writes docs/images/layers.svg
+python docs/_generate/layers.py            # writes docs/images/layers.svg
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ INK, EDGE, PLAIN, STEP = "#1d2329", "#9fb4b1", "#f4f7f7", "#cfe9e4"
 
 def layers() -> list[list[str]]:
     """Packages of every layer, from the top down, as import-linter reads them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (rows,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     return [[name.strip() for name in row.replace(":", "|").split("|")] for row in rows]
 
@@ -51,7 +53,7 @@ def picture(rows: list[list[str]]) -> str:
     height = ROW * len(rows) + 52
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-        f'font-size="13" fill="{INK}" role="img" aria-label="Layers of livercascade, from the command line down to data">',
+        f'font-size="13" fill="{INK}" role="img" aria-label="Layers of livercascade">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     for number, names in enumerate(rows):

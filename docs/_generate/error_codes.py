@@ -96,15 +96,22 @@ def _text(node: ast.expr, known: dict[str, ast.expr], depth: int = 3) -> str:
         return _text(node.value, known, depth)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _text(node.left, known, depth) + _text(node.right, known, depth)
-    if isinstance(node, ast.Name) and depth and isinstance(known.get(node.id), ast.Constant | ast.JoinedStr | ast.BinOp):
+    if (
+        isinstance(node, ast.Name)
+        and depth
+        and isinstance(known.get(node.id), ast.Constant | ast.JoinedStr | ast.BinOp)
+    ):
         return _text(known[node.id], known, depth - 1)
     return "{" + _short(node) + "}"
 
 
 def _short(node: ast.expr) -> str:
     """A word for a value: its last name."""
-    names = [part.attr if isinstance(part, ast.Attribute) else part.id for part in ast.walk(node)
-             if isinstance(part, ast.Attribute | ast.Name)]
+    names = [
+        part.attr if isinstance(part, ast.Attribute) else part.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Attribute | ast.Name)
+    ]
     return names[0].strip("_") if names else "value"
 
 

@@ -34,7 +34,9 @@ def _sections(command: Any, words: tuple[str, ...]) -> Iterator[str]:
 def _section(command: Any, words: tuple[str, ...]) -> str:
     parts = [f"\n## {' '.join(words[1:])}\n\n{_help(command.help or '')}\n"]
     context = typer.Context(command, info_name=words[-1])
-    rows = [_row(parameter, context) for parameter in command.params if not parameter.hidden and parameter.name != "help"]
+    rows = [
+        _row(parameter, context) for parameter in command.params if not parameter.hidden and parameter.name != "help"
+    ]
     if rows:
         parts.append("\n| argument or option | meaning | default |\n|---|---|---|\n" + "".join(rows))
     return "".join(parts)
