@@ -28,6 +28,8 @@ class SavedMask:
 
     def __init__(self, path: Path) -> None:
         self.labels, self.grid = read_labels(path)
+        if not (self.labels == lc.Organ.LIVER).any():
+            raise ValueError(f"{path.name} has no liver (label {lc.Organ.LIVER:d}): are its labels numbered as ours?")
         # A result is reused only for the same hash.
         self.sha256 = sha256_of(path)
 
