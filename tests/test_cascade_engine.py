@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from livercascade.cascade.cascade import Cascade
-from livercascade.cascade.findings import Findings, find, judge_proposals
+from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import AlignStage, CascadeSettings, SegmentStage
 from livercascade.data.scan import Scan
 from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings
@@ -37,7 +39,7 @@ def found(scan: Scan) -> dict[Runtime, Findings]:
     for runtime in (Runtime.TORCH, Runtime.OPENVINO):
         made = cascade(runtime)
         assert made.whole.engine.runtime is runtime
-        out[runtime] = find(scan, made.whole, made.patch, SETTINGS)
+        out[runtime] = replace(made, classifier=None).find(scan)
     return out
 
 
@@ -60,7 +62,7 @@ def test_the_lesion_lists_are_the_same_at_both_sensitivities(found: dict[Runtime
 def test_patches_of_the_same_proposals_are_judged_the_same(scan: Scan, found: dict[Runtime, Findings]) -> None:
     # Of the same proposals: one voxel of the liver that differs sends the moved lesions to other places.
     one = found[Runtime.TORCH]
-    other = judge_proposals(scan, one.proposals, cascade(Runtime.OPENVINO).patch, SETTINGS)
+    other = cascade(Runtime.OPENVINO).judge(scan, one.proposals)
     mine, its = ([o.tally.overlap_ml for o in f.high.candidates if o.tally is not None] for f in (one, other))
     assert mine
     np.testing.assert_allclose(np.concatenate(mine), np.concatenate(its), atol=0.03)

@@ -10,9 +10,9 @@ import pytest
 
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.evidence_sweep import collect_evidence
-from livercascade.cascade.findings import Findings, PatchJudge, propose
+from livercascade.cascade.findings import Findings, PatchJudge
 from livercascade.cascade.predict import predict, predict_variants
-from livercascade.cascade.proposals import typed
+from livercascade.cascade.proposals import propose, typed
 from livercascade.cascade.settings import CascadeSettings, OutputStage, SegmentStage
 from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan

@@ -153,7 +153,7 @@ class HeaderAligner:
     identity = "headers 1"
 
     def align(self, fixed: PhaseVolume, moving: PhaseVolume, *, progress: object = None) -> PairAlignment:
-        return PairAlignment(moving.hu, np.ones(moving.hu.shape, dtype=np.bool_))
+        return PairAlignment(moving.hu, np.ones(moving.hu.shape, dtype=np.bool_), None)
 
 
 def test_a_foreign_aligner_takes_the_place_of_deeds(cascade: lc.Cascade, study: Study) -> None:
