@@ -24,14 +24,14 @@ def main(out: Path) -> tuple[Evaluation, Evaluation]:
     prediction = {name: np.where(mask < 7, 7, mask) if name == "a" else mask for name, mask in reference.items()}
     prediction = {name: mask.astype(np.uint8) for name, mask in prediction.items()}
 
-    from_arrays = lc.evaluate_masks(reference, {"mine": prediction}, GRID)
+    from_arrays = lc.evaluate(reference, {"mine": prediction}, GRID)
 
     with tempfile.TemporaryDirectory() as scratch:
         for side, masks in (("reference", reference), ("mine", prediction)):
             (Path(scratch) / side).mkdir()
             for name, mask in masks.items():
                 write_nifti(Path(scratch) / side / f"{name}.nii.gz", mask, GRID)
-        from_files = lc.evaluate_folders(Path(scratch) / "reference", {"mine": Path(scratch) / "mine"})
+        from_files = lc.evaluate(Path(scratch) / "reference", {"mine": Path(scratch) / "mine"})
 
     from_files.save(out)
     print(f"tables and page: {out}")

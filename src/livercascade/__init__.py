@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from livercascade.detect.seg2det import seg2det
     from livercascade.detect.sensitivity import SensitivityMap
     from livercascade.diagnose.patient import classify_patient
-    from livercascade.evaluation.evaluation import evaluate, evaluate_folders, evaluate_masks
+    from livercascade.evaluation.evaluation import evaluate
     from livercascade.io.study import Study
     from livercascade.io.study_reader import read_study
     from livercascade.reclassification.reclassify import reclassify
@@ -52,8 +52,6 @@ _PLACES = {
     "align": "alignment.align_phases:align_phases",
     "classify_patient": "diagnose.patient",
     "evaluate": "evaluation.evaluation",
-    "evaluate_folders": "evaluation.evaluation",
-    "evaluate_masks": "evaluation.evaluation",
     "match": "detect.match",
     "read_study": "io.study_reader",
     "reclassify": "reclassification.reclassify",
@@ -77,8 +75,6 @@ __all__ = [
     "align",
     "classify_patient",
     "evaluate",
-    "evaluate_folders",
-    "evaluate_masks",
     "match",
     "read_study",
     "reclassify",
