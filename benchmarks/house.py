@@ -219,14 +219,14 @@ def _public(module: Module) -> Iterator[tuple[str, ast.Module | ast.ClassDef | F
     """The module, its public classes and functions, and the methods of these classes."""
     yield module.at(module.tree), module.tree
     for node in module.tree.body:
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not _repeated(node):
             yield f"{module.at(node)} {node.name}", node
             for part in node.body if isinstance(node, ast.ClassDef) else ():
                 if isinstance(part, Function) and not part.name.startswith("_") and not _repeated(part):
                     yield f"{module.at(part)} {node.name}.{part.name}", part
 
 
-def _repeated(node: Function) -> bool:
+def _repeated(node: Function | ast.ClassDef) -> bool:
     """True for what stands beside a documented function of the same name: overloads and setters."""
     return any(ast.unparse(mark).endswith(("overload", ".setter")) for mark in node.decorator_list)
 
