@@ -6,8 +6,18 @@ import pytest
 from pydantic import ValidationError
 
 from livercascade.data.labels import PatientClass
-from livercascade.reclassification.candidate import by_importance, numbered
-from livercascade.results.result import CaseResult, ErrorRecord, JointClass, Stage, Status, VerdictRecord, WarningRecord
+from livercascade.reclassification.candidate import FoundAt, by_importance, numbered
+from livercascade.report.html import render_report
+from livercascade.results.result import (
+    CaseResult,
+    ErrorRecord,
+    JointClass,
+    SensitivityFactors,
+    Stage,
+    Status,
+    VerdictRecord,
+    WarningRecord,
+)
 from livercascade.results.schema import schema_text, write_schema
 from livercascade.testing.example_results import EXAMPLE_FACTORS, EXAMPLE_HASH, example_case, example_result
 
@@ -106,3 +116,26 @@ def test_types_are_written_by_name(example):
     assert record["lesions"][0]["type"] == "HCC"
     assert record["lesions"][0]["votes"] == {"HCC": 0.9, "Other": 0.1}
     assert len(EXAMPLE_HASH) == 64
+
+
+def test_results_of_schema_1_0_are_still_read():
+    result = example_result(*example_case())
+    old = json.loads(result.to_json())
+    old["schema_version"] = "1.0"
+    del old["factors"]
+    old["provenance"]["settings"] = {"low_factor": 0.5, "high_factor": 2.0}
+    for lesion, words in zip(old["lesions"], ("f=1 and f=4", "only f=4"), strict=True):
+        lesion["found_at"] = words
+    read = CaseResult.model_validate(old)
+    assert read.schema_version == "1.1" and (read.factors.base, read.factors.high) == (0.5, 2.0)
+    assert [lesion.found_at for lesion in read.lesions] == [FoundAt.BASE_AND_HIGH, FoundAt.HIGH_ONLY]
+    assert CaseResult.model_validate_json(read.to_json()) == read
+
+
+def test_words_of_the_verdict_name_the_factors_of_the_settings():
+    factors = SensitivityFactors(base=0.5, high=2.0)
+    made = VerdictRecord.of(PatientClass.CYST, PatientClass.HCC, factors)
+    assert "f = 0.5 gives Cyst and f = 2 gives HCC" in made.meaning and "f = 1" not in made.meaning
+    page = render_report(example_result(*example_case(), factors=factors, verdict=made))
+    assert "f = 2 only" in page or "f = 0.5 and f = 2" in page
+    assert "f = 1 " not in page.split("Sensitivity sweep")[0] and "f = 4" not in page.split("Sensitivity sweep")[0]
