@@ -60,7 +60,9 @@ class AlignSettings(Record):
     spacing_mm: float = Field(default=2.0, ge=1.0, le=6.0, description="Voxel size of the registration grid.")
     # Slices of 5 mm leave a periodic pattern of sharp and blurred planes, which smoothing evens out (0.2 mm of error).
     smooth_mm: float = Field(default=1.4, ge=0.0, le=5.0, description="Sigma of the smoothing of both phases.")
-    levels: tuple[SearchLevel, ...] = Field(default=LEVELS, min_length=1)
+    levels: tuple[SearchLevel, ...] = Field(
+        default=LEVELS, min_length=1, description="Levels of the search, from coarse to fine."
+    )
     stiffness: float = Field(
         default=0.15, gt=0.0, description="Differing bits that one squared voxel of difference between blocks costs."
     )

