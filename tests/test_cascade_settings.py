@@ -68,9 +68,7 @@ def test_one_table_of_before_means_the_same_by_stage(flat: dict[str, Any]) -> No
 
 
 @given(FLAT, st.sampled_from(["threshold_ml", "ratio", "relabel", "seed", "score", "stop_when_decided"]))
-def test_what_decides_whether_a_candidate_stays_leaves_scores_alone(
-    flat: dict[str, Any], name: str
-) -> None:
+def test_what_decides_whether_a_candidate_stays_leaves_scores_alone(flat: dict[str, Any], name: str) -> None:
     settings = CascadeSettings.model_validate(flat)
     other = {"threshold_ml": 0.125, "ratio": 0.9, "relabel": True, "seed": 100, "score": "ratio"}.get(name, False)
     assert settings.changed("reclassify", **{name: other}).scoring_sha256 == settings.scoring_sha256

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from livercascade import seg2det
 from livercascade.data.grid import Grid
@@ -73,6 +74,18 @@ def test_lesions_are_those_of_the_slicewise_procedure(seed, density):
     assert {voxels(x) for x in found} == slicewise(lesion) and len(found) == len(slicewise(lesion))
     apart = seg2det(mask, SPACING, min_volume_ml=0.0, per_label=True)
     assert {(x.label, voxels(x)) for x in apart} == {(t, g) for t in LesionType for g in slicewise(mask == t)}
+
+
+@LAWS
+@given(st.integers(0, 10**6), st.floats(0.05, 0.9))
+def test_lesions_are_the_pieces_that_scipy_labels(seed, density):
+    mask = random_mask(seed, density)
+    plane = np.ones((3, 3), dtype=bool)
+    above = np.zeros((3, 3), dtype=bool)
+    above[1, 1] = True
+    pieces, count = ndimage.label((mask >= 1) & (mask <= 6), structure=np.stack([above, plane, above]))
+    expected = {frozenset(map(tuple, np.argwhere(pieces == n).tolist())) for n in range(1, count + 1)}
+    assert {voxels(lesion) for lesion in seg2det(mask, SPACING, min_volume_ml=0.0)} == expected
 
 
 @LAWS
