@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livercascade.data.errors import OutputError
 from livercascade.labeler.imaging.mask_delta import Delta, empty_delta, from_bytes
 from livercascade.labeler.label_error import LabelError
-from livercascade.labeler.project.draft import Draft
+from livercascade.labeler.project.draft import Draft, Step
 from livercascade.labeler.project.journal import Journal, encode_record
 from livercascade.labeler.project.notebooks import NoteChange
 
@@ -137,13 +137,13 @@ def test_undo_and_redo_are_those_of_a_list_of_masks_and_notes(tmp_path_factory, 
         elif act == "note":
             noted = NoteChange("boxes", f"b{number % 3}", notes.get(f"b{number % 3}"), {"number": number})
             write([noted])
-            draft.step(empty_delta(), name="note", kind="draw_box", noted=noted)
+            draft.add(Step(empty_delta(), "note", "draw_box", noted=noted))
             states = [*states[: place + 1], (mask, {**notes, noted.id: noted.after})]
             place += 1
         elif isinstance(act, int):
             new = mask.copy()
             new.reshape(-1)[act : act + 7] = (new.reshape(-1)[act] + 1) % 14
-            draft.step(change_to(mask, new), name=f"step {act}", kind="brush")
+            draft.add(Step(change_to(mask, new), f"step {act}", "brush"))
             states = [*states[: place + 1], (new, notes)]
             place += 1
         assert np.array_equal(draft.mask, states[place][0]) and book == states[place][1]

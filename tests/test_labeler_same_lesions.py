@@ -103,7 +103,7 @@ def test_a_lesion_keeps_its_number_when_it_is_edited(cohort: Path) -> None:
     draft = case.drafts.begin("edit", "mia", "prediction")
     before = {row.number: row for row in lesion_listing(case, draft.mask, "draft.edit", "mia").lesions}
     step = run_tool(case, draft, "relabel", RelabelRequest(at=[before[3].at], label=2))
-    draft.step(step.delta, name=step.name, kind="relabel")
+    draft.add(step)
     z, y, x = before[1].at
     draft.mask[z, y - 20 : y - 17, x] = 4
     after = {row.number: row for row in lesion_listing(case, draft.mask, "draft.edit", "mia").lesions}

@@ -92,10 +92,10 @@ export class Api {
     return (await this.request(path, call)).json();
   }
 
-  private async delta(path: string, call: Call): Promise<Delta<T.StepHeader>> {
+  private async delta(path: string, call: Call): Promise<Delta<T.StepAnswer>> {
     const answer = await this.request(path, call);
     try {
-      return decodeDelta<T.StepHeader>(await answer.arrayBuffer());
+      return decodeDelta<T.StepAnswer>(await answer.arrayBuffer());
     } catch (reason) {
       if (reason instanceof TypeError) throw new Unreachable();
       throw reason;
@@ -132,7 +132,7 @@ export class Api {
   draft = (id: string, draft: string): Promise<T.DraftState> => this.json(this.draftPath(id, draft));
 
   async edit(id: string, draft: string, n: number, delta: Delta): Promise<T.DraftState> {
-    const answer = await this.json<T.EditAnswer>(`${this.draftPath(id, draft)}/edits?steps=1`, {
+    const answer = await this.json<T.StepAnswer>(`${this.draftPath(id, draft)}/edits?steps=1`, {
       method: "POST",
       body: encodeDelta(delta),
       type: "application/vnd.livercascade.delta",
@@ -147,7 +147,7 @@ export class Api {
     n: number,
     act: Act,
     json: StepBodies[Act],
-  ): Promise<Delta<T.StepHeader>> =>
+  ): Promise<Delta<T.StepAnswer>> =>
     this.delta(`${this.draftPath(id, draft)}/${act}?steps=1`, {
       method: "POST",
       match: String(n),

@@ -492,13 +492,6 @@ export interface components {
             note?: string;
         };
         /**
-         * EditAnswer
-         * @description Answer to a step that the client made.
-         */
-        EditAnswer: {
-            state: components["schemas"]["DraftState"];
-        };
-        /**
          * ErrorAnswer
          * @description Body of every error.
          */
@@ -1383,17 +1376,17 @@ export interface components {
             label: number;
         };
         /**
-         * StepHeader
-         * @description Header of a delta that the server answers with.
+         * StepAnswer
+         * @description Answer to a step: as JSON if the client made it, else as header of the delta that the server made.
          *
          *     Attributes:
          *         name: Name of the step.
          *         kind: Kind of the step.
          *         notes: Notebooks that changed with it.
          *         state: State of the draft.
-         *         count: Voxels that follow.
+         *         count: Voxels that changed; those of a delta follow.
          */
-        StepHeader: {
+        StepAnswer: {
             /** Name */
             name: string;
             /** Kind */
@@ -1596,7 +1589,6 @@ export type DifferenceVerdict = components['schemas']['DifferenceVerdict'];
 export type DraftState = components['schemas']['DraftState'];
 export type DraftStep = components['schemas']['DraftStep'];
 export type DrawBoxRequest = components['schemas']['DrawBoxRequest'];
-export type EditAnswer = components['schemas']['EditAnswer'];
 export type ErrorAnswer = components['schemas']['ErrorAnswer'];
 export type ErrorDetail = components['schemas']['ErrorDetail'];
 export type EvidenceList = components['schemas']['EvidenceList'];
@@ -1637,7 +1629,7 @@ export type SideLesion = components['schemas']['SideLesion'];
 export type SkippedFolder = components['schemas']['SkippedFolder'];
 export type SourceMask = components['schemas']['SourceMask'];
 export type SplitRequest = components['schemas']['SplitRequest'];
-export type StepHeader = components['schemas']['StepHeader'];
+export type StepAnswer = components['schemas']['StepAnswer'];
 export type TypeTotal = components['schemas']['TypeTotal'];
 export type UnknownSegment = components['schemas']['UnknownSegment'];
 export type VerdictRequest = components['schemas']['VerdictRequest'];

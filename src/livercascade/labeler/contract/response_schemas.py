@@ -131,30 +131,6 @@ class NextCase(ResponseModel):
     id: str | None
 
 
-class GridInfo(ResponseModel):
-    """Where the voxels lie.
-
-    Attributes:
-        shape: Voxels along z, y, x.
-        spacing: mm along z, y, x.
-        origin: Triplet of the first voxel, LPS mm (x, y, z).
-        direction: Directions of z, y, x in LPS.
-        affine: Matrix from (z, y, x, 1) to LPS mm.
-        stored: Directions of the axes of the file.
-        oblique_deg: Largest angle to the patient's axes in degrees, 0 if straight.
-        letters: Letters of the sides of an axial picture, and of the two ends.
-    """
-
-    shape: Voxel
-    spacing: Triplet
-    origin: Triplet
-    direction: AxisDirections
-    affine: tuple[MatrixRow, MatrixRow, MatrixRow, MatrixRow]
-    stored: str
-    oblique_deg: float
-    letters: Mapping[Literal["left", "right", "top", "bottom", "up", "down"], str]
-
-
 class VersionInfo(ResponseModel):
     """A saved version of the mask.
 
@@ -206,12 +182,35 @@ class CaseInfo(ResponseModel):
         measurements: Number of measurements that are kept.
     """
 
+    class GridInfo(ResponseModel):
+        """Where the voxels lie.
+
+        Attributes:
+            shape: Voxels along z, y, x.
+            spacing: mm along z, y, x.
+            origin: Triplet of the first voxel, LPS mm (x, y, z).
+            direction: Directions of z, y, x in LPS.
+            affine: Matrix from (z, y, x, 1) to LPS mm.
+            stored: Directions of the axes of the file.
+            oblique_deg: Largest angle to the patient's axes in degrees, 0 if straight.
+            letters: Letters of the sides of an axial picture, and of the two ends.
+        """
+
+        shape: Voxel
+        spacing: Triplet
+        origin: Triplet
+        direction: AxisDirections
+        affine: tuple[MatrixRow, MatrixRow, MatrixRow, MatrixRow]
+        stored: str
+        oblique_deg: float
+        letters: Mapping[Literal["left", "right", "top", "bottom", "up", "down"], str]
+
     class PhaseInfo(ResponseModel):
         """A phase: its grid if it is another one, window and tag; or what is wrong with it."""
 
         status: Literal["ok", "missing", "bad"]
         title: str
-        grid: GridInfo | None = LEFT_OUT
+        grid: CaseInfo.GridInfo | None = LEFT_OUT
         window: tuple[int, int] = LEFT_OUT
         window_auto: bool = LEFT_OUT
         etag: str = LEFT_OUT
@@ -584,21 +583,15 @@ class DraftState(ResponseModel):
     mask_sha256: str | None
 
 
-class EditAnswer(ResponseModel):
-    """Answer to a step that the client made."""
-
-    state: DraftState
-
-
-class StepHeader(ResponseModel):
-    """Header of a delta that the server answers with.
+class StepAnswer(ResponseModel):
+    """Answer to a step: as JSON if the client made it, else as header of the delta that the server made.
 
     Attributes:
         name: Name of the step.
         kind: Kind of the step.
         notes: Notebooks that changed with it.
         state: State of the draft.
-        count: Voxels that follow.
+        count: Voxels that changed; those of a delta follow.
     """
 
     name: str

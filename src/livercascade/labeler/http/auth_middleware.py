@@ -111,8 +111,7 @@ class AuthMiddleware:
         elif not self.keys.knows(headers):
             await _answer(guarded, _login_needed())
         else:
-            body = _CountedBody(receive, body_cap(scope["path"]))
-            await self.app(scope, body.receive, body.answering(guarded))
+            await self.app(scope, *_capped(receive, guarded, body_cap(scope["path"])))
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> LabelError | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -174,29 +173,26 @@ def _login_needed() -> LabelError:
     return LabelError("LOGIN", "You are not logged in.", message, http=401)
 
 
-@dataclass(eq=False)
-class _CountedBody:
+def _capped(receive: Receive, send: Send, cap: int) -> tuple[Receive, Send]:
     """A body counted as it comes; over the cap it breaks off, and whatever the application says becomes a 413."""
+    held = 0
 
-    source: Receive
-    cap: int
-    held: int = 0
-
-    async def receive(self) -> Message:
-        message = await self.source()
-        self.held += len(message.get("body", b""))
-        if self.held > self.cap:
-            raise too_large(self.cap)
+    async def counted() -> Message:
+        nonlocal held
+        message = await receive()
+        held += len(message.get("body", b""))
+        if held > cap:
+            raise too_large(cap)
         return message
 
-    def answering(self, send: Send) -> Send:
-        async def answer(message: Message) -> None:
-            if self.held <= self.cap:
-                await send(message)
-            elif message["type"] == "http.response.start":
-                await _answer(send, too_large(self.cap))
+    async def answer(message: Message) -> None:
+        # The application turns the error above into an answer of its own, a 400 or 500 as it sees it.
+        if held <= cap:
+            await send(message)
+        elif message["type"] == "http.response.start":
+            await _answer(send, too_large(cap))
 
-        return answer
+    return counted, answer
 
 
 def _with_headers(send: Send, path: str) -> Send:

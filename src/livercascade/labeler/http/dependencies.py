@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 
-from livercascade.labeler.contract.response_schemas import ErrorAnswer, StepHeader
+from livercascade.labeler.contract.response_schemas import ErrorAnswer, StepAnswer
 from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, Delta
 from livercascade.labeler.label_error import LabelError, bad_request
 from livercascade.labeler.project.identifiers import checked_user
@@ -74,15 +74,9 @@ MatchDep = Annotated[str, Depends(match_of)]
 NoteDep = Annotated[str, Depends(note_of)]
 
 
-class DeltaResponse(Response):
-    """A change of the mask; in the description of the interface its schema is that of its header."""
-
-    media_type = MEDIA_TYPE
-
-
-def delta_response(delta: Delta, header: StepHeader) -> DeltaResponse:
+def delta_response(delta: Delta, header: StepAnswer) -> Response:
     """A change of the mask, with what the header says of it."""
-    return DeltaResponse(delta.to_bytes(header.model_dump(mode="json", exclude_unset=True)))
+    return Response(delta.to_bytes(header.model_dump(mode="json", exclude_unset=True)), media_type=MEDIA_TYPE)
 
 
 def error_responses(*, binary: str | None = None) -> dict[int | str, dict[str, Any]]:

@@ -11,11 +11,10 @@ from fastapi.responses import Response
 
 from livercascade.data.record import Record
 from livercascade.labeler.contract.request_schemas import GotoRequest, OpenDraftRequest, SaveRequest
-from livercascade.labeler.contract.response_schemas import DraftState, EditAnswer, SavedVersion, StepHeader
+from livercascade.labeler.contract.response_schemas import DraftState, SavedVersion, StepAnswer
 from livercascade.labeler.http.dependencies import (
     BodyDep,
     CaseDep,
-    DeltaResponse,
     MatchDep,
     UserDep,
     binary_body,
@@ -23,9 +22,9 @@ from livercascade.labeler.http.dependencies import (
     error_responses,
 )
 from livercascade.labeler.http.responses import draft_state, version_info
-from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, Delta, from_bytes
+from livercascade.labeler.imaging.mask_delta import MEDIA_TYPE, from_bytes
 from livercascade.labeler.label_error import LabelError, bad_request, not_found
-from livercascade.labeler.project.draft import Draft
+from livercascade.labeler.project.draft import Draft, Step
 from livercascade.labeler.project.draft_store import EDIT, REVIEW
 from livercascade.labeler.project.identifiers import DRAFT_NAME
 from livercascade.labeler.project.notebooks import NoteChange
@@ -37,13 +36,12 @@ _MAX_NAME = 120
 _KEPT_STEPS = 200
 """A saved draft with more steps begins anew when it is opened, so that opening stays quick."""
 _DELTA: dict[str, Any] = {
-    "response_class": DeltaResponse,
+    "response_class": Response,
     "responses": {
-        200: {"model": StepHeader, "description": "Delta; the schema is that of its header."},
-        # Spelled out, since a model would be described as a delta too.
-        "default": {
-            "description": "Refused.",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+        # Spelled out, since FastAPI describes the models of a route as JSON; other routes name this schema too.
+        200: {
+            "description": "Delta; the schema is that of its header.",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/StepAnswer"}}},
         },
     },
 }
@@ -83,13 +81,14 @@ def discard(case: CaseDep, user: UserDep, match: MatchDep, name: str) -> dict[Li
 
 
 @router.post("/{name}/edits", response_model_exclude_unset=True, openapi_extra=binary_body(MEDIA_TYPE))
-def edit(case: CaseDep, user: UserDep, match: MatchDep, name: str, data: BodyDep, steps: bool = False) -> EditAnswer:
+def edit(case: CaseDep, user: UserDep, match: MatchDep, name: str, data: BodyDep, steps: bool = False) -> StepAnswer:
     """Add a step that the client made."""
     header, delta = from_bytes(data)
     title, kind = _checked_header(header)
     with _matched(case, name, user, match) as draft:
-        draft.step(delta, name=title, kind=kind)
-        return EditAnswer(state=draft_state(case, draft, full=steps))
+        done = Step(delta, title, kind)
+        draft.add(done)
+        return _answer(done, draft_state(case, draft, full=steps))
 
 
 @router.post("/{name}/undo", **_DELTA)
@@ -123,10 +122,8 @@ def _add_tool_route(tool: str, request: type[Record]) -> None:
             done = run_tool(case, draft, tool, body)
             if done.noted is not None:
                 case.write_note(done.noted, user, done.name)
-            draft.step(done.delta, name=done.name, kind=tool, verdict=done.verdict, noted=done.noted)
-            words = {"name": done.name, "kind": tool}
-            noted = [done.noted] if done.noted else []
-            return _answer(words, done.delta, noted, draft_state(case, draft, full=steps))
+            draft.add(done)
+            return delta_response(done.delta, _answer(done, draft_state(case, draft, full=steps)))
 
     # FastAPI reads the body's model from here.
     use_tool.__annotations__["body"] = request
@@ -199,11 +196,11 @@ def _gone(case: OpenCase, draft: Draft, position: int, op: str, steps: bool) -> 
     named = draft.steps[at].name if 0 <= at < len(draft.steps) else ""
     delta, acts = case.go(draft, position, op)
     title = {"undo": f"Undo {named}", "redo": f"Redo {named}"}.get(op, f"To step {position}")
-    return _answer({"name": title, "kind": op}, delta, acts, draft_state(case, draft, full=steps))
+    return delta_response(delta, _answer(Step(delta, title, op), draft_state(case, draft, full=steps), acts))
 
 
-def _answer(words: dict[str, str], delta: Delta, changes: Sequence[NoteChange], state: DraftState) -> DeltaResponse:
-    """Answer to a step: what changed on the mask, and which notebooks it changed."""
-    notes = sorted({change.book for change in changes})
-    header = StepHeader.model_validate({**words, "count": len(delta), "notes": notes, "state": state})
-    return delta_response(delta, header)
+def _answer(step: Step, state: DraftState, changes: Sequence[NoteChange] = ()) -> StepAnswer:
+    """Answer to a step: its words, the notebooks that it or ``changes`` on the way changed, and the state after it."""
+    notes = sorted({change.book for change in (step.noted, *changes) if change is not None})
+    words = {"name": step.name, "kind": step.kind, "count": len(step.delta)}
+    return StepAnswer.model_validate({**words, "notes": notes, "state": state})

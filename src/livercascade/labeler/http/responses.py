@@ -22,7 +22,6 @@ from livercascade.labeler.contract.response_schemas import (
     DifferenceVerdict,
     DraftState,
     Fault,
-    GridInfo,
     LesionListing,
     ReportTexts,
     SessionInfo,
@@ -89,11 +88,11 @@ def fault(error: CascadeError) -> Fault:
     return Fault(code=error.code, message=error.message, remedy=error.remedy)
 
 
-def grid_info(frame: Frame) -> GridInfo:
+def grid_info(frame: Frame) -> CaseInfo.GridInfo:
     """A grid in display order."""
     grid = frame.grid
     a, b, c, d = (tuple(map(float, row)) for row in grid.affine)
-    return GridInfo.model_validate(
+    return CaseInfo.GridInfo.model_validate(
         {
             "shape": grid.shape,
             "spacing": grid.spacing,

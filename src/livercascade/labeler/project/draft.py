@@ -19,21 +19,25 @@ from livercascade.labeler.project.versions import mask_sha256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One named act.
+    """One named act on a draft, or what a tool would do to it: then not in the journal yet.
 
     Attributes:
-        record: Number of its record in the journal; tells steps apart.
+        delta: Change of the mask.
+        name: Name for the reader.
+        kind: Tool or kind of stroke.
         verdict: The judgement on a difference that goes with it, if any.
         noted: The change of a notebook that goes with it, if any.
+        record: Number of its record in the journal, which tells steps apart; 0 before it is written.
+        time: Time of writing; empty before.
     """
 
-    record: int
-    name: str
-    kind: str
-    time: str
     delta: Delta
+    name: str
+    kind: str = ""
     verdict: DifferenceVerdict | None = None
     noted: NoteChange | None = None
+    record: int = 0
+    time: str = ""
 
     @property
     def in_version(self) -> bool:
@@ -153,30 +157,24 @@ class Draft:
                     found[step.verdict.difference] = step.verdict.model_copy(update={"time": step.time})
         return found
 
-    def step(
-        self,
-        delta: Delta,
-        *,
-        name: str,
-        kind: str,
-        verdict: DifferenceVerdict | None = None,
-        noted: NoteChange | None = None,
-    ) -> Delta:
-        """Add a step; steps that could have been redone are dropped.
+    def add(self, step: Step) -> None:
+        """Write a step and apply it; steps that could have been redone are dropped.
 
         Raises:
             LabelError: As `check_against`; a verdict or a note may leave the mask as it is.
         """
+        delta, verdict, noted = step.delta, step.verdict, step.noted
         if len(delta) or (verdict is None and noted is None):
             check_against(delta, self.mask)
-        record: dict[str, Any] = {"op": "step", "name": name, "kind": kind, "time": now(), "voxels": len(delta)}
+        record: dict[str, Any] = {"op": "step", "name": step.name, "kind": step.kind, "time": now()}
+        record["voxels"] = len(delta)
         if verdict is not None:
             record["verdict"] = verdict.model_dump(exclude_unset=True)
         if noted is not None:
             record["noted"] = asdict(noted)
+        # Written before it is applied: after a kill the mask is what the journal replays, never more.
         self._append({**record, "delta": delta.to_text()})
         self._push(record, delta)
-        return delta
 
     def go(self, position: int, op: str = "goto") -> Delta:
         """Undo or redo until ``position`` steps are applied; the change of the mask.
@@ -212,7 +210,7 @@ class Draft:
         del self.steps[self.position :]
         noted = NoteChange(**record["noted"]) if "noted" in record else None
         verdict = DifferenceVerdict.model_validate(record["verdict"]) if "verdict" in record else None
-        step = Step(self.n, record["name"], record["kind"], record["time"], delta, verdict, noted)
+        step = Step(delta, record["name"], record["kind"], verdict, noted, record=self.n, time=record["time"])
         self.steps.append(step)
         self.position += 1
         delta.apply(self.mask)

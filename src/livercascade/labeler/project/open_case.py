@@ -25,7 +25,7 @@ from livercascade.labeler.project.identifiers import version_number
 from livercascade.labeler.project.journal import Journal, now
 from livercascade.labeler.project.mask_store import MaskStore
 from livercascade.labeler.project.notebooks import Notebook, NoteChange
-from livercascade.labeler.project.versions import DraftMark, NewVersion, VersionRecord, Versions, no_image
+from livercascade.labeler.project.versions import NewVersion, VersionRecord, Versions, no_image
 
 
 @dataclass(eq=False)
@@ -255,7 +255,7 @@ class OpenCase:
                 steps=tuple(step.name for step in draft.applied[since:]),
                 verdicts=counts,
                 decisions=tuple(decision.model_dump(exclude_unset=True) for decision in decisions),
-                draft=DraftMark(id=draft.head.id, n=draft.n, position=draft.position),
+                draft=VersionRecord.DraftMark(id=draft.head.id, n=draft.n, position=draft.position),
             )
             record = self.save(draft.mask, self.mask(draft.parent), new)
             draft.saved(record.ref)

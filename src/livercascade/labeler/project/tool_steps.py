@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, Phase, label_name
@@ -23,7 +23,6 @@ from livercascade.labeler.contract.request_schemas import (
     SplitRequest,
     VerdictRequest,
 )
-from livercascade.labeler.contract.response_schemas import DifferenceVerdict
 from livercascade.labeler.editing.box_seeding import checked_box, from_intensity, from_prediction
 from livercascade.labeler.editing.lesion_components import component_at, lesions_at
 from livercascade.labeler.editing.lesion_tools import copy, delete, fill_holes, relabel, split
@@ -31,9 +30,9 @@ from livercascade.labeler.editing.mask_comparison import compare
 from livercascade.labeler.editing.region_growing import grow
 from livercascade.labeler.editing.review_verdicts import verdict_change, verdict_name, verdict_record
 from livercascade.labeler.editing.slice_interpolation import interpolate
-from livercascade.labeler.imaging.mask_delta import Delta, VoxelIndex, empty_delta
+from livercascade.labeler.imaging.mask_delta import VoxelIndex, empty_delta
 from livercascade.labeler.label_error import LabelError, bad_request, not_found
-from livercascade.labeler.project.draft import Draft
+from livercascade.labeler.project.draft import Draft, Step
 from livercascade.labeler.project.draft_store import REVIEW
 from livercascade.labeler.project.note_steps import (
     draw_box,
@@ -47,17 +46,7 @@ from livercascade.labeler.project.notebooks import NoteChange
 from livercascade.labeler.project.open_case import OpenCase
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ToolStep:
-    """What a tool would do: the change, its name, and a verdict or a note that goes with it."""
-
-    delta: Delta
-    name: str
-    verdict: DifferenceVerdict | None = None
-    noted: NoteChange | None = None
-
-
-def run_tool(case: OpenCase, draft: Draft, tool: str, body: Record) -> ToolStep:
+def run_tool(case: OpenCase, draft: Draft, tool: str, body: Record) -> Step:
     """The step of a tool on a draft; nothing is changed yet.
 
     Raises:
@@ -67,20 +56,20 @@ def run_tool(case: OpenCase, draft: Draft, tool: str, body: Record) -> ToolStep:
     done = act(case, draft, body)
     if not len(done.delta) and done.verdict is None and done.noted is None:
         raise LabelError("NOTHING_CHANGED", "No voxel would change.", "Choose another place or label.")
-    return done
+    return replace(done, kind=tool)
 
 
-def _relabel(_: OpenCase, draft: Draft, body: RelabelRequest) -> ToolStep:
+def _relabel(_: OpenCase, draft: Draft, body: RelabelRequest) -> Step:
     label = checked_label(body.label)
     delta = relabel(draft.mask, body.at, label)
-    return ToolStep(delta, f"{_lesions(draft, body.at)} -> {label_name(label)}")
+    return Step(delta, f"{_lesions(draft, body.at)} -> {label_name(label)}")
 
 
-def _delete(_: OpenCase, draft: Draft, body: DeleteRequest) -> ToolStep:
-    return ToolStep(delete(draft.mask, body.at), f"Delete {_lesions(draft, body.at)}")
+def _delete(_: OpenCase, draft: Draft, body: DeleteRequest) -> Step:
+    return Step(delete(draft.mask, body.at), f"Delete {_lesions(draft, body.at)}")
 
 
-def _copy(case: OpenCase, draft: Draft, body: CopyRequest) -> ToolStep:
+def _copy(case: OpenCase, draft: Draft, body: CopyRequest) -> Step:
     label = None if body.label is None else checked_label(body.label)
     if (body.slice is None) != (body.to_slice is None):
         raise bad_request("slice and to_slice go together.")
@@ -89,35 +78,33 @@ def _copy(case: OpenCase, draft: Draft, body: CopyRequest) -> ToolStep:
     delta = copy(draft.mask, other, body.at, label=label, planes=planes)
     name = label_name(component_at(other, body.at)[0] if label is None else label)
     what = f"Copy {name} from {body.source}" if planes is None else f"Copy {name} to slice {planes[1] + 1}"
-    return ToolStep(delta, what)
+    return Step(delta, what)
 
 
-def _grow(case: OpenCase, draft: Draft, body: GrowRequest) -> ToolStep:
+def _grow(case: OpenCase, draft: Draft, body: GrowRequest) -> Step:
     label = checked_label(body.label, lesion=False)
     volume = case.volume_on_grid(Phase[body.phase])
     delta = grow(draft.mask, volume.whole(), volume.grid.spacing, body)
-    return ToolStep(delta, f"Fill {label_name(label)} {body.low:g} to {body.high:g} HU")
+    return Step(delta, f"Fill {label_name(label)} {body.low:g} to {body.high:g} HU")
 
 
-def _interpolate(case: OpenCase, draft: Draft, body: InterpolateRequest) -> ToolStep:
+def _interpolate(case: OpenCase, draft: Draft, body: InterpolateRequest) -> Step:
     label = checked_label(body.label, lesion=False)
     delta = interpolate(draft.mask, case.grid.spacing, point=body.at, label=label, max_gap=body.max_gap)
-    return ToolStep(delta, f"Interpolate {label_name(label)}")
+    return Step(delta, f"Interpolate {label_name(label)}")
 
 
-def _fill_holes(_: OpenCase, draft: Draft, body: FillHolesRequest) -> ToolStep:
-    return ToolStep(
-        fill_holes(draft.mask, body.at), f"Fill holes of {label_name(component_at(draft.mask, body.at)[0])}"
-    )
+def _fill_holes(_: OpenCase, draft: Draft, body: FillHolesRequest) -> Step:
+    return Step(fill_holes(draft.mask, body.at), f"Fill holes of {label_name(component_at(draft.mask, body.at)[0])}")
 
 
-def _split(_: OpenCase, draft: Draft, body: SplitRequest) -> ToolStep:
+def _split(_: OpenCase, draft: Draft, body: SplitRequest) -> Step:
     label = checked_label(body.label)
     delta = split(draft.mask, body.at, body.line, label)
-    return ToolStep(delta, f"Split {_lesions(draft, [body.at])} -> {label_name(label)}")
+    return Step(delta, f"Split {_lesions(draft, [body.at])} -> {label_name(label)}")
 
 
-def _box(case: OpenCase, draft: Draft, body: SeedBoxRequest) -> ToolStep:
+def _box(case: OpenCase, draft: Draft, body: SeedBoxRequest) -> Step:
     label = checked_label(body.label)
     box = checked_box(body.box, case.grid.shape)
     try:
@@ -132,10 +119,10 @@ def _box(case: OpenCase, draft: Draft, body: SeedBoxRequest) -> ToolStep:
             case.write_note(noted, draft.head.user, f"box {body.id} needs drawing")
         raise
     noted = mark_box(case, body.id, "seeded", draft.head.user) if body.id else None
-    return ToolStep(delta, f"Box -> {label_name(label)}", noted=noted)
+    return Step(delta, f"Box -> {label_name(label)}", noted=noted)
 
 
-def _verdict(case: OpenCase, draft: Draft, body: VerdictRequest) -> ToolStep:
+def _verdict(case: OpenCase, draft: Draft, body: VerdictRequest) -> Step:
     task, *sides = draft.head.name.split(".")
     if task != REVIEW:
         raise bad_request("Verdicts are given in a review draft.")
@@ -144,7 +131,7 @@ def _verdict(case: OpenCase, draft: Draft, body: VerdictRequest) -> ToolStep:
     if item is None:
         raise not_found("difference")
     delta = verdict_change(draft.mask, (old, new), item, body)
-    return ToolStep(delta, verdict_name(item, body), verdict_record(item, body))
+    return Step(delta, verdict_name(item, body), verdict=verdict_record(item, body))
 
 
 def differences(case: OpenCase, old: str, new: str, user: str = "") -> list[Any]:
@@ -160,28 +147,28 @@ def differences(case: OpenCase, old: str, new: str, user: str = "") -> list[Any]
         return case.compared[2]
 
 
-def _noting(act: tuple[NoteChange, str]) -> ToolStep:
+def _noting(act: tuple[NoteChange, str]) -> Step:
     noted, name = act
-    return ToolStep(empty_delta(), name, noted=noted)
+    return Step(empty_delta(), name, noted=noted)
 
 
-def _evidence(case: OpenCase, draft: Draft, body: EvidenceRequest) -> ToolStep:
+def _evidence(case: OpenCase, draft: Draft, body: EvidenceRequest) -> Step:
     return _noting(note_evidence(case, draft.mask, body, draft.head.user))
 
 
-def _draw_box(case: OpenCase, draft: Draft, body: DrawBoxRequest) -> ToolStep:
+def _draw_box(case: OpenCase, draft: Draft, body: DrawBoxRequest) -> Step:
     return _noting(draw_box(case, body, draft.head.user))
 
 
-def _remove_box(case: OpenCase, draft: Draft, body: RemoveNoteRequest) -> ToolStep:
+def _remove_box(case: OpenCase, draft: Draft, body: RemoveNoteRequest) -> Step:
     return _noting(remove_box(case, body.id, draft.head.user))
 
 
-def _measure(case: OpenCase, draft: Draft, body: MeasureRequest) -> ToolStep:
+def _measure(case: OpenCase, draft: Draft, body: MeasureRequest) -> Step:
     return _noting(keep_measurement(case, body, draft.head.user))
 
 
-def _remove_measurement(case: OpenCase, _: Draft, body: RemoveNoteRequest) -> ToolStep:
+def _remove_measurement(case: OpenCase, _: Draft, body: RemoveNoteRequest) -> Step:
     return _noting(remove_measurement(case, body.id))
 
 
@@ -208,7 +195,7 @@ def _lesions(draft: Draft, points: list[VoxelIndex]) -> str:
     return names[0] if len(found) == 1 else f"{len(found)} lesions ({', '.join(names)})"
 
 
-TOOLS: Mapping[str, tuple[type[Record], Callable[[OpenCase, Draft, Any], ToolStep]]] = {
+TOOLS: Mapping[str, tuple[type[Record], Callable[[OpenCase, Draft, Any], Step]]] = {
     "relabel": (RelabelRequest, _relabel),
     "delete": (DeleteRequest, _delete),
     "copy": (CopyRequest, _copy),

@@ -25,16 +25,15 @@ What = Literal["edit", "review", "import", "restore", "upload"]
 _COMPRESSION = 2
 
 
-class DraftMark(Record):
-    """Which draft a version was saved from, and how far it had come."""
-
-    id: str
-    n: int
-    position: int
-
-
 class VersionRecord(Record):
     """``v0001.json``."""
+
+    class DraftMark(Record):
+        """Which draft a version was saved from, and how far it had come."""
+
+        id: str
+        n: int
+        position: int
 
     ref: Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
     parent: str
@@ -64,7 +63,7 @@ class NewVersion:
     steps: tuple[str, ...] = ()
     verdicts: Mapping[str, int] | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
-    draft: DraftMark | None = None
+    draft: VersionRecord.DraftMark | None = None
     source: str = ""
 
 
