@@ -31,7 +31,6 @@ from livercascade.virtual.lesions.lesion_painting import draw_pattern, zone_curv
 from livercascade.virtual.lesions.lesion_plan import draw_plan
 from livercascade.virtual.patient_folders import write_patient
 from livercascade.virtual.physiology import Physiology, draw_physiology
-from livercascade.virtual.randomness import RandomStreams
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
 from livercascade.virtual.tissue import Tissue, TissueTable
 from livercascade.virtual.tissue_map import TissueMap
@@ -272,9 +271,9 @@ def _score(noise: float, lesion: bool, seed: int) -> np.ndarray:
     tissue_table = TissueTable(table)
     tissue_table.mottle[:] = 0.0
     scanner = Scanner((noise,) * 4, 0.6, 2.0, ((0, 0, 0),) * 4, 0.0)
-    settings, streams = VirtualSettings(matrix=160), RandomStreams(9_000 + 2 * seed + lesion)
-    images, _ = expose_phases(tissue_map, tissue_table, scanner, settings, streams)
-    images = develop(images, tissue_map, scanner, settings, streams)
+    settings, patient = VirtualSettings(matrix=160), 9_000 + 2 * seed + lesion
+    images, _ = expose_phases(tissue_map, tissue_table, scanner, settings, patient)
+    images = develop(images, tissue_map, scanner, settings, patient)
     return np.array([_answer(images[phase][1]) for phase in PHASES])
 
 
@@ -315,7 +314,7 @@ def what_was_painted(patients: list[VirtualPatient]) -> None:
         "sites": Counter(lesion.site for lesion in lesions),
         "segments": Counter(lesion.segment for lesion in lesions),
         "mimics by family": Counter(mimic.family.name.lower() for patient in patients for mimic in patient.mimics),
-        "confounders": Counter(one.kind.name.lower() for patient in patients for one in patient.confounders),
+        "confounders": Counter(one.kind for patient in patients for one in patient.confounders),
         "arterial phases": Counter(patient.physiology.bolus.timing for patient in patients),
         "patient classes": Counter(patient.patient_class.value for patient in patients),
     }

@@ -13,7 +13,7 @@ from livercascade.virtual.lesions.lesion_painting import draw_pattern, paint_les
 from livercascade.virtual.lesions.lesion_plan import TABLE_I, PlannedLesion, draw_plan
 from livercascade.virtual.lesions.lesion_shape import LesionOutline, cut, grow
 from livercascade.virtual.lesions.liver_sites import CAUDATE_SHARE, SECTORS, segments
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue
 from livercascade.virtual.virtual_settings import CaseMix
 from virtual_phantom import phantom
@@ -167,7 +167,7 @@ def test_one_lesion_more_does_not_change_the_others():
         [PlannedLesion(LesionType.META, 8.0)],
         [PlannedLesion(LesionType.META, 8.0), PlannedLesion(LesionType.CYST, 2.0)],
     )
-    one, two = (paint_lesions(phantom(), plan, RandomStreams(9))[0] for plan in (few, many))
+    one, two = (paint_lesions(phantom(), plan, 9)[0] for plan in (few, many))
     assert len(two) == 2 and two[0] == one[0] and sum(two[0].shares.values()) == pytest.approx(1, abs=0.01)
 
 
@@ -175,7 +175,7 @@ def test_what_lesions_do_round_themselves():
     effects = Counter()
     for seed in range(6):
         made = phantom(seed)
-        lesions, mimics = paint_lesions(made, [PlannedLesion(LesionType.ICC, 25.0)] * 2, RandomStreams(seed))
+        lesions, mimics = paint_lesions(made, [PlannedLesion(LesionType.ICC, 25.0)] * 2, seed)
         effects.update(effect for lesion in lesions for effect in lesion.effects)
         ducts = [mimic for mimic in mimics if mimic.kind == "ducts beyond a lesion"]
         assert len(ducts) == sum("dilated ducts" in lesion.effects for lesion in lesions)
@@ -190,7 +190,7 @@ def test_implants_lie_flat_on_the_capsule_and_partly_outside():
     for seed in range(8):
         made = phantom()
         before = made.tissue_map.values.copy()
-        lesions, _ = paint_lesions(made, [PlannedLesion(LesionType.OTHER, 6.0)], RandomStreams(seed))
+        lesions, _ = paint_lesions(made, [PlannedLesion(LesionType.OTHER, 6.0)], seed)
         if lesions and lesions[0].pattern == "implant":
             painted = made.tissue_map.values >= FIRST_PART
             outside += int((before[painted] == Tissue.FAT).sum())
@@ -200,6 +200,6 @@ def test_implants_lie_flat_on_the_capsule_and_partly_outside():
 
 @given(SEEDS, st.sampled_from(StreamPurpose), st.sampled_from(StreamPurpose))
 def test_streams_of_subjects_are_their_own(seed, one, other):
-    first, second = (RandomStreams(seed).of(subject).random(4) for subject in (one, other))
+    first, second = (random_stream(seed, subject).random(4) for subject in (one, other))
     assert (one is other) == np.array_equal(first, second)
     assert radius_mm(4.18879) == pytest.approx(10.0, abs=1e-3)

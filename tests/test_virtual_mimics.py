@@ -11,7 +11,7 @@ from livercascade.virtual.mimics import borders, parenchyma, tracts
 from livercascade.virtual.mimics.image_effects import add_ghost, add_streaks, mark_effects
 from livercascade.virtual.mimics.mimic_families import ConfounderKind, MimicFamily
 from livercascade.virtual.mimics.mimic_painting import paint_mimics
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 from livercascade.virtual.slice_averaging import slice_means
 from livercascade.virtual.tissue import FIRST_PART, LIVER_TISSUES, Tissue, TissueTable
 from virtual_phantom import phantom
@@ -68,9 +68,9 @@ def test_mimics_spare_lesions_and_fewer_are_asked_for_by_a_factor():
     made = phantom(2, cirrhotic=True)
     lesion = made.tissue_table.add(np.full(4, 40, np.float32), 3)
     made.tissue_map.values[28:36, 30:38, 30:38] = lesion
-    many = paint_mimics(made, RandomStreams(2), 3.0)
+    many = paint_mimics(made, 2, 3.0)
     assert (made.tissue_map.values[28:36, 30:38, 30:38] == lesion).all() and len(many) > 3
-    assert [m for m in paint_mimics(phantom(2), RandomStreams(2), 0.0) if m.family is not MimicFamily.VESSEL] == []
+    assert [m for m in paint_mimics(phantom(2), 2, 0.0) if m.family is not MimicFamily.VESSEL] == []
 
 
 def test_confounders_are_recorded():
@@ -85,7 +85,7 @@ def test_confounders_are_recorded():
         for seed in range(5):
             made = phantom(seed)
             found = maker(made, np.random.default_rng(seed))
-            kinds |= {one.kind for one in found}
+            kinds |= {one.family for one in found}
             values = made.tissue_map.values[made.tissue_map.values >= FIRST_PART]
             assert not np.isin(made.tissue_table.labels[values], range(1, 7)).any()
     assert kinds == {
@@ -96,11 +96,11 @@ def test_confounders_are_recorded():
 
 def test_resection_takes_liver_and_leaves_clips():
     # The stream's first draw decides: 5 % of these patients were operated on.
-    seed = next(k for k in range(400) if RandomStreams(k).of(StreamPurpose.CONFOUNDERS).random() < 0.05)
+    seed = next(k for k in range(400) if random_stream(k, StreamPurpose.CONFOUNDERS).random() < 0.05)
     made = phantom()
     before = np.isin(made.tissue_map.values, LIVER_TISSUES).sum()
-    found = confounders.resect(made, PatientClass.HCC, RandomStreams(seed))
-    assert [one.kind for one in found] == [ConfounderKind.RESECTION]
+    found = confounders.resect(made, PatientClass.HCC, seed)
+    assert [one.family for one in found] == [ConfounderKind.RESECTION]
     assert np.isin(made.tissue_map.values, LIVER_TISSUES).sum() < before
     assert made.tissue_table.hu[:, FIRST_PART].min() >= 2000
 

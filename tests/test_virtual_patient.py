@@ -64,7 +64,7 @@ def test_mimics_are_no_lesions_but_for_pseudo_enhancing_cysts(patients):
         # At a slice's border the majority of tissue and of mimic may be another one.
         lesion = (patient.labels >= 1) & (patient.labels <= 6)
         assert not where.any() or (lesion & where).sum() < 0.1 * where.sum()
-        known = {int(mimic.family) for mimic in patient.mimics} | {int(one.kind) for one in patient.confounders}
+        known = {int(one.family) for one in (*patient.mimics, *patient.confounders)}
         assert known | {int(MimicFamily.BILIARY)} >= set(np.unique(patient.mimics_map[where]).tolist())
 
 

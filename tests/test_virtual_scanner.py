@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from livercascade.data.labels import Organ, Phase
-from livercascade.virtual.randomness import RandomStreams
 from livercascade.virtual.scanner import SLOW_NOISE, Scanner, develop
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
@@ -24,7 +23,7 @@ def phantom(noise: float, kernel: float, seed: int = 0) -> np.ndarray:
     tissue_map = TissueMap(np.full((len(depth), SIDE, SIDE), Tissue.LIVER, np.uint8), depth, side, side)
     scanner = Scanner((noise,) * 4, kernel, 0.0, ((0, 0, 0),) * 4, 0.0)
     images = {phase: np.full((SLICES, SIDE, SIDE), 100.0, np.float32) for phase in Phase}
-    out = develop(images, tissue_map, scanner, VirtualSettings(matrix=SIDE), RandomStreams(seed))
+    out = develop(images, tissue_map, scanner, VirtualSettings(matrix=SIDE), seed)
     return out[Phase.VP].astype(np.float64) - 100.0
 
 

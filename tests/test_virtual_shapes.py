@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livercascade.data.labels import Phase
 from livercascade.virtual.habitus import draw_habitus
 from livercascade.virtual.physiology import draw_physiology
-from livercascade.virtual.randomness import RandomStreams, enlarge
+from livercascade.virtual.randomness import enlarge
 from livercascade.virtual.scanner import Scanner, develop, expose_phases
 from livercascade.virtual.slice_averaging import true_labels
 from livercascade.virtual.tissue import Tissue, TissueTable
@@ -23,8 +23,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def scan(tissue_map, tissue_table, scanner, subslices=2, seed=0):
     settings = VirtualSettings(matrix=64, subslices=subslices)
-    images, _ = expose_phases(tissue_map, tissue_table, scanner, settings, RandomStreams(seed))
-    return develop(images, tissue_map, scanner, settings, RandomStreams(seed))
+    images, _ = expose_phases(tissue_map, tissue_table, scanner, settings, seed)
+    return develop(images, tissue_map, scanner, settings, seed)
 
 
 def blank(shape=(20, 24, 28), spacing=(2.0, 1.5, 1.5)):

@@ -7,10 +7,10 @@ from scipy import ndimage
 
 from livercascade.data.labels import BACKGROUND, Organ, PatientClass
 from livercascade.data.lesion import Box
-from livercascade.virtual.mimics.mimic_families import Confounder, ConfounderKind, MimicFamily
+from livercascade.virtual.mimics.mimic_families import ConfounderKind, Mimic, MimicFamily
 from livercascade.virtual.mimics.mimic_region import body, outline, summary
 from livercascade.virtual.phantom import Phantom
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 from livercascade.virtual.vessel_trees import bent_line
 
@@ -18,9 +18,9 @@ from livercascade.virtual.vessel_trees import bent_line
 _SPARE_VALUES = 12
 
 
-def resect(phantom: Phantom, intended: PatientClass, streams: RandomStreams) -> list[Confounder]:
+def resect(phantom: Phantom, intended: PatientClass, seed: int) -> list[Mimic]:
     """Cut a part of the liver away and leave clips along the margin; before lesions are painted."""
-    rng = streams.of(StreamPurpose.CONFOUNDERS)
+    rng = random_stream(seed, StreamPurpose.CONFOUNDERS)
     chance = 0.05 if intended in (PatientClass.HCC, PatientClass.META) else 0.01
     if rng.random() > chance or not len(phantom.liver.places):
         return []
@@ -45,9 +45,9 @@ def resect(phantom: Phantom, intended: PatientClass, streams: RandomStreams) -> 
     return _recorded(phantom, box, ConfounderKind.RESECTION, value)
 
 
-def paint_confounders(phantom: Phantom, intended: PatientClass, streams: RandomStreams) -> list[Confounder]:
+def paint_confounders(phantom: Phantom, intended: PatientClass, seed: int) -> list[Mimic]:
     """Paint what the patient's history left, never over a lesion, and record it."""
-    found: list[Confounder] = []
+    found: list[Mimic] = []
     hcc, malignant = intended is PatientClass.HCC, intended.malignant
     chances = (
         (0.08 if hcc else 0.0, _lipiodol),
@@ -57,7 +57,7 @@ def paint_confounders(phantom: Phantom, intended: PatientClass, streams: RandomS
         (0.05 if phantom.habitus.cirrhotic else 0.005, _thrombosis),
     )
     for number, (chance, maker) in enumerate(chances, start=1):
-        rng = streams.of(StreamPurpose.CONFOUNDERS, number)
+        rng = random_stream(seed, StreamPurpose.CONFOUNDERS, number)
         if rng.random() < chance and phantom.tissue_table.room > _SPARE_VALUES and len(phantom.liver.places):
             found += maker(phantom, rng)
     for there, tissue, kind in (
@@ -70,9 +70,9 @@ def paint_confounders(phantom: Phantom, intended: PatientClass, streams: RandomS
     return found
 
 
-def _lipiodol(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
+def _lipiodol(phantom: Phantom, rng: np.random.Generator) -> list[Mimic]:
     """One to three treated spots that hold iodised oil, patchy or full."""
-    found: list[Confounder] = []
+    found: list[Mimic] = []
     for _ in range(int(rng.integers(1, 4))):
         grown = body(
             phantom, _anywhere(phantom, rng), float(np.exp(rng.uniform(np.log(0.3), np.log(20)))), outline(rng), rng
@@ -89,7 +89,7 @@ def _lipiodol(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
     return found
 
 
-def _ablation(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
+def _ablation(phantom: Phantom, rng: np.random.Generator) -> list[Mimic]:
     """A cavity of 20 to 35 HU that does not enhance and has no rim."""
     radius = float(rng.uniform(8, 20))
     # 4.19e-3 is 4/3 pi, from mm3 to ml.
@@ -105,7 +105,7 @@ def _ablation(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
     return _recorded(phantom, grown[0], ConfounderKind.ABLATION, value)
 
 
-def _stent(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
+def _stent(phantom: Phantom, rng: np.random.Generator) -> list[Mimic]:
     """Metal or plastic from the hilum down the bile duct, and gas in the ducts."""
     start = phantom.hilum + rng.normal(0, 3, 3)
     end = start + np.array([-55.0, 8.0, 12.0])
@@ -125,7 +125,7 @@ def _stent(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
     return _recorded(phantom, _round(phantom, start, 80.0), ConfounderKind.STENT, value)
 
 
-def _drain(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
+def _drain(phantom: Phantom, rng: np.random.Generator) -> list[Mimic]:
     """A catheter from the skin into the liver."""
     at = np.asarray(_anywhere(phantom, rng))
     outside = at + np.array([rng.normal(0, 10), -40.0, -170.0])
@@ -139,14 +139,14 @@ def _drain(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
     return _recorded(phantom, _round(phantom, at, 200.0), ConfounderKind.DRAIN, value)
 
 
-def _thrombosis(phantom: Phantom, rng: np.random.Generator) -> list[Confounder]:
+def _thrombosis(phantom: Phantom, rng: np.random.Generator) -> list[Mimic]:
     """A clot without vessels in the portal vein and its first branches: 30 to 50 HU in every phase."""
     tissue_map = phantom.tissue_map
     box = _round(phantom, phantom.hilum + rng.normal(0, 10, 3), float(rng.uniform(15, 40)))
     view = tissue_map.values[box]
     level = rng.uniform(30, 50)
     hu = np.array([level, level + 2, level + 4, level + 4], np.float32)
-    found: list[Confounder] = []
+    found: list[Mimic] = []
     for tissue, label in (
         (Tissue.PORTAL_BRANCH, Organ.HEPATIC_VESSELS),
         (Tissue.PORTAL_TRUNK, Organ.PORTAL_SPLENIC_VEIN),
@@ -171,6 +171,6 @@ def _round(phantom: Phantom, centre: np.ndarray, reach: float) -> Box:
     return phantom.tissue_map.box_round((float(centre[0]), float(centre[1]), float(centre[2])), reach)
 
 
-def _recorded(phantom: Phantom, box: Box, kind: ConfounderKind, value: int) -> list[Confounder]:
-    found = summary(phantom.tissue_map, box, MimicFamily.DENSE, kind.name.lower(), value)
-    return [] if found is None else [Confounder(kind, found.centre, found.volume_ml)]
+def _recorded(phantom: Phantom, box: Box, kind: ConfounderKind, value: int) -> list[Mimic]:
+    found = summary(phantom.tissue_map, box, kind, kind.name.lower(), value)
+    return [] if found is None else [found]

@@ -18,6 +18,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti
 from livercascade.system.manifest import new_result_folder
 from livercascade.system.parallel import as_finished, one_thread
+from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.patient_preview import draw_preview
 from livercascade.virtual.virtual_patient import VirtualPatient, make_patient
 from livercascade.virtual.virtual_settings import VirtualSettings
@@ -137,12 +138,17 @@ def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, obj
         "grid": _grid_record(patient.grid),
         "lesions": [asdict(lesion) | {"label": int(lesion.label)} for lesion in patient.lesions],
         "mimics": [asdict(mimic) | {"family": mimic.family.name.lower()} for mimic in patient.mimics],
-        "confounders": [asdict(one) | {"kind": one.kind.name.lower()} for one in patient.confounders],
+        "confounders": [_without_family(one) for one in patient.confounders],
         "bolus": asdict(patient.physiology.bolus) | {"arterial_timing": patient.physiology.bolus.timing},
         "liver_hu": [round(float(v), 1) for v in patient.physiology.liver],
         "habitus": asdict(patient.habitus),
         "scanner": asdict(patient.scanner),
     }
+
+
+def _without_family(confounder: Mimic) -> dict[str, object]:
+    # Its kind says it all; records have had no family here from the first.
+    return {key: value for key, value in asdict(confounder).items() if key != "family"}
 
 
 def _write_motion(patient: VirtualPatient, phase: Phase, folder: Path) -> dict[str, object]:

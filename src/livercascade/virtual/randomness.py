@@ -5,7 +5,6 @@ What one part of a patient draws never shifts what another part draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -36,20 +35,14 @@ class StreamPurpose(IntEnum):
     ARTEFACTS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class RandomStreams:
-    """Random streams of the patient with this seed."""
+def random_stream(seed: int, purpose: StreamPurpose, number: int = 0) -> np.random.Generator:
+    """Stream of a patient's seed for one purpose; ``number`` tells apart, for example, one lesion from the next.
 
-    seed: int
-
-    def of(self, subject: StreamPurpose, number: int = 0) -> np.random.Generator:
-        """Stream of a subject; ``number`` tells apart, for example, one lesion from the next.
-
-        >>> first, again = (RandomStreams(7).of(StreamPurpose.LESIONS, 2).random() for _ in range(2))
-        >>> first == again and first != RandomStreams(7).of(StreamPurpose.LESIONS, 3).random()
-        True
-        """
-        return np.random.default_rng(np.random.SeedSequence([self.seed, _FAMILY], spawn_key=(int(subject), number)))
+    >>> first, again = (random_stream(7, StreamPurpose.LESIONS, 2).random() for _ in range(2))
+    >>> first == again and first != random_stream(7, StreamPurpose.LESIONS, 3).random()
+    True
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, _FAMILY], spawn_key=(int(purpose), number)))
 
 
 def coarse_noise(shape: Shape, cells: Triple, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:

@@ -12,7 +12,7 @@ from scipy import fft, ndimage
 from livercascade.data.labels import PHASES, Phase
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.motion import follow_slices, moved_tissue_map
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose, coarse_noise
+from livercascade.virtual.randomness import StreamPurpose, coarse_noise, random_stream
 from livercascade.virtual.slice_averaging import AT_REST, SliceValues, averaged
 from livercascade.virtual.tissue import Tissue, TissueTable
 from livercascade.virtual.tissue_map import TissueMap
@@ -82,7 +82,7 @@ def expose_phases(
     tissue_table: TissueTable,
     scanner: Scanner,
     settings: VirtualSettings,
-    streams: RandomStreams,
+    seed: int,
     *,
     sources: Mapping[Phase, Int32[np.ndarray, "fine y x"]] | None = None,
 ) -> tuple[dict[Phase, SliceValues], SliceValues | None]:
@@ -93,15 +93,15 @@ def expose_phases(
         tissue_table: HU per phase and tissue, and which tissues are mottled.
         scanner: Texture and shifts.
         settings: Slice thickness.
-        streams: Source of the mottle.
+        seed: Seed of the patient, from which the mottle comes.
         sources: Sources of each phase that moved, as `Motion.sources` gives them; tissue and mottle follow them.
 
     Returns:
         HU per phase, and the largest change in HU that a displaced phase shows against one at rest; None if no phase
         is displaced by more than 4 mm.
     """
-    texture = _texture(tissue_map, tissue_table, scanner, settings, streams.of(StreamPurpose.TEXTURE))
-    moire = _moire(tissue_map, settings, streams.of(StreamPurpose.TEXTURE, 1))
+    texture = _texture(tissue_map, tissue_table, scanner, settings, random_stream(seed, StreamPurpose.TEXTURE))
+    moire = _moire(tissue_map, settings, random_stream(seed, StreamPurpose.TEXTURE, 1))
     images: dict[Phase, SliceValues] = {}
     misfit: SliceValues | None = None
     for phase in PHASES:
@@ -126,7 +126,7 @@ def develop(
     tissue_map: TissueMap,
     scanner: Scanner,
     settings: VirtualSettings,
-    streams: RandomStreams,
+    seed: int,
 ) -> dict[Phase, Int16[np.ndarray, "z y x"]]:
     """The phases as the scanner gives them out: noise, kernel, whole HU."""
     pixel = float(tissue_map.x[1] - tissue_map.x[0])
@@ -134,7 +134,7 @@ def develop(
     grain = _noise_spectrum(tissue_map.values.shape[1:], pixel, scanner.kernel_mm)
     out: dict[Phase, Int16[np.ndarray, "z y x"]] = {}
     for phase in PHASES:
-        rng = streams.of(StreamPurpose.NOISE, phase.index)
+        rng = random_stream(seed, StreamPurpose.NOISE, phase.index)
         white = rng.standard_normal(images[phase].shape, dtype=np.float32)
         # Neighbouring slices share data: correlation 0.2, which raises the variance to 1 + 0.2 ** 2 = 1.04.
         white[1:] += 0.2 * white[:-1]

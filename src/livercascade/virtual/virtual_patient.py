@@ -20,12 +20,12 @@ from livercascade.virtual.lesions.lesion_painting import PlacedLesion, paint_les
 from livercascade.virtual.lesions.lesion_plan import draw_plan
 from livercascade.virtual.lesions.liver_sites import LiverMap
 from livercascade.virtual.mimics.image_effects import add_ghost, add_streaks, mark_effects, thin_liver
-from livercascade.virtual.mimics.mimic_families import Confounder, Mimic, MimicFamily
+from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
 from livercascade.virtual.mimics.mimic_painting import paint_mimics
 from livercascade.virtual.motion import Motion, moved_tissue_map
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology, draw_physiology
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
 from livercascade.virtual.slice_averaging import SliceValues, true_labels
 from livercascade.virtual.tissue import TissueTable
@@ -66,7 +66,7 @@ class VirtualPatient:
     mimics_map: UInt8[np.ndarray, "z y x"]
     lesions: tuple[PlacedLesion, ...]
     mimics: tuple[Mimic, ...]
-    confounders: tuple[Confounder, ...]
+    confounders: tuple[Mimic, ...]
     patient_class: PatientClass
     anatomy: str
     habitus: Habitus
@@ -94,33 +94,32 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     Raises:
         InputError: A label map given as anatomy cannot be read or holds no liver.
     """
-    streams = RandomStreams(seed)
-    plan = draw_plan(settings.mix, streams.of(StreamPurpose.PLAN))
-    habitus = draw_habitus(settings, plan.cirrhotic, streams.of(StreamPurpose.HABITUS))
-    anatomy = _anatomy(habitus, settings, streams.of(StreamPurpose.ANATOMY))
+    plan = draw_plan(settings.mix, random_stream(seed, StreamPurpose.PLAN))
+    habitus = draw_habitus(settings, plan.cirrhotic, random_stream(seed, StreamPurpose.HABITUS))
+    anatomy = _anatomy(habitus, settings, random_stream(seed, StreamPurpose.ANATOMY))
     tissue_map, habitus = anatomy.tissue_map, anatomy.habitus
-    physiology = draw_physiology(habitus, settings, streams.of(StreamPurpose.PHYSIOLOGY))
+    physiology = draw_physiology(habitus, settings, random_stream(seed, StreamPurpose.PHYSIOLOGY))
     phantom = Phantom(anatomy, LiverMap.of(anatomy), TissueTable(physiology.hu), physiology)
-    confounders = resect(phantom, plan.intended, streams)
-    lesions, mimics = paint_lesions(phantom, plan.lesions, streams)
+    confounders = resect(phantom, plan.intended, seed)
+    lesions, mimics = paint_lesions(phantom, plan.lesions, seed)
     # Mimics and confounders come after the lesions: they are never painted over one.
-    mimics += paint_mimics(phantom, streams, settings.mimics)
-    confounders += paint_confounders(phantom, plan.intended, streams)
+    mimics += paint_mimics(phantom, seed, settings.mimics)
+    confounders += paint_confounders(phantom, plan.intended, seed)
     scanner = draw_scanner(
-        habitus, settings, (tissue_map.steps[0], tissue_map.steps[2]), streams.of(StreamPurpose.SCANNER)
+        habitus, settings, (tissue_map.steps[0], tissue_map.steps[2]), random_stream(seed, StreamPurpose.SCANNER)
     )
-    motions, breaths = _breathing(tissue_map, streams, settings)
+    motions, breaths = _breathing(tissue_map, seed, settings)
     sources = {phase: motion.sources(tissue_map) for phase, motion in motions.items()}
     labels = true_labels(tissue_map, phantom.tissue_table.labels, settings.subslices)
     mimics_map = true_labels(tissue_map, phantom.tissue_table.families, settings.subslices, favoured=())
-    images, misfit = expose_phases(tissue_map, phantom.tissue_table, scanner, settings, streams, sources=sources)
+    images, misfit = expose_phases(tissue_map, phantom.tissue_table, scanner, settings, seed, sources=sources)
     grid = _grid(tissue_map, settings.subslices)
-    mimics += _effects(images, misfit, phantom, labels, mimics_map, settings, streams)
+    mimics += _effects(images, misfit, phantom, labels, mimics_map, settings, seed)
     mimics += _cysts(lesions)
     return VirtualPatient(
         seed=seed,
         grid=grid,
-        hu=develop(images, tissue_map, scanner, settings, streams),
+        hu=develop(images, tissue_map, scanner, settings, seed),
         labels=labels,
         mimics_map=mimics_map,
         lesions=tuple(lesions),
@@ -147,12 +146,14 @@ def _effects(
     labels: UInt8[np.ndarray, "z y x"],
     mimics_map: UInt8[np.ndarray, "z y x"],
     settings: VirtualSettings,
-    streams: RandomStreams,
+    seed: int,
 ) -> list[Mimic]:
     """Add streaks and ghosts to the phases, and mark in the map where these and other effects touch the liver."""
-    rng = streams.of(StreamPurpose.ARTEFACTS)
+    rng = random_stream(seed, StreamPurpose.ARTEFACTS)
     ghost = add_ghost(images, labels, rng) if rng.random() < _GHOSTS * settings.mimics else None
-    streaks = add_streaks(images, phantom.tissue_map, phantom.tissue_table, streams.of(StreamPurpose.ARTEFACTS, 1))
+    streaks = add_streaks(
+        images, phantom.tissue_map, phantom.tissue_table, random_stream(seed, StreamPurpose.ARTEFACTS, 1)
+    )
     grid = _grid(phantom.tissue_map, settings.subslices)
     return mark_effects(
         mimics_map,
@@ -182,12 +183,12 @@ def _cysts(lesions: Sequence[PlacedLesion]) -> list[Mimic]:
 
 
 def _breathing(
-    tissue_map: TissueMap, streams: RandomStreams, settings: VirtualSettings
+    tissue_map: TissueMap, seed: int, settings: VirtualSettings
 ) -> tuple[Mapping[Phase, Motion], Mapping[Phase, Breath]]:
     """Motion of the phases from a stream of its own: the patient of a seed is the same with and without it."""
     if settings.motion is not PhaseMotion.BREATHING:
         return {}, {}
-    return breathe(tissue_map, streams.of(StreamPurpose.BREATHING))
+    return breathe(tissue_map, random_stream(seed, StreamPurpose.BREATHING))
 
 
 def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:

@@ -20,7 +20,7 @@ from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.mimics.parenchyma import shunt
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 
 MOST_OF_LIVER = 0.55
@@ -91,9 +91,7 @@ def zone_curves(
     return hu, own.patchy_hu
 
 
-def paint_lesions(
-    phantom: Phantom, plan: Sequence[PlannedLesion], streams: RandomStreams
-) -> tuple[list[PlacedLesion], list[Mimic]]:
+def paint_lesions(phantom: Phantom, plan: Sequence[PlannedLesion], seed: int) -> tuple[list[PlacedLesion], list[Mimic]]:
     """Paint the planned lesions, largest first; also the perfusion changes and ducts that belong to them."""
     room = MOST_OF_LIVER * liver_volume_ml(phantom.tissue_map)
     painter = _Painter(phantom)
@@ -103,7 +101,7 @@ def paint_lesions(
             break
         # Something is left for the lesions after this one.
         volume = min(lesion.volume_ml, 0.8 * room)
-        painted = painter.paint(replace(lesion, volume_ml=volume), streams.of(StreamPurpose.LESIONS, number))
+        painted = painter.paint(replace(lesion, volume_ml=volume), random_stream(seed, StreamPurpose.LESIONS, number))
         if painted is not None:
             room -= painted.volume_ml
     return painter.lesions, painter.mimics

@@ -38,25 +38,16 @@ class ConfounderKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mimic:
-    """One mimic.
+    """One mimic or confounder.
 
     Attributes:
-        family: One of the twelve.
-        kind: What exactly, for example ``third inflow``.
+        family: One of the twelve families, or the kind of a confounder; its value in ``mimics.nii.gz``.
+        kind: What exactly, for example ``third inflow``; of a confounder its name.
         centre: LPS centre (x, y, z) in mm.
         volume_ml: Volume; for an effect of the image, of the liver that it touches.
     """
 
-    family: MimicFamily
+    family: MimicFamily | ConfounderKind
     kind: str
-    centre: tuple[float, float, float]
-    volume_ml: float
-
-
-@dataclass(frozen=True, slots=True)
-class Confounder:
-    """One confounder: kind, LPS centre (x, y, z) in mm and volume in ml."""
-
-    kind: ConfounderKind
     centre: tuple[float, float, float]
     volume_ml: float

@@ -17,7 +17,7 @@ from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.mimics.parenchyma import fibrosis, focal_fat, nodule, shunt, sparing, third_inflow
 from livercascade.virtual.mimics.tracts import artery, biloma, confluence, ducts, granuloma, periportal, unfilled_veins
 from livercascade.virtual.phantom import Phantom
-from livercascade.virtual.randomness import RandomStreams, StreamPurpose
+from livercascade.virtual.randomness import StreamPurpose, random_stream
 
 MimicMaker = Callable[[Phantom, np.random.Generator], Mimic | None]
 # Tissue values that confounders will need, which are painted later.
@@ -26,19 +26,19 @@ _SPARE_VALUES = 24
 _STEATOSIS = 0.2
 
 
-def paint_mimics(phantom: Phantom, streams: RandomStreams, factor: float) -> list[Mimic]:
+def paint_mimics(phantom: Phantom, seed: int, factor: float) -> list[Mimic]:
     """Paint a random choice of mimics in and at the liver, never over a lesion.
 
     Args:
         phantom: The patient.
-        streams: A stream per maker, so that one more kind of mimic changes no other.
+        seed: Seed of the patient; each maker has a stream of it, so that one more kind of mimic changes no other.
         factor: On every expected number.
     """
     found: list[Mimic] = []
     if not len(phantom.liver.places):
         return found
     for number, (expected, maker) in enumerate(_expected(phantom)):
-        rng = streams.of(StreamPurpose.MIMICS, number)
+        rng = random_stream(seed, StreamPurpose.MIMICS, number)
         for _ in range(int(rng.poisson(expected * factor))):
             if phantom.tissue_table.room < _SPARE_VALUES:
                 return found

@@ -9,14 +9,16 @@ from livercascade.data.grid import Triple
 from livercascade.data.labels import Organ
 from livercascade.data.lesion import Box
 from livercascade.virtual.lesions.lesion_shape import LesionOutline, grow
-from livercascade.virtual.mimics.mimic_families import Mimic, MimicFamily
+from livercascade.virtual.mimics.mimic_families import ConfounderKind, Mimic, MimicFamily
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.randomness import coarse_noise
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
 
 
-def summary(tissue_map: TissueMap, box: Box, family: MimicFamily, kind: str, value: int) -> Mimic | None:
+def summary(
+    tissue_map: TissueMap, box: Box, family: MimicFamily | ConfounderKind, kind: str, value: int
+) -> Mimic | None:
     """Record of what was painted with a tissue value inside ``box``; None if nothing was."""
     where = np.nonzero(tissue_map.values[box] == value)
     if where[0].size == 0:
