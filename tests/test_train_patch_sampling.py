@@ -20,7 +20,7 @@ from livercascade.train.patch.patch_cases import PatchCase, prepare_cases
 from livercascade.train.patch.patch_sampling import PatchSampler, PatchStream
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases, is_lps, read_arrays
-from livercascade.train.training_settings import Augmentation, PatchSettings, SchemeShares
+from livercascade.train.training_settings import Augmentation, PatchSettings
 from tiny_training import SilentReporter
 
 SHAPE = (14, 96, 96)
@@ -195,4 +195,7 @@ def test_no_augmentation_is_the_middle_of_the_sample() -> None:
 
 
 def test_settings_take_scheme_weights() -> None:
-    assert PatchSettings(schemes=SchemeShares(shuffled_negative=3)).schemes.shuffled_negative == 3
+    given = PatchSettings.model_validate({"schemes": {"shuffled_negative": 3}})
+    assert given.schemes == dict.fromkeys(Scheme, 1.0) | {Scheme.SHUFFLED_NEGATIVE: 3.0}
+    assert list(given.schemes) == list(Scheme)
+    assert given.model_dump(mode="json")["schemes"]["shuffled_negative"] == 3.0

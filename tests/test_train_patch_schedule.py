@@ -15,7 +15,7 @@ from livercascade.data.lesion import Lesion
 from livercascade.reclassification.patches import Scheme
 from livercascade.train.patch.patch_cases import PatchCase
 from livercascade.train.patch.patch_sampling import SamplingSchedule, build_schedule, training_steps
-from livercascade.train.training_settings import PatchSettings, SchemeShares
+from livercascade.train.training_settings import PatchSettings
 
 
 def made_up(*lesions: int) -> list[PatchCase]:
@@ -47,7 +47,7 @@ def test_each_round_deals_every_lesion_and_scheme_twenty_times(lesions: list[int
 
 
 def test_weights_and_the_ablation_without_shuffling_change_the_round() -> None:
-    schemes = SchemeShares(original_positive=1.5, original_negative=0.0)
+    schemes = {Scheme.ORIGINAL_POSITIVE: 1.5, Scheme.ORIGINAL_NEGATIVE: 0.0}
     schedule = build_schedule(made_up(1), PatchSettings(patches_per_lesion=20, schemes=schemes, shuffling=False))
     assert schedule is not None and Counter(scheme for _, _, scheme in schedule.entries) == {
         Scheme.ORIGINAL_POSITIVE: 30

@@ -14,16 +14,6 @@ from livercascade.data.record import Record
 from livercascade.data.scan import PhaseVolume
 
 
-class AlignedPhaseRecord(Record):
-    """One of the two phases: name for people, hash of its files, and grid as (z, y, x)."""
-
-    description: str
-    phase: str
-    sha256: str
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-
-
 class AlignRecord(Record):
     """Contents of ``align.json``.
 
@@ -40,6 +30,15 @@ class AlignRecord(Record):
         mutual_information: Nats before (by header geometry alone) and after.
         seconds: Wall time.
     """
+
+    class AlignedPhaseRecord(Record):
+        """One of the two phases: name for people, hash of its files, and grid as (z, y, x)."""
+
+        description: str
+        phase: str
+        sha256: str
+        shape: tuple[int, int, int]
+        spacing_mm: tuple[float, float, float]
 
     version: str
     fixed: AlignedPhaseRecord
@@ -87,8 +86,8 @@ def record_alignment(
     )
 
 
-def _phase(volume: PhaseVolume) -> AlignedPhaseRecord:
-    return AlignedPhaseRecord(
+def _phase(volume: PhaseVolume) -> AlignRecord.AlignedPhaseRecord:
+    return AlignRecord.AlignedPhaseRecord(
         description=volume.description,
         phase=volume.phase.value,
         sha256=volume.sha256,

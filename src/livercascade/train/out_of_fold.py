@@ -55,30 +55,6 @@ class OutOfFoldSettings(Record):
     device: str = "auto"
 
 
-class SourceNetwork(Record):
-    """A network that predicted some cases.
-
-    Attributes:
-        fold: Its fold; None for a network from elsewhere, of which the user says that it saw none of the cases.
-        trained_on: Cases it was trained on.
-    """
-
-    fold: int | None
-    trained_on: tuple[str, ...]
-
-
-class PredictedCase(Record):
-    """One label map.
-
-    Attributes:
-        model_sha256: Hash of the weights that made it, key of its `SourceNetwork`.
-        sha256: Hash of the file.
-    """
-
-    model_sha256: str
-    sha256: str
-
-
 class OutOfFoldRecord(Record):
     """Origin of the label maps of a folder; its names are those of ``record.json``.
 
@@ -87,6 +63,28 @@ class OutOfFoldRecord(Record):
         makers: Networks by the hash of their weights.
         predictions: Label maps by case.
     """
+
+    class SourceNetwork(Record):
+        """A network that predicted some cases.
+
+        Attributes:
+            fold: Its fold; None for a network from elsewhere, of which the user says that it saw none of the cases.
+            trained_on: Cases it was trained on.
+        """
+
+        fold: int | None
+        trained_on: tuple[str, ...]
+
+    class PredictedCase(Record):
+        """One label map.
+
+        Attributes:
+            model_sha256: Hash of the weights that made it, key of its `SourceNetwork`.
+            sha256: Hash of the file.
+        """
+
+        model_sha256: str
+        sha256: str
 
     how: OutOfFoldSettings = OutOfFoldSettings()
     makers: dict[str, SourceNetwork] = Field(default_factory=dict)
@@ -107,7 +105,7 @@ class OutOfFoldJob:
     case: TrainingCase
     model: Path
     sha256: str
-    network: SourceNetwork
+    network: OutOfFoldRecord.SourceNetwork
 
 
 def jobs_of_run(folder: RunFolder, weights: CheckpointChoice) -> list[OutOfFoldJob]:
@@ -122,7 +120,7 @@ def jobs_of_run(folder: RunFolder, weights: CheckpointChoice) -> list[OutOfFoldJ
     for one in _folds(folder, request):
         model, split = export_run(one, weights), CaseSplit.read(one)
         sha256, fold = load_model_card(model).sha256, read_request(one).settings.fold
-        network = SourceNetwork(fold=fold if isinstance(fold, int) else None, trained_on=split.train)
+        network = OutOfFoldRecord.SourceNetwork(fold=fold if isinstance(fold, int) else None, trained_on=split.train)
         jobs += [OutOfFoldJob(cases[name], model, sha256, network) for name in split.validation if name in cases]
     if not jobs:
         raise UsageError("NOTHING_HELD_OUT", f"{folder.root} held no case out.", "Train with --fold each.")
@@ -131,7 +129,7 @@ def jobs_of_run(folder: RunFolder, weights: CheckpointChoice) -> list[OutOfFoldJ
 
 def jobs_of_model(model: Path, data: Path, names: DatasetNames) -> list[OutOfFoldJob]:
     """Every case of a data set by one network that saw none of them."""
-    sha256, network = load_model_card(model).sha256, SourceNetwork(fold=None, trained_on=())
+    sha256, network = load_model_card(model).sha256, OutOfFoldRecord.SourceNetwork(fold=None, trained_on=())
     return [OutOfFoldJob(case, model, sha256, network) for case in find_cases(data, names)]
 
 
@@ -201,14 +199,14 @@ def _folds(folder: RunFolder, request: TrainRequest) -> list[RunFolder]:
     return [one for one in (folder.fold(k) for k in range(FOLDS)) if one.checkpoint.is_file()]
 
 
-def _earlier(out: Path, settings: OutOfFoldSettings) -> dict[str, PredictedCase]:
+def _earlier(out: Path, settings: OutOfFoldSettings) -> dict[str, OutOfFoldRecord.PredictedCase]:
     if not (out / RECORD_FILE).is_file():
         return {}
     record = read_record(out)
     return record.predictions if record.how == settings else {}
 
 
-def _is_kept(job: OutOfFoldJob, out: Path, before: dict[str, PredictedCase]) -> bool:
+def _is_kept(job: OutOfFoldJob, out: Path, before: dict[str, OutOfFoldRecord.PredictedCase]) -> bool:
     noted, path = before.get(job.case.name), out / f"{job.case.name}.nii.gz"
     return noted is not None and noted.model_sha256 == job.sha256 and path.is_file() and sha256_of(path) == noted.sha256
 
@@ -220,7 +218,7 @@ def _predict_all(waiting: Sequence[OutOfFoldJob], record: OutOfFoldRecord, out: 
     with contextlib.closing(as_finished(work, waiting, workers=workers)) as finished:
         for number, digest in finished:
             job = waiting[number]
-            record.predictions[job.case.name] = PredictedCase(model_sha256=job.sha256, sha256=digest)
+            record.predictions[job.case.name] = OutOfFoldRecord.PredictedCase(model_sha256=job.sha256, sha256=digest)
             _write(out, record)
             yield job.case.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import (
@@ -10,13 +11,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
 from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Fraction, Record
-from livercascade.reclassification.patches import PATCH_SHAPE, WORKING_SPACING
+from livercascade.reclassification.patches import PATCH_SHAPE, WORKING_SPACING, Scheme
 from livercascade.segment.model_card import NetworkClass, ResamplingScheme, Size, Spacing
 
 
@@ -181,21 +183,12 @@ class WholeSettings(TrainSettings):
         return self
 
 
-class SchemeShares(Record):
-    """Weights of the four shuffling schemes (paper, Fig. 4); they need not add up to 1."""
-
-    original_positive: NonNegativeFloat = 1.0
-    original_negative: NonNegativeFloat = 1.0
-    shuffled_positive: NonNegativeFloat = 1.0
-    shuffled_negative: NonNegativeFloat = 1.0
-
-
 class PatchSettings(TrainSettings):
     """Training of UNet^patch, 8 classes on patches of liver only.
 
     Attributes:
         shuffling: True for lesion shuffling; False trains on original patches alone (the paper's "w/o LS").
-        schemes: Weights of the shuffling schemes.
+        schemes: Weights of the four shuffling schemes (paper, Fig. 4), 1 where none is given; their sum is free.
         hard_share: Share of positive samples taken from lesions that UNet^whole missed, where there are any, and of
             negative ones taken from its false findings.
         predicted_liver_share: Share of patches cut from the predicted liver region, where there is one.
@@ -210,7 +203,7 @@ class PatchSettings(TrainSettings):
     spacing_mm: Spacing = WORKING_SPACING
     patch_size: Size = PATCH_SHAPE
     shuffling: bool = True
-    schemes: SchemeShares = SchemeShares()
+    schemes: Mapping[Scheme, NonNegativeFloat] = Field(default_factory=lambda: dict.fromkeys(Scheme, 1.0))
     hard_share: Fraction = 0.3
     predicted_liver_share: Fraction = 0.5
     liver_margin_mm: NonNegativeFloat = 10.0
@@ -223,15 +216,22 @@ class PatchSettings(TrainSettings):
         # Shuffling cuts and judges patches of this shape alone.
         if self.patch_size != PATCH_SHAPE:
             raise ValueError(f"patches are {PATCH_SHAPE}, not {self.patch_size}")
-        schemes = self.schemes
-        used = schemes.original_positive + schemes.original_negative
-        if self.shuffling:
-            used += schemes.shuffled_positive + schemes.shuffled_negative
-        if used <= 0:
+        if not any(self.scheme_weights.values()):
             raise ValueError("no scheme has a weight above 0")
         if self.rounds is not None and self.patches_per_lesion is None:
             raise ValueError("rounds needs patches_per_lesion")
         return self
+
+    @field_validator("schemes")
+    @classmethod
+    def _all_schemes(cls, given: Mapping[Scheme, float]) -> Mapping[Scheme, float]:
+        # In the order of `Scheme`, whatever a file's is: the draw of a scheme goes by it.
+        return {scheme: given.get(scheme, 1.0) for scheme in Scheme}
+
+    @property
+    def scheme_weights(self) -> dict[Scheme, float]:
+        """Weight of each scheme in use."""
+        return {scheme: weight for scheme, weight in self.schemes.items() if self.shuffling or not scheme.shuffled}
 
 
 class LesionClassifierSettings(Record):

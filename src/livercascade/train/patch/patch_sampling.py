@@ -67,7 +67,7 @@ def build_schedule(cases: Sequence[PatchCase], settings: PatchSettings) -> Sampl
     if settings.patches_per_lesion is None:
         return None
     entries: list[tuple[int, int | None, Scheme]] = []
-    for scheme, weight in scheme_weights(settings).items():
+    for scheme, weight in settings.scheme_weights.items():
         times = round(settings.patches_per_lesion * weight)
         for number, case in enumerate(cases):
             lesions: Sequence[int | None] = range(len(case.lesions))
@@ -75,15 +75,6 @@ def build_schedule(cases: Sequence[PatchCase], settings: PatchSettings) -> Sampl
                 lesions = [None]
             entries += [(number, lesion, scheme) for lesion in lesions for _ in range(times)]
     return SamplingSchedule(tuple(entries), settings.seed) if entries else None
-
-
-def scheme_weights(settings: PatchSettings) -> dict[Scheme, float]:
-    """Weight of each scheme in use."""
-    return {
-        scheme: float(getattr(settings.schemes, scheme.value))
-        for scheme in Scheme
-        if settings.shuffling or not scheme.shuffled
-    }
 
 
 def training_steps(settings: PatchSettings, schedule: SamplingSchedule | None) -> int:
@@ -241,7 +232,7 @@ def endless_batches(sampler: PatchSampler, rng: np.random.Generator, step: int) 
 
 
 def _pick_scheme(settings: PatchSettings, rng: np.random.Generator) -> Scheme:
-    shares = scheme_weights(settings)
+    shares = settings.scheme_weights
     weights = np.array(list(shares.values()))
     return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
