@@ -69,6 +69,7 @@ def from_intensity(
     radius = _ellipsoid(wide, box)
     outside = np.ones(smooth.shape, dtype=bool)
     outside[tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))] = False
+    # Between -50 and 300 HU: neither lung, fat and gas nor bone and clips count as what surrounds a lesion.
     core, ring = radius <= 0.5, outside & (smooth > -50) & (smooth < 300)
     if not core.any() or not ring.any():
         raise needs_drawing("the box is too small, or lies at the edge of the body")
@@ -88,6 +89,7 @@ def needs_drawing(reason: str) -> LabelError:
 
 def _main_part(region: Bool[np.ndarray, "a b c"], core: Bool[np.ndarray, "a b c"]) -> Bool[np.ndarray, "a b c"]:
     numbers = cc3d.connected_components(np.ascontiguousarray(region).astype(np.uint8), connectivity=26)
+    # The part with most of the core, not the largest: vessels beside the lesion may be larger than it.
     votes = np.bincount(numbers[core & region])
     if votes.size < 2:
         raise needs_drawing("nothing in its middle stands out")

@@ -169,6 +169,7 @@ def first_index(part: Bool[np.ndarray, "a b c"], box: Box, shape: tuple[int, ...
 def place_to_look(part: Bool[np.ndarray, "a b c"], box: Box) -> VoxelIndex:
     """Voxel of a part in its largest cross-section, nearest to the middle there."""
     best = int(part.sum(axis=(1, 2)).argmax())
+    # A voxel of the part itself: the middle of a crescent lies outside it.
     inside = np.argwhere(part[best])
     y, x = inside[np.square(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
     return box[0].start + best, box[1].start + int(y), box[2].start + int(x)
@@ -183,6 +184,7 @@ def diameter_mm(part: Bool[np.ndarray, "a b c"], grid: Grid) -> float:
 def organ_volumes(mask: UInt8[np.ndarray, "z y x"], grid: Grid) -> dict[str, float]:
     """Volume in ml of each organ label that is present."""
     counts = np.zeros(256, dtype=np.int64)
+    # Slice by slice: `bincount` makes 64-bit integers of all it gets, eight times the memory of the mask.
     for plane in mask:
         counts += np.bincount(plane.reshape(-1), minlength=256)
     return {str(int(organ)): round(int(counts[organ]) * grid.voxel_ml, 2) for organ in ORGANS if counts[organ]}

@@ -80,6 +80,7 @@ def split(mask: LabelMask, point: VoxelIndex, line: Sequence[Sequence[float]], l
     if own == 0:
         raise bad_request("The point lies on the line.")
     mine = part & (side == own)[None]
+    # Within the slice alone: voxels straight above each other lie on one side of the line.
     gap = part & ~mine & np.asarray(ndimage.binary_dilation(mine, _IN_SLICE))
     return joined([change(mask, box, mine, label), _erased(mask, box, gap)])
 
@@ -111,6 +112,7 @@ def change(
     inside = mask[box]
     hit = part & (inside != label)
     if spare_lesions:
+        # What a reader has drawn already stands; a tool never takes a voxel of one lesion for another.
         hit &= ~lesion_voxels(inside)
     new = label[hit] if isinstance(label, np.ndarray) else np.full(np.count_nonzero(hit), label, np.uint8)
     return Delta(flat_indices(hit, box, mask.shape), inside[hit], new)

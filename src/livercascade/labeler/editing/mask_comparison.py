@@ -150,6 +150,7 @@ def _groups(before: _NumberedLesions, after: _NumberedLesions) -> Iterator[tuple
     both = (before.numbers > 0) & (after.numbers > 0)
     olds, total = len(before.lesions), len(before.lesions) + len(after.lesions)
     columns = len(after.lesions) + 1
+    # One number for each pair: `unique` sorts integers fast, and rows of two slowly.
     keys = np.unique(before.numbers[both].astype(np.int64) * columns + after.numbers[both])
     i, j = np.divmod(keys, columns)
     # There are few lesions, so all groups come from one small graph instead of a flood through the voxels.

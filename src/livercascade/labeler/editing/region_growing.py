@@ -36,6 +36,7 @@ def grow(
     if not request.low <= int(hu[point]) <= request.high:
         message = f"The point has {int(hu[point])} HU, the range is {request.low:g} to {request.high:g}."
         raise LabelError("OUTSIDE_RANGE", message, "Widen the range, or click elsewhere.")
+    # Cut to the ball first: a reader waits for each click, and the whole volume takes long.
     box = ball_box(point, request.radius_mm, spacing, mask.shape)
     if not request.volume:
         box = (slice(point[0], point[0] + 1), box[1], box[2])

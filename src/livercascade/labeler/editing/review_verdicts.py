@@ -14,6 +14,7 @@ from livercascade.labeler.editing.mask_comparison import ORGANS_ID, Difference, 
 from livercascade.labeler.imaging.mask_delta import Delta, LabelMask, bad_label, empty_delta
 from livercascade.labeler.label_error import bad_request
 
+# These say what a reader thinks or has done elsewhere; they change no voxel.
 _MARKS = ("second_reader", "edited")
 
 
@@ -40,6 +41,7 @@ def verdict_change(
             raise bad_request("The organs can be accepted or kept, not relabelled.")
         if verdict.label is None or not FIRST_LESION <= verdict.label <= LAST_LESION:
             raise bad_label(verdict.label or 0)
+        # The outline's rest, where this side has no lesion, keeps its organ.
         target = np.where(lesion_voxels(target), np.uint8(verdict.label), target)
     index = flat_indices(item.region, item.box, mask.shape)
     before = mask.reshape(-1)[index]

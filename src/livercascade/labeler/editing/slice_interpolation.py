@@ -44,6 +44,7 @@ def interpolate(
     box = tight_box(mask == label)
     assert box is not None
     drawn = mask[box] == label
+    # One call for the whole volume instead of one for each slice.
     numbers = cc3d.connected_components(_apart(drawn), connectivity=26)[::2]
     z, y, x = (p - s.start for p, s in zip(point, box, strict=True))
     gaps = _gaps(numbers, (z, y, x), max_gap)
@@ -81,6 +82,7 @@ def _gaps(numbers: np.ndarray, point: VoxelIndex, max_gap: int) -> list[tuple[_S
             if other is None:
                 continue
             pairs.add((min(z, other), max(z, other)))
+            # A slice is gone through again when the object gets a further part there: branches join below a slice.
             if not found <= drawn.setdefault(other, set()):
                 drawn[other] |= found
                 waiting.append(other)

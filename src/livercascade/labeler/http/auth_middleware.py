@@ -136,6 +136,7 @@ class AuthMiddleware:
         if not self.keys.use(tokens[0]):
             await _answer(send, _login_needed())
             return
+        # No Secure, since the server speaks plain HTTP; the other two keep it from scripts and from other sites.
         cookie = f"{self.keys.cookie}={self.keys.secret}; Path=/; HttpOnly; SameSite=Strict"
         headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
@@ -198,6 +199,7 @@ def _capped(receive: Receive, send: Send, cap: int) -> tuple[Receive, Send]:
 def _with_headers(send: Send, path: str) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
+            # On every answer, refusals too: a page of another site could otherwise frame or sniff them.
             headers: list[Any] = [*message.get("headers", []), *HEADERS]
             if path == "/" or path.startswith("/api"):
                 headers = [pair for pair in headers if pair[0].lower() != b"cache-control"]

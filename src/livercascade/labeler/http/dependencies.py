@@ -17,6 +17,7 @@ from livercascade.labeler.project.identifiers import checked_user
 from livercascade.labeler.project.open_case import OpenCase
 from livercascade.labeler.project.workspace import Workspace
 
+# A browser holds an answer whole before the page sees any of it.
 MAX_ANSWER = 64 << 20
 """Most bytes of a volume in one answer."""
 # Masks are long runs of one value: higher levels take longer and save little.

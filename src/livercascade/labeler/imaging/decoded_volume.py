@@ -117,6 +117,7 @@ class DecodedVolume:
             _LOG.exception("decoding failed")
             message = f"{self.name}: the image cannot be decoded ({type(error).__name__})."
             self._fail(InputError("UNREADABLE", message, "Copy or convert the file again."))
+        # Last, and whatever happened: whoever waits for this volume must never wait for good.
         with self._changed:
             self.finished = True
             self._changed.notify_all()
@@ -124,6 +125,7 @@ class DecodedVolume:
     def _open_cache(self) -> bool:
         try:
             hu = np.load(self.cache, mmap_mode="r", allow_pickle=False)
+        # A cache that is absent or damaged is no error: it is made anew from the image.
         except (OSError, ValueError):
             return False
         if hu.shape != self.grid.shape or hu.dtype != np.int16:
@@ -193,6 +195,7 @@ def volume_of_array(
 
 def tag_of(path: Path) -> str:
     """Short name of a file's content as far as name, size and time of change tell."""
+    # Hashing the voxels would read the whole file before its first slice is shown.
     stat = path.stat()
     return sha256_text(f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}")[:16]
 
@@ -210,6 +213,7 @@ def _decode_nifti(path: Path, frame: Frame, hu: Int16[np.ndarray, "z y x"]) -> I
     i, j, k = head.shape
     planes = max(1, _SLAB_BYTES // (i * j * head.dtype.itemsize))
     stored = frame.stored(hu)
+    # Files that are stored along x or y are whole only at the end: no slice is ready before.
     along_z = hu.strides[0] == abs(stored.strides[2])
     upward = stored.strides[2] > 0
     bad = 0

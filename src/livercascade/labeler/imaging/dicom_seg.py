@@ -91,6 +91,7 @@ def export_seg(mask: UInt8[np.ndarray, "z y x"], grid: Grid, folder: Path | None
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[_description(i, value) for i, value in enumerate(labels, start=1)],
             series_instance_uid=str(generate_uid()),
+            # Far from the numbers that scanners give, and still beside its series in a sorted list.
             series_number=int(images[0].get("SeriesNumber") or 0) + 7000,
             sop_instance_uid=str(generate_uid()),
             instance_number=1,

@@ -16,7 +16,9 @@ from livercascade.data.grid import Grid
 from livercascade.io.canonical_orientation import canonical_grid, stored_view
 from livercascade.io.nifti import read_head
 
+# NIfTI and nibabel count x and y to the right and front, DICOM and this package to the left and back.
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Headers in single precision turn straight axes by less; a gantry is tilted by whole degrees.
 _OBLIQUE_DEG = 0.05
 
 
@@ -89,6 +91,7 @@ def label_file_bytes(mask: Shaped[np.ndarray, "z y x"], frame: Frame, *, keep_ty
         return image.to_bytes()
     old: Any = frame.header
     dtype = old.get_data_dtype() if keep_type and old.get_data_dtype().kind in "iu" else np.dtype(np.uint8)
+    # The size of its header is what tells NIfTI-2 from NIfTI-1.
     kind = nib.Nifti2Image if old["sizeof_hdr"] == 540 else nib.Nifti1Image
     header: Any = kind.header_class(check=False)
     # Only the geometry is copied: scaling, extensions and texts of the old header belong to the old voxels.
@@ -96,6 +99,7 @@ def label_file_bytes(mask: Shaped[np.ndarray, "z y x"], frame: Frame, *, keep_ty
     image = kind(stored.astype(dtype), None, header)
     for name in ("pixdim", "qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d"):
         image.header[name] = old[name]
+    # Copied number by number: nibabel would derive the quaternion from the matrix, and lose the last bits.
     for name in ("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):
         image.header[name] = old[name]
     return image.to_bytes()

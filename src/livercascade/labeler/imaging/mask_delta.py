@@ -22,6 +22,7 @@ VoxelIndex = tuple[int, int, int]
 MAGIC = b"LCD1"
 MEDIA_TYPE = "application/vnd.livercascade.delta"
 BYTES_PER_VOXEL = 6
+# A name and a kind are far below; a larger header is a mistake or an attack.
 _MAX_HEADER = 1 << 16
 
 
@@ -55,6 +56,7 @@ class Delta:
         """The change for a journal: zlib of differences of the indices, old and new labels, in base64."""
         # Neighbouring voxels have differences of 1, which zlib packs to almost nothing.
         steps = np.diff(self.index, prepend=np.uint32(0)).astype("<u4")
+        # Level 1: a stroke waits for it, and higher levels save little on runs of ones.
         return base64.b64encode(zlib.compress(steps.tobytes() + self.old.tobytes() + self.new.tobytes(), 1)).decode()
 
     @classmethod
@@ -67,6 +69,7 @@ class Delta:
     def to_bytes(self, header: dict[str, Any]) -> bytes:
         """The change for the wire, with ``count`` added to the header."""
         text = json.dumps({**header, "count": len(self)}, ensure_ascii=False).encode()
+        # The page lays a Uint32Array over the indices, which must begin at a multiple of four.
         text += b" " * (-len(text) % 4)
         body = self.index.astype("<u4").tobytes() + self.old.tobytes() + self.new.tobytes()
         return MAGIC + struct.pack("<I", len(text)) + text + body
@@ -93,6 +96,7 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Delta]:
     except ValueError as error:
         raise bad_request("The header of the delta is not JSON.") from error
     count = header.get("count") if isinstance(header, dict) else None
+    # JSON's true would pass for 1: to Python a bool is an int.
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise bad_request("The header of the delta names no count.")
     body = data[8 + length :]

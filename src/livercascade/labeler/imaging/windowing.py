@@ -32,5 +32,6 @@ def automatic_window(hu: Int16[np.ndarray, "z y x"], grid: Grid, phase: Phase) -
     liver = measure_organ_hu(np.asarray(hu), grid).liver
     centre, width = USUAL[phase]
     if liver is not None and _PLAUSIBLE[0] <= liver <= _PLAUSIBLE[1]:
+        # Steps that a reader would choose; finer ones would only carry the noise of the estimate.
         centre = 5 * round(liver / 5)
     return centre, width

@@ -84,6 +84,7 @@ class DraftStore:
             path = self.journal(name, user).path
             if not path.exists():
                 return False
+            # Kept under a name that no draft has: a reader who discards by mistake can have the steps back by hand.
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
             with output_errors(path):
                 path.rename(path.with_name(f"{path.stem}.{stamp}.old.jsonl"))

@@ -11,6 +11,7 @@ from livercascade.labeler.label_error import LabelError, not_found
 
 CASE_ID = re.compile(r"(?!next\Z)[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
 """Name of a case; ``next`` asks for the next one."""
+# Six digits are more versions than a case ever has.
 VERSION_REF = re.compile(r"v([1-9][0-9]{0,5})", re.ASCII)
 SOURCE_REFS = ("labels", "segmentation", "prediction")
 """Masks that lie beside the images or come from ``--predictions``."""
@@ -29,6 +30,7 @@ def inside(root: Path, *parts: str) -> Path:
     if any("\0" in part or not part for part in parts):
         raise not_found("file")
     base = root.resolve()
+    # Resolved before it is compared: a link inside may lead outside.
     path = base.joinpath(*parts).resolve()
     if not path.is_relative_to(base):
         raise not_found("file")
@@ -41,6 +43,7 @@ def checked_user(name: str) -> str:
     Raises:
         LabelError: ``BAD_USER``.
     """
+    # Systems send accents composed or apart: without one form for both, a reader would have two folders.
     plain = unicodedata.normalize("NFC", name).strip()
     fits = 1 <= len(plain) <= 40 and all(c.isalnum() or c in _USER_EXTRA for c in plain) and not plain.startswith(".")
     if not fits:

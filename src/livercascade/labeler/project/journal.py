@@ -50,6 +50,7 @@ class Journal:
                     # Half a record at the end would be joined to the next one.
                     os.ftruncate(stream.fileno(), length)
                     raise
+            # The name of a new file is in its folder's blocks: without this a power cut could take the file away whole.
             if fresh:
                 flush(self.path.parent)
 
@@ -70,6 +71,7 @@ class Journal:
         good = 0
         for number, line in enumerate(lines, start=1):
             record = decode_record(line)
+            # Only the last line may be cut off: appending is the one way in which a journal grows.
             if record is None and number == len(lines):
                 with output_errors(self.path):
                     os.truncate(self.path, good)
@@ -111,6 +113,7 @@ def read_json(path: Path) -> Any:
 
 def encode_record(record: dict[str, Any]) -> bytes:
     """One line: the record as JSON with ``crc``, the CRC-32 of what stands before it."""
+    # The closing brace is put on again after the checksum, so that a line is JSON for any other program too.
     body = json.dumps(record, ensure_ascii=False).encode()[:-1]
     return b'%s, "crc": "%08x"}\n' % (body, zlib.crc32(body))
 
@@ -133,4 +136,5 @@ def decode_record(line: bytes) -> dict[str, Any] | None:
 def _write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
+        # On a disk that is nearly full the system takes less than it is given, and reports the lack with the next call.
         view = view[os.write(handle, view) :]

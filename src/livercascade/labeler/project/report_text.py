@@ -27,6 +27,7 @@ def report_text(path: Path) -> str:
     with path.open("rb") as stream:
         data = stream.read(_MAX_BYTES)
     try:
+        # Windows programs put a byte-order mark before UTF-8; left in, it would be shown as a letter.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
@@ -62,6 +63,7 @@ class _Words(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _SILENT:
+            # HTML may close what it never opened; the text after it must not be lost.
             self._silent = max(0, self._silent - 1)
         elif tag in _BLOCKS:
             self.words.append("\n")

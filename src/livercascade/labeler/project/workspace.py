@@ -58,6 +58,7 @@ class Workspace:
             resting = list(self._recent)[:-_RESTING]
             for name in resting:
                 del self._recent[name]
+        # Outside the lock: a case that is being saved holds its own, and others should open meanwhile.
         for name in resting:
             self._cases[name].rest()
         return self._cases[case_id]
@@ -72,6 +73,7 @@ class Workspace:
     def prune(self) -> None:
         """Delete what a killed server left half done, and the oldest decoded volumes over the limit."""
         for path in self.project.folder.rglob("*.partial"):
+            # Files get their names only when they are whole (`write_file`): what still has this ending is waste.
             path.unlink(missing_ok=True)
         whole = sorted(self.project.cache.rglob("*.npy"), key=lambda p: p.stat().st_mtime, reverse=True)
         held = 0
@@ -117,6 +119,7 @@ class Workspace:
     def users(self) -> list[str]:
         """Readers who have worked on the project, and the one who started the server."""
         folders = self.project.folder.glob("cases/*/drafts/*")
+        # Readers who only noted something have no draft, and those who only began one have no event.
         events = (e for p in self.project.folder.glob("cases/*/history.jsonl") for e in Journal(p).read())
         return sorted({self.user, *(user_of_folder(path.name) for path in folders), *(e["user"] for e in events)})
 
