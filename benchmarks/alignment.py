@@ -23,7 +23,7 @@ from jaxtyping import Bool
 import livercascade.alignment
 from livercascade.alignment.displacement_field import DisplacementField, read_field
 from livercascade.alignment.similarity import mutual_information
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import read_labels, read_nifti

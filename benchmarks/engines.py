@@ -26,7 +26,7 @@ from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.detect.liver import liver_with_content
 from livercascade.io.study_reader import read_study
 from livercascade.segment.engine import Runtime

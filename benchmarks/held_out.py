@@ -25,7 +25,7 @@ from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import AlignStage, CascadeSettings
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.labels import Phase
 from livercascade.data.lesion import LesionSet

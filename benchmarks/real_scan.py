@@ -20,7 +20,7 @@ from livercascade.cascade.align_study import align_study
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase

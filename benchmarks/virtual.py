@@ -23,7 +23,7 @@ from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.data.labels import PHASES, LesionType, Organ, Phase
 from livercascade.virtual.fixed_cohorts import CohortPart, cohorts
 from livercascade.virtual.habitus import draw_habitus

@@ -14,7 +14,7 @@ from rich.table import Table
 from livercascade.cascade.cascade import Cascade
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.predict_command import PatchOption, WholeOption
-from livercascade.cli.progress import bars
+from livercascade.cli.progress_bars import bars
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap
 from livercascade.detect.seg2det import LesionRule

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.cli.progress import bars
+from livercascade.cli.progress_bars import bars
 
 
 def reproduce(

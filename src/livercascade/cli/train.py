@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.cli.progress import steps as progress_steps
+from livercascade.cli.progress_bars import steps as progress_steps
 from livercascade.cli.train_reporter import ConsoleReporter
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.cli.progress import steps
+from livercascade.cli.progress_bars import steps
 from livercascade.virtual.fixed_cohorts import VirtualCohort, cohorts
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
