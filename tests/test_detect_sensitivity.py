@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from livercascade import SensitivityMap
 from livercascade.cascade.settings import CascadeSettings, SegmentStage
 from livercascade.data.class_priors import EVEN, PAPER, logit_adjustment
-from livercascade.detect.sensitivity import SensitivityBuilder
 from livercascade.testing.example_results import EXAMPLE_FACTORS
 
 LAWS = settings(max_examples=60)
@@ -83,10 +82,8 @@ def test_channels_and_slabs_give_the_same_map_as_the_whole(seed, pooled, thickne
     logits = random_logits(seed, shape=(7, 4, 5))
     whole = SensitivityMap.from_logits(logits, pooled=pooled)
     streamed = SensitivityMap.from_logits((channel for channel in logits), pooled=pooled)
-    builder = SensitivityBuilder((7, 4, 5), pooled=pooled)
-    for z0 in range(0, 7, thickness):
-        builder.write_slab(z0, logits[:, z0 : z0 + thickness])
-    for other in (streamed, builder.finish()):
+    slabs = ((z0, logits[:, z0 : z0 + thickness]) for z0 in range(0, 7, thickness))
+    for other in (streamed, SensitivityMap.from_slabs((7, 4, 5), slabs, pooled=pooled)):
         assert np.array_equal(other.best_lesion, whole.best_lesion)
         assert np.array_equal(other.best_other, whole.best_other)
         assert np.array_equal(other.margin, whole.margin)
@@ -120,12 +117,10 @@ def test_bad_channels_and_slabs_are_refused():
         SensitivityMap.from_logits([*logits, logits[0]])
     with pytest.raises(ValueError, match="has shape"):
         SensitivityMap.from_logits([*logits[:13], logits[0, :2]])
-    builder = SensitivityBuilder((4, 4, 5))
-    builder.write_slab(0, logits)
     with pytest.raises(ValueError, match="does not fit"):
-        builder.write_slab(2, logits)
+        SensitivityMap.from_slabs((4, 4, 5), [(2, logits)])
     with pytest.raises(ValueError, match="slice 3"):
-        builder.finish()
+        SensitivityMap.from_slabs((4, 4, 5), [(0, logits)])
 
 
 @LAWS

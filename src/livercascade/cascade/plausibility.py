@@ -9,7 +9,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
-from livercascade.detect.body import body_section
+from livercascade.detect.body import body_section, is_trunk
 
 NO_LIVER_ML = 150.0
 """Livers smaller than this are none: the smallest of adults, cirrhotic or resected, hold twice as much."""
@@ -24,11 +24,11 @@ def check_trunk(scan: Scan) -> None:
     Raises:
         InputError: ``NO_LIVER``.
     """
-    section = body_section(scan.hu[scan.reference], scan.grid)
-    if not section.trunk:
+    area_cm2, bone_share = body_section(scan.hu[scan.reference], scan.grid)
+    if not is_trunk(area_cm2, bone_share):
         raise InputError(
             "NO_LIVER",
-            f"The body's section is {section.area_cm2:.0f} cm² with {section.bone_share:.0%} bone: not an adult trunk.",
+            f"The body's section is {area_cm2:.0f} cm² with {bone_share:.0%} bone: not an adult trunk.",
             "Give a CT of the upper abdomen.",
             stage="segment",
         )

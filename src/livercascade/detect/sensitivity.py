@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -13,6 +12,9 @@ from jaxtyping import Float, Float32, UInt8
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
 from livercascade.data.lesion import Box
+
+_Best = tuple[UInt8[np.ndarray, "z y x"], Float32[np.ndarray, "z y x"]]
+"""Running maximum over channels: label and logit of the best so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +63,40 @@ class SensitivityMap:
         """
         return cls(*_reduce(iter(logits), pooled, weights))
 
+    @classmethod
+    def from_slabs(
+        cls,
+        shape: Shape,
+        slabs: Iterable[tuple[int, Iterable[Float[np.ndarray, "dz y x"]]]],
+        *,
+        pooled: bool = False,
+        weights: Float32[np.ndarray, " 6"] | None = None,
+    ) -> SensitivityMap:
+        """Map from slabs of slices, so that the logits of a whole scan never exist.
+
+        Args:
+            shape: Voxels of the whole map along z, y, x.
+            slabs: First slice and 14 logits of each slab; slices may come in any order and again.
+            pooled: As in `from_logits`.
+            weights: As in `from_logits`.
+
+        Raises:
+            ValueError: There are not 14 channels of one shape, a slab does not fit into the map, or a slice is in none.
+        """
+        best_lesion, best_other = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
+        margin, written = np.zeros(shape, dtype=np.float32), np.zeros(shape[0], dtype=bool)
+        for z0, logits in slabs:
+            slab = _reduce(iter(logits), pooled, weights)
+            size = slab[2].shape
+            rows = slice(z0, z0 + size[0])
+            if z0 < 0 or rows.stop > shape[0] or size[1:] != tuple(shape[1:]):
+                raise ValueError(f"slab of shape {size} at slice {z0} does not fit into {tuple(shape)}")
+            best_lesion[rows], best_other[rows], margin[rows] = slab
+            written[rows] = True
+        if not written.all():
+            raise ValueError(f"slice {int(np.argmin(written))} was never written")
+        return cls(best_lesion, best_other, margin)
+
     def within(self, box: Box) -> SensitivityMap:
         """The same map of a box alone, without a copy."""
         return SensitivityMap(self.best_lesion[box], self.best_other[box], self.margin[box])
@@ -83,84 +119,39 @@ class SensitivityMap:
         return np.where(lesion, self.best_lesion, self.best_other)
 
 
-@final
-class SensitivityBuilder:
-    """Makes a `SensitivityMap` from slabs, so that the logits of a whole scan never exist.
-
-    Args:
-        shape: Voxels of the whole map along z, y, x.
-        pooled, weights: As in `SensitivityMap.from_logits`.
-    """
-
-    def __init__(self, shape: Shape, *, pooled: bool = False, weights: Float32[np.ndarray, " 6"] | None = None) -> None:
-        self._pooled, self._weights = pooled, weights
-        self._best_lesion = np.zeros(shape, dtype=np.uint8)
-        self._best_other = np.zeros(shape, dtype=np.uint8)
-        self._margin = np.zeros(shape, dtype=np.float32)
-        self._written = np.zeros(shape[0], dtype=bool)
-
-    def write_slab(self, z0: int, logits: Iterable[Float[np.ndarray, "dz y x"]]) -> None:
-        """Put the 14 logits of the slices from ``z0`` on; slices may come in any order and again.
-
-        Raises:
-            ValueError: There are not 14 channels of one shape, or the slab does not fit into the map.
-        """
-        best_lesion, best_other, margin = _reduce(iter(logits), self._pooled, self._weights)
-        end = z0 + margin.shape[0]
-        if z0 < 0 or end > self._margin.shape[0] or margin.shape[1:] != self._margin.shape[1:]:
-            raise ValueError(f"slab of shape {margin.shape} at slice {z0} does not fit into {self._margin.shape}")
-        self._best_lesion[z0:end] = best_lesion
-        self._best_other[z0:end] = best_other
-        self._margin[z0:end] = margin
-        self._written[z0:end] = True
-
-    def finish(self) -> SensitivityMap:
-        """The map.
-
-        Raises:
-            ValueError: A slice was never written.
-        """
-        if not self._written.all():
-            raise ValueError(f"slice {int(np.argmin(self._written))} was never written")
-        return SensitivityMap(self._best_lesion, self._best_other, self._margin)
-
-
-@final
-class _Best:
-    """Running maximum over channels; the first of equal channels stays."""
-
-    def __init__(self, label: int, logits: Float32[np.ndarray, "z y x"]) -> None:
-        self.label = np.full(logits.shape, label, dtype=np.uint8)
-        self.logit = logits.copy()
-
-    def add(self, label: int, logits: Float32[np.ndarray, "z y x"]) -> None:
-        self.label[logits > self.logit] = label
-        np.maximum(self.logit, logits, out=self.logit)
-
-
 def _reduce(
     channels: Iterator[Float[np.ndarray, "z y x"]], pooled: bool, weights: Float32[np.ndarray, " 6"] | None
 ) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"], Float32[np.ndarray, "z y x"]]:
     """Best lesion, best other and margin; holds one channel at a time."""
-    other = _Best(BACKGROUND, _next(channels, None, BACKGROUND))
-    shape = other.logit.shape
+    other = _first_best(BACKGROUND, _next(channels, None, BACKGROUND))
+    shape = other[1].shape
     first = _next(channels, shape, FIRST_LESION)
-    lesion = _Best(FIRST_LESION, first)
+    lesion = _first_best(FIRST_LESION, first)
     # Without weights the type is that of the strongest channel, and one running maximum serves both.
-    typed = lesion if weights is None else _Best(FIRST_LESION, first + weights[0])
+    typed = lesion if weights is None else _first_best(FIRST_LESION, first + weights[0])
     together = first.copy()
     for label in range(FIRST_LESION + 1, NUM_CLASSES):
         logits = _next(channels, shape, label)
-        (lesion if label <= LAST_LESION else other).add(label, logits)
+        _update_best(lesion if label <= LAST_LESION else other, label, logits)
         if label > LAST_LESION:
             continue
         if weights is not None:
-            typed.add(label, logits + weights[label - FIRST_LESION])
+            _update_best(typed, label, logits + weights[label - FIRST_LESION])
         if pooled:
             np.logaddexp(together, logits, out=together)
     if next(channels, None) is not None:
         raise ValueError(f"more than {NUM_CLASSES} channels")
-    return typed.label, other.label, other.logit - (together if pooled else lesion.logit)
+    return typed[0], other[0], other[1] - (together if pooled else lesion[1])
+
+
+def _first_best(label: int, logits: Float32[np.ndarray, "z y x"]) -> _Best:
+    return np.full(logits.shape, label, dtype=np.uint8), logits.copy()
+
+
+def _update_best(best: _Best, label: int, logits: Float32[np.ndarray, "z y x"]) -> None:
+    """Enter one more channel in place; the first of equal channels stays."""
+    best[0][logits > best[1]] = label
+    np.maximum(best[1], logits, out=best[1])
 
 
 def _next(

@@ -7,7 +7,7 @@ full-size volume, so peak memory does not grow with the number of classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from livercascade.data.class_priors import logit_adjustment
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, Organ, Phase
 from livercascade.data.scan import Scan
-from livercascade.detect.sensitivity import SensitivityBuilder, SensitivityMap
+from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.segment.model import Model
 from livercascade.segment.network_input import SLAB, phase_input, resample_phase
 from livercascade.segment.segmenter import HIGHEST_FACTOR, OVERLAP, WindowSearch
@@ -242,25 +242,20 @@ def to_scan_grid(
     weights: Float32[np.ndarray, " 6"] | None = None,
 ) -> SensitivityMap:
     """Slab by slab to the CT grid, reducing the classes at once."""
-    builder = SensitivityBuilder(shape, pooled=pooled, weights=weights)
     source = logits.shape[1]
+    # Voxel centres at (i + 0.5) of each grid, as torch's align_corners=False within the slices.
     at = np.clip((np.arange(shape[0]) + 0.5) * source / shape[0] - 0.5, 0, source - 1)
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, source - 1)
     weight = torch.from_numpy((at - low).astype(np.float32))
-    for z0 in range(0, shape[0], SLAB):
-        rows = slice(z0, min(z0 + SLAB, shape[0]))
+
+    def channels(rows: slice) -> Iterator[Float32[np.ndarray, "dz y x"]]:
         w = weight[rows][:, None, None]
-        builder.write_slab(
-            z0,
-            (
-                functional.interpolate(
-                    (channel[low[rows]] * (1 - w) + channel[high[rows]] * w)[:, None],
-                    size=shape[1:],
-                    mode="bilinear",
-                    align_corners=False,
-                )[:, 0].numpy()
-                for channel in logits
-            ),
-        )
-    return builder.finish()
+        for channel in logits:
+            between = channel[low[rows]] * (1 - w) + channel[high[rows]] * w
+            yield functional.interpolate(between[:, None], size=shape[1:], mode="bilinear", align_corners=False)[
+                :, 0
+            ].numpy()
+
+    slabs = ((z0, channels(slice(z0, min(z0 + SLAB, shape[0])))) for z0 in range(0, shape[0], SLAB))
+    return SensitivityMap.from_slabs(shape, slabs, pooled=pooled, weights=weights)
