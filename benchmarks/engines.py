@@ -121,10 +121,10 @@ def measure(study: Path, name: str, threads: int) -> Run:
     for stage, model in zip(STAGES, (cascade.whole, cascade.patch), strict=False):
         sample = torch.randn(1, model.card.input_channels, *model.card.patch_size)
         # The first pass compiles, or reads what was compiled.
-        model.engine.run(model.network, sample)
+        model.run(sample)
         begin = time.process_time()
         for _ in range(FORWARDS):
-            model.engine.run(model.network, sample)
+            model.run(sample)
         seconds[stage] = (time.process_time() - begin) / FORWARDS
     marks = {"segmenting": 0.0, "reclassifying": 0.0}
 

@@ -136,8 +136,8 @@ def measure(findings: Findings, patient: VirtualPatient) -> dict[str, Any]:
         "f=4": hits(truth, proposals.det_high),
         "f=1 reclassified": hits(truth, findings.low.lesions),
         "f=4 reclassified": hits(truth, findings.high.lesions),
-        "base_malignant": findings.verdict.base.malignant,
-        "high_malignant": findings.verdict.high.malignant,
+        "base_malignant": findings.base_class.malignant,
+        "high_malignant": findings.high_class.malignant,
     }
 
 

@@ -16,8 +16,6 @@ from livercascade.cascade.proposals import propose, typed
 from livercascade.cascade.settings import CascadeSettings, OutputStage, SegmentStage
 from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
-from livercascade.diagnose.joint import JointVerdict
-from livercascade.diagnose.patient import classify_patient
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
 from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings
@@ -148,11 +146,10 @@ def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple
     grid_scan = Scan(judged[1].grid, {}, Phase.VP)
     none = propose(replace(proposals.sensitivity, margin=empty), grid_scan, SETTINGS.detect)
     low, high = Reclassified(none.det_low, ()), Reclassified(none.det_high, ())
-    verdict = JointVerdict(classify_patient(low.lesions), classify_patient(high.lesions))
     evidence = collect_evidence(
         "x",
         grid_scan,
-        Findings(none, low, high, verdict),
+        Findings(none, low, high),
         PatchJudge(cascade.patch, SETTINGS),
         cascade.whole.card.sha256,
     )

@@ -154,22 +154,21 @@ def test_least_overlap_is_met_at_its_own_value(measure, value):
 def test_compare_tells_same_and_why_different():
     low = lesions(line(1, 0, 3, 0, 0, 0, 2))
     high = lesions(line(1, 0, 4, 0, 5, 0, 0))
-    result = compare(low, high)
-    assert sorted(a.value for a in result.low_agreement) == ["label_conflict", "only_low", "same"]
-    assert sorted(a.value for a in result.high_agreement) == ["label_conflict", "only_high", "same"]
-    assert [x.label for x in result.same] == [LesionType.HCC]
-    assert {x.label for x in result.diff} == {LesionType.HEM, LesionType.OTHER}
-    assert {x.label for x in result.diff_low} == {LesionType.META, LesionType.ICC}
+    of_low, of_high = compare(low, high)
+    by_type = {Agreement.SAME: LesionType.HCC, Agreement.LABEL_CONFLICT: LesionType.META}
+    assert {a: x.label for a, x in zip(of_low, low, strict=True)} == by_type | {Agreement.ONLY_LOW: LesionType.ICC}
+    by_type[Agreement.LABEL_CONFLICT] = LesionType.HEM
+    assert {a: x.label for a, x in zip(of_high, high, strict=True)} == by_type | {Agreement.ONLY_HIGH: LesionType.OTHER}
 
 
 @LAWS
 @given(st.integers(0, 10**6))
 def test_compare_splits_each_side_in_same_and_different(seed):
     low, high = random_sets(seed)
-    result = compare(low, high)
-    assert len(result.same) + len(result.diff) == len(high)
-    assert len(result.diff_low) == sum(a is not Agreement.SAME for a in result.low_agreement)
-    assert (len(result.same) == 0) == (Agreement.SAME not in result.low_agreement)
+    of_low, of_high = compare(low, high)
+    assert (len(of_low), len(of_high)) == (len(low), len(high))
+    assert (Agreement.SAME in of_low) == (Agreement.SAME in of_high)
+    assert Agreement.ONLY_HIGH not in of_low and Agreement.ONLY_LOW not in of_high
 
 
 def test_empty_sets_and_bad_input():

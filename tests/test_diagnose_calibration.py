@@ -20,7 +20,7 @@ from livercascade.diagnose.calibration import (
     logit,
     read_calibration,
 )
-from livercascade.diagnose.confidence import ScoredCandidate, blend, lesion_confidence, malignancy_score
+from livercascade.diagnose.confidence import blend, lesion_confidence, malignancy_score, malignant_share
 from livercascade.diagnose.conformal import Abstention
 
 TYPES = st.sampled_from(LESION_TYPES)
@@ -107,10 +107,8 @@ def test_confidence_of_unet_whole_is_a_mean_of_odds(margin: list[float]) -> None
 
 
 def test_suspicion_is_that_of_the_most_suspect_candidate() -> None:
-    cyst, hcc = (
-        ScoredCandidate(LesionType.CYST, 0.99),
-        ScoredCandidate(LesionType.HCC, 0.6, (3.0, 0.0, 1.0, 0.0, 0.0, 4.0)),
-    )
+    cyst = (0.99, malignant_share(LesionType.CYST, {}))
+    hcc = (0.6, malignant_share(LesionType.HCC, {LesionType.HCC: 3.0, LesionType.META: 1.0, LesionType.CYST: 4.0}))
     assert malignancy_score([cyst, hcc]) == pytest.approx(0.6 * 0.5)
     assert malignancy_score([cyst]) == 0
     assert float(logit(np.array([0.0]))[0]) == pytest.approx(-np.log(999))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livercascade import classify_patient
 from livercascade.data.labels import LesionType, PatientClass
 from livercascade.data.lesion import Lesion
-from livercascade.diagnose.joint import AgreementLevel, JointClass, JointVerdict
+from livercascade.diagnose.joint import AgreementLevel, JointClass, joint_class
 
 
 def lesion_of(label):
@@ -29,7 +29,7 @@ def test_no_lesion_is_normal():
 
 @pytest.mark.parametrize(("base", "high"), list(itertools.product(PatientClass, PatientClass)))
 def test_a_verdict_only_where_both_agree(base, high):
-    seven, three, two = (JointVerdict(base, high, level).value for level in AgreementLevel)
+    seven, three, two = (joint_class(base, high, level) for level in AgreementLevel)
     assert (seven is JointClass.UNCERTAIN) == (base is not high)
     assert (three is JointClass.UNCERTAIN) == (base.group != high.group)
     assert (two is JointClass.UNCERTAIN) == (base.malignant != high.malignant)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curve_cases import SETTINGS, case, draws, proposal, truth
 from livercascade.data.labels import LesionType
-from livercascade.detect.match import Counting, compare, match
+from livercascade.detect.match import Agreement, Counting, compare, match
 from livercascade.detect.seg2det import seg2det
 from livercascade.evaluation.cohort.evaluated_case import CasePrediction, EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
@@ -107,11 +107,12 @@ def test_agreement_is_that_of_compare() -> None:
     evidence = example_evidence(two_lesion_map(), {1: (0.9, {1: 1.0}), 3: (0.9, {2: 1.0})})
     one, held = made(evidence, true_map([((30.0, 50.0, 60.0), 9.0, 1)]))
     low, high = (evidence.reclassified(f).lesions for f in (1.0, 4.0))
-    literal = compare(low, high)
+    of_low, of_high = compare(low, high)
+    same = high.where([a is Agreement.SAME for a in of_high])
     told = agreement_yield([one], draws(1))
-    assert told.same.findings == len(literal.same)
-    assert told.diff.findings == len(literal.diff) + len(literal.diff_low)
-    touching = {p.found for p in match(held.lesions, literal.same).pairs}
+    assert told.same.findings == len(same)
+    assert told.diff.findings == sum(a is not Agreement.SAME for a in (*of_low, *of_high))
+    touching = {p.found for p in match(held.lesions, same).pairs}
     assert told.same.true == len(touching) == 1
     assert (told.same.ppv.value, told.diff.ppv.value) == (1.0, 0.0)
 

@@ -87,8 +87,8 @@ def networks() -> Networks:
     )
     engine = Engine("cpu", bf16=False)
     return Networks(
-        Model(whole, Constant([2.0, *[0.5] * 6, 3.0, *[0.0] * 6]), engine),
-        Model(patch, Constant([0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0]), engine),
+        Model(whole, (Constant([2.0, *[0.5] * 6, 3.0, *[0.0] * 6]),), engine),
+        Model(patch, (Constant([0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0]),), engine),
     )
 
 

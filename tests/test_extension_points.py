@@ -94,7 +94,7 @@ class Even(nn.Module):
 
 def test_unet_whole_is_a_segmenter() -> None:
     card = load_card(bundled("whole"))
-    model = Model(card, Even().eval(), Engine("cpu", bf16=False))
+    model = Model(card, (Even().eval(),), Engine("cpu", bf16=False))
     whole = UNetWhole(model)
     assert isinstance(whole, Segmenter) and (whole.name, whole.version, whole.sha256) == (
         card.name,

@@ -16,11 +16,10 @@ from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ModelCard, ModelKind, TrainingProvenance
 from livercascade.segment.network_folder import (
-    Ensemble,
     build_network,
     load_card,
     load_model_card,
-    load_model_network,
+    load_model_networks,
     load_network,
     member_folders,
     save_model,
@@ -46,9 +45,7 @@ def test_an_ensemble_gives_the_mean_of_its_members_logits(tmp_path: Path, folds:
     x = torch.randn(2, 8, 4, 8, 8)
     with torch.no_grad():
         each = [load_network(tmp_path / f"fold_{fold}")(x) for fold in folds]
-        torch.testing.assert_close(load_model_network(tmp_path)(x), torch.stack(each).mean(0))
         model = Model.load(tmp_path, ModelKind.WHOLE, Engine("cpu", bf16=False))
-        torch.testing.assert_close(model.engine.run(model.network, x), torch.stack(each).mean(0))
         torch.testing.assert_close(model.run(x), torch.stack(each).mean(0))
         phases = (Phase.NC, Phase.VP)
         seen = phase_input(x[:, :4], [phase in phases for phase in PHASES])
@@ -70,15 +67,16 @@ def test_members_run_one_after_the_other_and_only_one_output_is_kept() -> None:
             made.append(weakref.ref(result))
             return result
 
+    model = Model(tiny_card(), tuple(Member().eval() for _ in range(5)), Engine("cpu", bf16=False))
     with torch.no_grad():
-        Ensemble([Member() for _ in range(5)])(torch.zeros(1, 1, 1, 1, 1))
+        model.run(torch.zeros(1, 1, 1, 1, 1))
     assert len(alive) == 5 and max(alive) <= 2
 
 
 def test_a_single_model_folder_is_itself(tmp_path: Path) -> None:
     card = save_model(tmp_path / "m", tiny_card(), build_network(tiny_card()).state_dict())
     assert load_model_card(tmp_path / "m") == card
-    assert not isinstance(load_model_network(tmp_path / "m"), Ensemble)
+    assert len(load_model_networks(tmp_path / "m")) == 1
     with pytest.raises(ModelError, match="MODEL_MISSING"):
         load_model_card(tmp_path)
 

@@ -20,7 +20,7 @@ from livercascade.data.labels import Phase
 from livercascade.segment.engine import Engine
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ModelKind, ResamplingScheme
-from livercascade.segment.network_folder import load_model_card, load_model_network
+from livercascade.segment.network_folder import load_model_card, load_network
 from livercascade.segment.network_input import phase_input
 from livercascade.segment.nnunet_import import NEVER, import_nnunet, read_trained, read_weights
 
@@ -124,7 +124,7 @@ def test_the_imported_network_gives_nnunets_own_logits(trained: Path, tmp_path: 
         four[:, 2], four[:, 1] = given["x"][:, 0], given["x"][:, 1]
         for present in ([False, True, True, False], [True] * 4):
             with torch.no_grad():
-                found = load_model_network(tmp_path / "m" / f"fold_{fold}")(phase_input(four, present))
+                found = load_network(tmp_path / "m" / f"fold_{fold}")(phase_input(four, present))
             torch.testing.assert_close(found[:, [0, 7, 3]], given["y"], atol=1e-5, rtol=1e-5)
             unknown = [i for i in range(14) if i not in (0, 7, 3)]
             assert (found[:, unknown] == NEVER).all()

@@ -36,7 +36,7 @@ class Pointwise(nn.Module):
 
 
 def model_of(network: nn.Module) -> Model:
-    return Model(load_card(bundled("whole")), network, Engine("cpu", bf16=False))
+    return Model(load_card(bundled("whole")), (network,), Engine("cpu", bf16=False))
 
 
 @settings(max_examples=8)

@@ -17,8 +17,6 @@ from livercascade.cascade.settings import CascadeSettings, TypesFrom, read_setti
 from livercascade.classify.lesion_classifier import EnhancementClassifier, LesionClassifier
 from livercascade.data.scan import Scan
 from livercascade.diagnose.calibration import Calibration, SettingCalibration, read_calibration
-from livercascade.diagnose.joint import JointVerdict
-from livercascade.diagnose.patient import classify_patient
 from livercascade.io.study import Study
 from livercascade.models.bundled import bundled
 from livercascade.results.result import ModelRecord
@@ -172,8 +170,7 @@ class Cascade:
             progress: Called with (step in words, done, total).
         """
         low, high = PatchJudge(self.patch, self.settings).both(scan, proposals, progress)
-        verdict = JointVerdict(classify_patient(low.lesions), classify_patient(high.lesions))
-        return Findings(proposals, low, high, verdict)
+        return Findings(proposals, low, high)
 
     def conclude(
         self,

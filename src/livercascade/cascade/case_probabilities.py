@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float32
+
 from livercascade.cascade.findings import Findings
 from livercascade.data.labels import LesionType
-from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.diagnose.calibration import SettingCalibration
-from livercascade.diagnose.confidence import ScoredCandidate, blend, lesion_confidence, malignancy_score
+from livercascade.diagnose.confidence import blend, lesion_confidence, malignancy_score, malignant_share
 from livercascade.diagnose.conformal import Decision
-from livercascade.diagnose.joint import JointVerdict
 from livercascade.reclassification.candidate import Candidate
 from livercascade.results.result import AbstentionRecord, LesionRecord, SensitivityFactors, VerdictRecord
 
@@ -38,11 +39,14 @@ def probabilities_of(findings: Findings, calibration: SettingCalibration | None)
     """Probabilities of what was found; None without a calibration."""
     if calibration is None:
         return None
-    scored = [_scored(candidate, findings.proposals.sensitivity) for candidate in findings.high.candidates]
-    score = malignancy_score(scored)
+    candidates, margin = findings.high.candidates, findings.proposals.sensitivity.margin
+    confidence = [_confidence(candidate, margin) for candidate in candidates]
+    # Types are judged before any vote changed them: the proposal's own label.
+    judged = [(c.lesion.label, {} if c.tally is None else c.tally.votes_by_type) for c in candidates]
+    score = malignancy_score((p, malignant_share(*types)) for p, types in zip(confidence, judged, strict=True))
     return CaseProbabilities(
-        tuple(calibration.lesion(one.confidence) for one in scored),
-        tuple(calibration.types(one.label, one.votes) for one in scored),
+        tuple(calibration.lesion(p) for p in confidence),
+        tuple(calibration.types(*types) for types in judged),
         calibration.malignancy(score),
         calibration.abstention.decide(score),
         calibration,
@@ -62,10 +66,10 @@ def with_probabilities(
 
 
 def verdict_record(
-    verdict: JointVerdict, factors: SensitivityFactors, probabilities: CaseProbabilities | None
+    findings: Findings, factors: SensitivityFactors, probabilities: CaseProbabilities | None
 ) -> VerdictRecord:
     """The patient's verdict for the record."""
-    made = VerdictRecord.of(verdict.base, verdict.high, factors)
+    made = VerdictRecord.of(findings.base_class, findings.high_class, factors)
     if probabilities is None:
         return made
     rule = probabilities.calibration.abstention
@@ -75,9 +79,6 @@ def verdict_record(
     return made.model_copy(update={"malignancy": probabilities.malignancy, "abstention": abstention})
 
 
-def _scored(candidate: Candidate, sensitivity: SensitivityMap) -> ScoredCandidate:
-    lesion, tally = candidate.lesion, candidate.tally
-    by_whole = lesion_confidence(sensitivity.margin[lesion.bbox][lesion.mask])
-    if tally is None:
-        return ScoredCandidate(lesion.label, blend(by_whole, None))
-    return ScoredCandidate(lesion.label, blend(by_whole, tally.share), tally.votes_by_type)
+def _confidence(candidate: Candidate, margin: Float32[np.ndarray, "z y x"]) -> float:
+    by_whole = lesion_confidence(margin[candidate.lesion.bbox][candidate.lesion.mask])
+    return blend(by_whole, None if candidate.tally is None else candidate.tally.share)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from livercascade.cascade.findings import Findings, PatchJudge
-from livercascade.cascade.proposals import Proposals, form_lesions
+from livercascade.cascade.proposals import form_lesions
 from livercascade.data.lesion import Lesion
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import bounding_box
@@ -59,53 +57,48 @@ def collect_evidence(
         settings.detect.min_volume_ml,
         settings.judging,
         (whole_sha256, judge.patch.card.sha256),
-        _Sweep(scan, proposals, judge).run(findings, progress),
+        _tallies(scan, findings, judge, progress),
         settings.detect.lesions,
     )
 
 
-@dataclass(slots=True)
-class _Sweep:
-    """Verdicts on the proposals of all factors, each distinct proposal judged once."""
+def _tallies(
+    scan: Scan, findings: Findings, judge: PatchJudge, progress: Progress | None
+) -> dict[float, tuple[PatchTally | None, ...]]:
+    """Tallies of the proposals of all factors, each distinct proposal judged once."""
+    settings, proposals = judge.settings, findings.proposals
+    known: dict[_Key, PatchTally | None] = {}
+    # Verdicts of Base and High come first and stay: they are those of the case.
+    out = {
+        settings.detect.low_factor: _note(findings.low, known),
+        settings.detect.high_factor: _note(findings.high, known),
+    }
+    rest = [f for f in settings.output.sweep if f not in out]
+    # The first two streams of the seed are those of Base and High.
+    seeds = np.random.SeedSequence(settings.reclassify.seed).spawn(2 + len(rest))[2:]
+    advance = counter(progress, "keeping evidence", len(rest))
+    shared: WorkingScan | None = None
+    for factor, seed in zip(rest, seeds, strict=True):
+        mask = proposals.mask(factor)
+        lesions = form_lesions(mask, scan.grid, settings.detect)
+        new = lesions.where([_key(lesion) not in known for lesion in lesions])
+        if len(new):
+            if factor > settings.detect.high_factor:
+                working = judge.working_scan(scan, mask, new)
+            else:
+                working = shared = shared or judge.working_scan(scan, proposals.high, proposals.det_high)
+            _note(judge.verdicts(scan, new, working, seed), known)
+        out[factor] = tuple(known[_key(lesion)] for lesion in lesions)
+        advance()
+    return out
 
-    scan: Scan
-    proposals: Proposals
-    judge: PatchJudge
-    known: dict[_Key, PatchTally | None] = field(default_factory=dict["_Key", "PatchTally | None"])
 
-    def run(self, findings: Findings, progress: Progress | None) -> dict[float, tuple[PatchTally | None, ...]]:
-        settings = self.judge.settings
-        out = {
-            settings.detect.low_factor: self._note(findings.low),
-            settings.detect.high_factor: self._note(findings.high),
-        }
-        rest = [f for f in settings.output.sweep if f not in out]
-        # The first two streams of the seed are those of Base and High.
-        seeds = np.random.SeedSequence(settings.reclassify.seed).spawn(2 + len(rest))[2:]
-        advance = counter(progress, "keeping evidence", len(rest))
-        shared: WorkingScan | None = None
-        for factor, seed in zip(rest, seeds, strict=True):
-            mask = self.proposals.mask(factor)
-            lesions = form_lesions(mask, self.scan.grid, settings.detect)
-            new = lesions.where([_key(lesion) not in self.known for lesion in lesions])
-            if len(new):
-                if factor > settings.detect.high_factor:
-                    working = self.judge.working_scan(self.scan, mask, new)
-                else:
-                    working = shared = shared or self.judge.working_scan(
-                        self.scan, self.proposals.high, self.proposals.det_high
-                    )
-                self._note(self.judge.verdicts(self.scan, new, working, seed))
-            out[factor] = tuple(self.known[_key(lesion)] for lesion in lesions)
-            advance()
-        return out
-
-    def _note(self, judged: Reclassified) -> tuple[PatchTally | None, ...]:
-        tallies = tuple(candidate.tally for candidate in judged.candidates)
-        # Verdicts of Base and High came first and stay: they are those of the case.
-        for lesion, tally in zip(judged.proposals, tallies, strict=True):
-            self.known.setdefault(_key(lesion), tally)
-        return tallies
+def _note(judged: Reclassified, known: dict[_Key, PatchTally | None]) -> tuple[PatchTally | None, ...]:
+    """Enter the tallies of proposals that are not known yet; returns those of all."""
+    tallies = tuple(candidate.tally for candidate in judged.candidates)
+    for lesion, tally in zip(judged.proposals, tallies, strict=True):
+        known.setdefault(_key(lesion), tally)
+    return tallies
 
 
 def _key(lesion: Lesion) -> _Key:

@@ -12,11 +12,11 @@ from jaxtyping import Int32, UInt8
 from livercascade.cascade.proposals import Proposals, ProposalType
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.class_priors import logit_adjustment
-from livercascade.data.labels import LAST_LESION
+from livercascade.data.labels import LAST_LESION, PatientClass
 from livercascade.data.lesion import LesionSet
 from livercascade.data.scan import Scan
 from livercascade.detect.liver import liver_with_content
-from livercascade.diagnose.joint import JointVerdict
+from livercascade.diagnose.patient import classify_patient
 from livercascade.reclassification.candidate import Candidate, FoundAt
 from livercascade.reclassification.reclassify import Reclassified, reclassify
 from livercascade.reclassification.working_grid import WorkingScan, resample_lesions, to_working_grid
@@ -34,13 +34,21 @@ class Findings:
         proposals: Lesions before reclassification.
         low: Verdicts on Base's proposals (Base+ReCls).
         high: Verdicts on High's proposals (High+ReCls).
-        verdict: Patient classes of both and the joint verdict.
     """
 
     proposals: Proposals
     low: Reclassified
     high: Reclassified
-    verdict: JointVerdict
+
+    @property
+    def base_class(self) -> PatientClass:
+        """Class of the patient by Base+ReCls (paper, eq. 12)."""
+        return classify_patient(self.low.lesions)
+
+    @property
+    def high_class(self) -> PatientClass:
+        """Class of the patient by High+ReCls."""
+        return classify_patient(self.high.lesions)
 
     @property
     def labels(self) -> UInt8[np.ndarray, "z y x"]:

@@ -134,7 +134,7 @@ class Prediction:
     @property
     def verdict(self) -> VerdictRecord:
         """Class of the patient by Base, High and jointly."""
-        return verdict_record(self.findings.verdict, self.factors, self._probabilities)
+        return verdict_record(self.findings, self.factors, self._probabilities)
 
     @property
     def lesions(self) -> tuple[LesionRecord, ...]:

@@ -19,7 +19,7 @@ from livercascade.diagnose.calibration import CALIBRATION
 from livercascade.models.bundled import bundled
 from livercascade.segment.model import Model
 from livercascade.segment.model_card import ModelKind, card_markdown
-from livercascade.segment.network_folder import load_card, load_model_card, load_model_network, member_folders
+from livercascade.segment.network_folder import load_card, load_model_card, load_model_networks, member_folders
 from livercascade.segment.nnunet_import import import_nnunet
 from livercascade.system.extras import require
 from livercascade.train.temperature_scaling import fit_temperature, margins_of_cases, temper
@@ -38,7 +38,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Model folder, or a folder 
         if is_types(folder):
             typer.echo(load_types(folder)[0].markdown(), nl=False)
             return
-        load_model_network(folder)
+        load_model_networks(folder)
         members = member_folders(folder)
         cards = [load_card(path) for path in members] if len(members) > 1 else []
         typer.echo(card_markdown(load_model_card(folder), cards), nl=False)

@@ -17,7 +17,7 @@ from livercascade.cli.train_reporter import ConsoleReporter
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError
 from livercascade.segment.model_card import ModelKind
-from livercascade.segment.network_folder import FOLDS, load_model_network
+from livercascade.segment.network_folder import FOLDS, load_model_networks
 from livercascade.system.extras import require
 from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.run_folder import RunFolder
@@ -292,7 +292,7 @@ def _check(request: TrainRequest) -> None:
 
     cases = find_training_cases(request)
     if request.start_from is not None:
-        load_model_network(request.start_from)
+        load_model_networks(request.start_from)
     if request.hard is not None and not request.unchecked_hard:
         check_hard_cases(request.hard, [case.name for case in cases])
 

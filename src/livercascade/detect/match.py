@@ -279,52 +279,19 @@ class Agreement(Enum):
     ONLY_HIGH = "only_high"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """Lesions of a low and a high sensitivity side by side (paper, eq. 7).
-
-    Attributes:
-        low: Lesions at low sensitivity.
-        high: Lesions at high sensitivity.
-        low_agreement: Relation of each low lesion.
-        high_agreement: Relation of each high lesion.
-    """
-
-    low: LesionSet
-    high: LesionSet
-    low_agreement: tuple[Agreement, ...]
-    high_agreement: tuple[Agreement, ...]
-
-    @property
-    def same(self) -> LesionSet:
-        """High lesions that overlap a low one of the same label (``Det_same``)."""
-        return self.high.where([a is Agreement.SAME for a in self.high_agreement])
-
-    @property
-    def diff(self) -> LesionSet:
-        """High lesions that do not (``Det_diff``, as far as it comes from the high sensitivity)."""
-        return self.high.where([a is not Agreement.SAME for a in self.high_agreement])
-
-    @property
-    def diff_low(self) -> LesionSet:
-        """Low lesions without a high one of the same label; there are some only after reclassification."""
-        return self.low.where([a is not Agreement.SAME for a in self.low_agreement])
-
-
-def compare(low: LesionSet, high: LesionSet) -> Comparison:
-    """Which lesions two sensitivities share (paper, eq. 7).
+def compare(low: LesionSet, high: LesionSet) -> tuple[tuple[Agreement, ...], tuple[Agreement, ...]]:
+    """Which lesions a low and a high sensitivity share: relation of each low and of each high lesion (paper, eq. 7).
 
     Same are lesions that overlap and have one label. All others differ, with the reason: the label, or no
-    lesion at that place on the other side.
+    lesion at that place on the other side. High lesions that are the same are the paper's ``Det_same``, all others
+    ``Det_diff``; low lesions without a high one of their label exist only after reclassification.
 
     Raises:
         ValueError: The sets differ in shape.
     """
     result = match(low, high, counting=Counting.GT)
     reasons = {Outcome.TP: Agreement.SAME, Outcome.FL: Agreement.LABEL_CONFLICT}
-    return Comparison(
-        low,
-        high,
+    return (
         tuple(reasons.get(outcome, Agreement.ONLY_LOW) for outcome in result.truth_outcomes),
         tuple(reasons.get(outcome, Agreement.ONLY_HIGH) for outcome in result.found_outcomes),
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -13,41 +11,7 @@ from jaxtyping import Float
 from livercascade.data.labels import LesionType
 
 _LARGEST_MARGIN = 50.0
-
-
-@runtime_checkable
-class Scored(Protocol):
-    """A candidate as scores of the patient see it."""
-
-    @property
-    def label(self) -> LesionType:
-        """Its type."""
-        ...
-
-    @property
-    def confidence(self) -> float:
-        """Confidence that it is a lesion, 0 to 1."""
-        ...
-
-    @property
-    def votes(self) -> Mapping[LesionType, float]:
-        """Votes of UNet^patch for each type, in any unit; empty if it was not judged."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredCandidate:
-    """One candidate with its confidence; see `Scored`.
-
-    Attributes:
-        label: Type.
-        confidence: Confidence by both networks, see `blend`.
-        votes: Number of voxels that UNet^patch gave each type; empty if it was not judged.
-    """
-
-    label: LesionType
-    confidence: float
-    votes: Mapping[LesionType, float] = field(default_factory=dict[LesionType, float])
+"""Margins are cut to this before exp: evidence holds infinite ones, and the odds are 0 or 1 long before."""
 
 
 def malignant_share(label: LesionType, votes: Mapping[LesionType, float]) -> float:
@@ -80,13 +44,16 @@ def blend(probability: float, share: float | None) -> float:
     return math.sqrt(probability * (1.0 if share is None else min(max(share, 0.0), 1.0)))
 
 
-def malignancy_score(candidates: Iterable[Scored]) -> float:
+def malignancy_score(candidates: Iterable[tuple[float, float]]) -> float:
     """Largest product of confidence and malignant share, 0 to 1; 0 without any candidate.
 
-    Given all candidates, removed ones too, it still tells those patients apart who nearly had a malignant lesion: the
+    Given all candidates, removed ones too, it still separates the patients who nearly had a malignant lesion: the
     verdict looks only at lesions that stay. Probabilities and abstention need that.
 
-    >>> malignancy_score([ScoredCandidate(LesionType.CYST, 0.9)])
-    0.0
+    Args:
+        candidates: Confidence of each candidate that it is a lesion, and its `malignant_share`; both 0 to 1.
+
+    >>> malignancy_score([(0.9, malignant_share(LesionType.CYST, {})), (0.5, 0.8)])
+    0.4
     """
-    return max((c.confidence * malignant_share(c.label, c.votes) for c in candidates), default=0.0)
+    return max((confidence * share for confidence, share in candidates), default=0.0)

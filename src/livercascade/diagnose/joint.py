@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from livercascade.data.labels import PatientClass
@@ -37,31 +36,21 @@ class JointClass(Enum):
         return None if self is JointClass.UNCERTAIN else PatientClass[self.name]
 
 
-@dataclass(frozen=True, slots=True)
-class JointVerdict:
-    """Classes of one patient by Base+ReCls and High+ReCls, and what follows from both.
+def joint_class(base: PatientClass, high: PatientClass, level: AgreementLevel = AgreementLevel.CLASS) -> JointClass:
+    """The class of ``high`` if both agree, else ``UNCERTAIN``.
 
-    Attributes:
+    Args:
         base: Class by Base+ReCls (low sensitivity).
         high: Class by High+ReCls (high sensitivity); the joint model takes its lesions.
-        level: How fine they must agree.
+        level: Level at which they must agree.
+
+    >>> joint_class(PatientClass.META, PatientClass.HCC).value
+    'UNCERTAIN'
+    >>> joint_class(PatientClass.META, PatientClass.HCC, AgreementLevel.MALIGNANCY).value
+    'HCC'
     """
-
-    base: PatientClass
-    high: PatientClass
-    level: AgreementLevel = AgreementLevel.CLASS
-
-    @property
-    def value(self) -> JointClass:
-        """The class of ``high`` if both agree, else ``UNCERTAIN``.
-
-        >>> JointVerdict(PatientClass.META, PatientClass.HCC).value.value
-        'UNCERTAIN'
-        >>> JointVerdict(PatientClass.META, PatientClass.HCC, AgreementLevel.MALIGNANCY).value.value
-        'HCC'
-        """
-        agree = _seen(self.base, self.level) == _seen(self.high, self.level)
-        return JointClass[self.high.name] if agree else JointClass.UNCERTAIN
+    agree = _seen(base, level) == _seen(high, level)
+    return JointClass[high.name] if agree else JointClass.UNCERTAIN
 
 
 def _seen(patient_class: PatientClass, level: AgreementLevel) -> str | bool:

@@ -14,7 +14,7 @@ from livercascade import __version__
 from livercascade.alignment.align_phases import PhaseUse
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.errors import InputError
-from livercascade.data.labels import LESION_TYPES, PHASES, LesionType, Phase
+from livercascade.data.labels import LESION_TYPES, PHASES, Phase
 from livercascade.diagnose.calibration import (
     Calibration,
     Logistic,
@@ -23,13 +23,12 @@ from livercascade.diagnose.calibration import (
     logit,
     scaled_types,
 )
-from livercascade.diagnose.confidence import ScoredCandidate, malignancy_score
+from livercascade.diagnose.confidence import malignancy_score, malignant_share
 from livercascade.diagnose.conformal import Abstention
 from livercascade.evaluation.cohort.cohort_files import Cohort, PredictionSource, read_result
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.cohort.read_case import read_case
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.results.result import CaseResult
 from livercascade.system.files import sha256_text
 from livercascade.system.progress import Progress, counter
@@ -70,16 +69,18 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     malignant: list[bool] = []
     for case in cases:
         lesions = case.high
-        scored = [_scored(p) for p in lesions.predicted]
-        for j, one in enumerate(scored):
+        own_votes = [{} if p.tally is None else p.tally.votes_by_type for p in lesions.predicted]
+        own_confidence = [ProposalScore.BLEND.of(p) for p in lesions.predicted]
+        for j, (one, by_type) in enumerate(zip(lesions.predicted, own_votes, strict=True)):
             touched = [pair for pair in lesions.pairs if pair.found == j]
-            confidence.append(one.confidence)
             true.append(bool(touched))
             if touched:
                 largest = max(touched, key=lambda pair: pair.voxels)
-                votes = [one.votes.get(t, 0.0) for t in LESION_TYPES]
+                votes = [by_type.get(t, 0.0) for t in LESION_TYPES]
                 found.append((LESION_TYPES.index(one.label), votes, lesions.reference[largest.truth].label - 1))
-        score.append(malignancy_score(scored))
+        confidence += own_confidence
+        shares = [malignant_share(p.label, votes) for p, votes in zip(lesions.predicted, own_votes, strict=True)]
+        score.append(malignancy_score(zip(own_confidence, shares, strict=True)))
         malignant.append(any(lesion.label.malignant for lesion in lesions.reference))
     return CalibrationSample(
         np.array(confidence, dtype=np.float64),
@@ -90,11 +91,6 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
         np.array(score, dtype=np.float64),
         np.array(malignant, dtype=np.bool_),
     )
-
-
-def _scored(proposal: LesionSummary) -> ScoredCandidate:
-    votes: dict[LesionType, float] = {} if proposal.tally is None else proposal.tally.votes_by_type
-    return ScoredCandidate(proposal.label, ProposalScore.BLEND.of(proposal), votes)
 
 
 def calibrate_cohort(

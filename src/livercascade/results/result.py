@@ -21,7 +21,7 @@ from livercascade.alignment.align_phases import PhaseUse
 from livercascade.data.labels import PatientClass, Phase
 from livercascade.data.record import Fraction, Record, Sha256, TypeName
 from livercascade.diagnose.conformal import Decision
-from livercascade.diagnose.joint import JointClass, JointVerdict
+from livercascade.diagnose.joint import JointClass, joint_class
 from livercascade.reclassification.candidate import CandidateStatus, FoundAt
 from livercascade.results.wording import verdict_meaning
 
@@ -180,12 +180,12 @@ class VerdictRecord(Record):
     @classmethod
     def of(cls, base: PatientClass, high: PatientClass, factors: SensitivityFactors) -> VerdictRecord:
         """Verdict from the classes of Base and High, without probabilities."""
-        joint = JointVerdict(base, high).value
+        joint = joint_class(base, high)
         return cls(base=base, high=high, joint=joint, meaning=verdict_meaning(base, high, (factors.base, factors.high)))
 
     @model_validator(mode="after")
     def _joint_follows(self) -> VerdictRecord:
-        expected = JointVerdict(self.base, self.high).value
+        expected = joint_class(self.base, self.high)
         if self.joint is not expected:
             raise ValueError(
                 f"joint class must be {expected.value} for base {self.base.value} and high {self.high.value}"

@@ -1,4 +1,7 @@
-"""A network with its card, ready to run."""
+"""Networks with their card, ready to run.
+
+The networks of an ensemble run one after the other into one running sum, so memory does not grow with their number.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ from livercascade.data.errors import InputError, ModelError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.segment.engine import Engine
 from livercascade.segment.model_card import ModelCard, ModelKind
-from livercascade.segment.network_folder import Ensemble, load_model_card, load_model_network
+from livercascade.segment.network_folder import load_model_card, load_model_networks
 from livercascade.segment.network_input import phase_input
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A trained network and how to feed it.
+    """A trained network, or an ensemble of several, and how to feed it.
 
     Attributes:
         card: Description of its input, output and training.
-        network: Network, or ensemble of several, on the engine's device.
+        networks: The network, or all of an ensemble, on the engine's device; their logits are averaged.
         engine: Engine that runs it.
     """
 
     card: ModelCard
-    network: nn.Module
+    networks: tuple[nn.Module, ...]
     engine: Engine
 
     @classmethod
@@ -50,25 +53,20 @@ class Model:
                 stage="segment",
             )
         engine = engine or Engine.choose()
-        network = load_model_network(folder).to(engine.device)
-        return cls(card, network, engine)
+        networks = tuple(network.to(engine.device) for network in load_model_networks(folder))
+        return cls(card, networks, engine)
 
     def run(self, batch: Float32[torch.Tensor, "n c z y x"]) -> Float32[torch.Tensor, "n k z y x"]:
         """Logits of network inputs; of an ensemble the mean, one member after the other through the engine."""
-        members = self._members
-        total = self.engine.run(members[0], batch)
-        for member in members[1:]:
-            total = total + self.engine.run(member, batch)
-        return total / len(members) if len(members) > 1 else total
+        total = self.engine.run(self.networks[0], batch)
+        for network in self.networks[1:]:
+            total = total + self.engine.run(network, batch)
+        return total / len(self.networks) if len(self.networks) > 1 else total
 
     def release_memory(self) -> None:
         """Give back the memory that passes need, when none will come for a while; weights and speed stay."""
-        for member in self._members:
-            self.engine.release_memory(member)
-
-    @property
-    def _members(self) -> list[nn.Module]:
-        return list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
+        for network in self.networks:
+            self.engine.release_memory(network)
 
     def require(self, phases: Collection[Phase]) -> None:
         """Checks that the phases a network cannot do without are there.

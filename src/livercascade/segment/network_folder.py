@@ -1,7 +1,4 @@
-"""Model folders: card, weights and page (``model.json``, ``weights.safetensors``, ``MODEL_CARD.md``), or folds of them.
-
-The networks of an ensemble run one after the other into one running sum, so memory does not grow with their number.
-"""
+"""Model folders (``model.json``, ``weights.safetensors``, ``MODEL_CARD.md``), or folders of folds of them."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from typing import Any
 
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
-from jaxtyping import Float
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -120,22 +116,6 @@ def start_weights(network: nn.Module, folder: Path) -> None:
     _fill(network, dict(load_network(folder).named_parameters()), str(folder))
 
 
-class Ensemble(nn.Module):
-    """Networks of one shape whose logits are averaged; used like a single network."""
-
-    def __init__(self, members: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def forward(self, x: Float[torch.Tensor, "n c z y x"]) -> Float[torch.Tensor, "n k z y x"]:
-        """Mean of the members' logits, summed in float32."""
-        total: Any = None
-        for member in self.members:
-            logits = member(x).float()
-            total = logits if total is None else total.add_(logits)
-        return total.div_(len(self.members))
-
-
 def member_folders(folder: Path) -> tuple[Path, ...]:
     """Model folders of an ensemble in the order of their folds; the folder itself if it is no ensemble."""
     found = [folder / f"fold_{k}" for k in range(FOLDS)]
@@ -153,14 +133,13 @@ def load_model_card(folder: Path) -> ModelCard:
     return cards[0] if len(cards) == 1 else _joint_card(folder, cards)
 
 
-def load_model_network(folder: Path) -> nn.Module:
-    """Network of a model folder, or the `Ensemble` of several, float32, in evaluation mode.
+def load_model_networks(folder: Path) -> tuple[nn.Module, ...]:
+    """The network of a model folder, or those of an ensemble, float32, in evaluation mode.
 
     Raises:
         ModelError: As `load_model_card`, or weights are damaged (``MODEL_HASH``).
     """
-    members = [load_network(path) for path in member_folders(folder)]
-    return members[0] if len(members) == 1 else Ensemble(members).eval()
+    return tuple(load_network(path) for path in member_folders(folder))
 
 
 def write_ensemble_page(folder: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from livercascade.data.labels import PatientClass
-from livercascade.diagnose.confidence import malignancy_score
+from livercascade.diagnose.confidence import malignancy_score, malignant_share
 from livercascade.diagnose.patient import classify_patient
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase
@@ -41,7 +41,9 @@ class CasePrediction:
     ) -> CasePrediction:
         """Prediction for the patient that follows from the lesions."""
         counted = [x for x in matched.predicted if x.covered and settings.counts(x.volume_ml)]
-        score = malignancy_score(x for x in counted if x.label.malignant)
+        score = malignancy_score(
+            (x.confidence, malignant_share(x.label, x.votes)) for x in counted if x.label.malignant
+        )
         return cls(matched, classify_patient(counted), score, verdict)
 
     @property

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from livercascade.data.labels import PatientClass
 from livercascade.detect.match import Counting, Match, Outcome, judge
-from livercascade.diagnose.joint import JointVerdict
+from livercascade.diagnose.joint import JointClass, joint_class
 from livercascade.evaluation.cohort.evaluated_case import EvaluatedCase
 from livercascade.evaluation.cohort.evaluated_models import EvaluatedModel, JointModel
 from livercascade.evaluation.evaluation_settings import EvaluationSettings, Extras
@@ -123,7 +123,7 @@ def counts_of_joint_model(
     """Counts of a joint model: those of its high side where both sides agree (paper, Sec. IV-C3)."""
     high = counts_of_model(cases, joint.high, settings)
     verdicts = [_verdict(case, joint, settings) for case in cases]
-    agreed = np.array([verdict.value.patient_class is not None for verdict in verdicts])
+    agreed = np.array([verdict.patient_class is not None for verdict in verdicts])
     return replace(high, model=joint.model, joint=True).where(agreed)
 
 
@@ -161,14 +161,14 @@ def _extras(match: Match, lesions: MatchedLesions) -> Int[np.ndarray, "7 7"]:
     return table
 
 
-def _verdict(case: EvaluatedCase, joint: JointModel, settings: EvaluationSettings) -> JointVerdict:
+def _verdict(case: EvaluatedCase, joint: JointModel, settings: EvaluationSettings) -> JointClass:
     high = case.predictions[joint.high]
     if joint.low is not None:
-        return JointVerdict(case.predictions[joint.low].patient_class, high.patient_class, settings.level)
+        return joint_class(case.predictions[joint.low].patient_class, high.patient_class, settings.level)
     recorded = high.verdict
     if recorded is None:
-        return JointVerdict(high.patient_class, high.patient_class, settings.level)
-    return JointVerdict(recorded.base, recorded.high, settings.level)
+        return joint_class(high.patient_class, high.patient_class, settings.level)
+    return joint_class(recorded.base, recorded.high, settings.level)
 
 
 def _zeros(*shape: int) -> Int[np.ndarray, ...]:
