@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int16, Shaped
+from pydantic import ConfigDict, NonNegativeFloat
 
 from livercascade.alignment.align_settings import RegistrationLimits
 from livercascade.alignment.aligner import PairAlignment
@@ -23,10 +24,12 @@ _PIXEL_MM = 3.0
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """One measure before and after alignment."""
+    """One measure before and after alignment, at least 0; in the record of a case too."""
 
-    before: float
-    after: float
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    before: NonNegativeFloat
+    after: NonNegativeFloat
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,6 @@ from livercascade.results.result import (
     SweepRow,
     TypeCount,
     VerdictRecord,
-    WarningRecord,
 )
 from livercascade.segment.engine import Engine
 from livercascade.system.files import sha256_of
@@ -229,7 +228,7 @@ class Prediction:
             case_id=self.study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,
             virtual=self.study.virtual,
-            warnings=tuple(WarningRecord(code=n.code, message=n.message) for n in notices),
+            warnings=notices,
             inputs=self._inputs(),
             reference_phase=scan.reference,
             alignment=tuple(measure_alignment(p, self.segmentation, scan.grid) for p in self.alignment.phases),

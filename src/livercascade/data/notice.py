@@ -1,18 +1,27 @@
-"""What a reader noticed but could live with: a stable code and a sentence for people."""
+"""What a stage noticed but could live with: a stable code and a sentence for people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
+"""Stable upper-case code; scripts may rest on it."""
 
 
-@dataclass(frozen=True, slots=True)
+# A dataclass, unlike the other records, so that a notice is made in one line: Notice("CODE", "sentence").
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Notice:
-    """A warning that goes with a result.
+    """Something that may change how far the result can be trusted.
 
     Attributes:
         code: Stable upper-case code, for example ``NOT_ALIGNED``.
         message: One sentence; never a patient's name.
+        remedy: What the user can do about it; empty if nothing need be done.
     """
 
-    code: str
-    message: str
+    code: Code
+    message: Annotated[str, Field(min_length=1)]
+    remedy: str = ""

@@ -35,7 +35,7 @@ from livercascade.report.panel import (
     show_ct,
 )
 from livercascade.report.view import View
-from livercascade.results.result import AlignmentRecord, BeforeAfterRecord
+from livercascade.results.result import AlignmentRecord
 
 PANEL_PX = 316
 BAR_PX = 52
@@ -99,8 +99,9 @@ def _mm(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _rounded(measure: BeforeAfter) -> BeforeAfterRecord:
-    return BeforeAfterRecord(before=round(max(measure.before, 0.0), 4), after=round(max(measure.after, 0.0), 4))
+def _rounded(measure: BeforeAfter) -> BeforeAfter:
+    # Mutual information of unrelated images comes out a rounding error below 0.
+    return BeforeAfter(round(max(measure.before, 0.0), 4), round(max(measure.after, 0.0), 4))
 
 
 def _lengths_in_liver(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"], grid: Grid) -> np.ndarray:

@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from livercascade.alignment.align_phases import PhaseUse
+from livercascade.alignment.registration_quality import BeforeAfter
 from livercascade.data.labels import PatientClass, Phase
+from livercascade.data.notice import Code, Notice
 from livercascade.data.record import Fraction, Record, Sha256, TypeName
 from livercascade.diagnose.conformal import Decision
 from livercascade.diagnose.joint import JointClass, joint_class
@@ -29,7 +31,6 @@ SCHEMA_VERSION = "1.1"
 _OLD_SCHEMA = "1.0"
 _OLD_FOUND_AT = {"f=1 and f=4": "base and high", "only f=4": "high only"}
 
-Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
 Position = tuple[float, float, float]
 
 
@@ -92,14 +93,6 @@ class ErrorRecord(Record):
     stage: Stage
 
 
-class WarningRecord(Record):
-    """Something that may change how far the result can be trusted."""
-
-    code: Code
-    message: str = Field(min_length=1)
-    remedy: str = ""
-
-
 class InputRecord(Record):
     """One phase as it was read."""
 
@@ -113,20 +106,13 @@ class InputRecord(Record):
     resampled: bool = Field(default=False, description="True if it was brought onto the grid of another phase.")
 
 
-class BeforeAfterRecord(Record):
-    """One measure before and after alignment."""
-
-    before: NonNegativeFloat
-    after: NonNegativeFloat
-
-
 class AlignmentRecord(Record):
     """How one phase was aligned with the reference phase, and whether that was used."""
 
     phase: Phase
     use: PhaseUse = Field(description="dropped: the phase was left out; unaligned: used as the headers place it.")
-    similarity: BeforeAfterRecord = Field(description="Mutual information in nats with the reference over its body.")
-    body_overlap: BeforeAfterRecord = Field(description="Dice of all tissue but gas, 0 to 1.")
+    similarity: BeforeAfter = Field(description="Mutual information in nats with the reference over its body.")
+    body_overlap: BeforeAfter = Field(description="Dice of all tissue but gas, 0 to 1.")
     folded: Fraction = Field(description="Fraction of voxels where the field folds.")
     mean_mm: NonNegativeFloat | None = Field(
         default=None, description="Displacement over the body; absent if the aligner gave no field."
@@ -330,7 +316,7 @@ class CaseResult(Record):
     status: Status
     virtual: bool = Field(default=False, description="True if the input is a virtual patient.")
     error: ErrorRecord | None = None
-    warnings: tuple[WarningRecord, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     inputs: tuple[InputRecord, ...]
     reference_phase: Phase | None = Field(default=None, description="Phase on whose grid everything was measured.")
     alignment: tuple[AlignmentRecord, ...] = Field(
