@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from livercascade.data.labels import PatientClass
+from livercascade.data.notice import Notice
 from livercascade.reclassification.candidate import FoundAt, by_importance, numbered
 from livercascade.report.html import render_report
 from livercascade.results.result import (
@@ -16,7 +17,6 @@ from livercascade.results.result import (
     Stage,
     Status,
     VerdictRecord,
-    WarningRecord,
 )
 from livercascade.results.schema import schema_text, write_schema
 from livercascade.testing.example_results import EXAMPLE_FACTORS, EXAMPLE_HASH, example_case, example_result
@@ -88,7 +88,7 @@ def test_broken_result_is_refused_by_the_model(name, example):
         {"error": ERROR},
         {"outputs": None},
         {"status": Status.OK_WITH_WARNINGS},
-        {"warnings": [WarningRecord(code="A_B", message="x")]},
+        {"warnings": [Notice(code="A_B", message="x")]},
     ],
 )
 def test_status_must_fit_the_content(changes):

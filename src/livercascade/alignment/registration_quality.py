@@ -24,7 +24,7 @@ _PIXEL_MM = 3.0
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """One measure before and after alignment, at least 0; in the record of a case too."""
+    """One measure before and after alignment."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

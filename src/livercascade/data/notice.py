@@ -14,14 +14,8 @@ Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
 # A dataclass, unlike the other records, so that a notice is made in one line: Notice("CODE", "sentence").
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Notice:
-    """Something that may change how far the result can be trusted.
-
-    Attributes:
-        code: Stable upper-case code, for example ``NOT_ALIGNED``.
-        message: One sentence; never a patient's name.
-        remedy: What the user can do about it; empty if nothing need be done.
-    """
+    """Something that may change how far the result can be trusted."""
 
     code: Code
-    message: Annotated[str, Field(min_length=1)]
-    remedy: str = ""
+    message: Annotated[str, Field(min_length=1, description="One sentence; never a patient's name.")]
+    remedy: Annotated[str, Field(description="What the user can do about it, if anything.")] = ""
