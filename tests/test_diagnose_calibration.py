@@ -68,14 +68,15 @@ def test_probabilities_rise_with_the_score(scores: list[float], slope: float, in
     weight=st.floats(0, 1),
 )
 def test_types_are_a_distribution(label: LesionType, votes: list[float], temperature: float, weight: float) -> None:
-    told = TypeScaling(temperature=temperature, weight=weight)(label, votes)
+    by_type = dict(zip(LESION_TYPES, votes, strict=False))
+    told = TypeScaling(temperature=temperature, weight=weight)(label, by_type)
     assert set(told) == set(LESION_TYPES)
     assert sum(told.values()) == pytest.approx(1)
     assert min(told.values()) >= 0
 
 
 def test_without_votes_the_type_of_unet_whole_leads_and_heat_makes_types_alike() -> None:
-    cool, hot = (TypeScaling(temperature=t, weight=0.0)(LesionType.META, ()) for t in (1.0, 8.0))
+    cool, hot = (TypeScaling(temperature=t, weight=0.0)(LesionType.META, {}) for t in (1.0, 8.0))
     assert max(cool, key=lambda t: cool[t]) is LesionType.META
     assert cool[LesionType.META] > hot[LesionType.META] > 1 / 6
 
