@@ -19,7 +19,7 @@ def align_study(
 
     Args:
         study: Study with at least one phase.
-        settings: Whether and how phases are aligned, and the limits of quality control.
+        settings: Settings of the alignment, and the limits of its quality control.
         aligner: Registration method; DEEDS as the settings say if absent.
         progress: Called with (step in words, done, total).
 

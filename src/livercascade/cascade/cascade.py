@@ -153,6 +153,7 @@ class Cascade:
         Raises:
             InputError: ``NO_LIVER`` or ``PHASE_NEEDED``.
         """
+        # First: what UNet^patch lacks must not be found out after minutes of segmenting.
         self.patch.require(scan.phases)
         check_trunk(scan)
         sensitivity = self._own_segmenter().segment(scan, progress=progress)

@@ -131,6 +131,7 @@ class PatchJudge:
                 scan, lesions, working, seed, placed=working.proposals if lesions is proposals.det_high else None,
                 advance=advance,
             )
+            # One set alone where both factors are the same.
             for lesions, seed in zip(sets, seeds, strict=False)
         ]  # fmt: skip
         self.patch.release_memory()

@@ -82,6 +82,7 @@ class StageClock:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 2)
 
 
+# Without slots, which leave cached properties no place.
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What the cascade says about one study. Nothing is written before `save`.
@@ -184,6 +185,7 @@ class Prediction:
             OutputError: ``OUT_TAKEN`` if something that is not a result lies there, ``NO_SPACE`` or ``CANNOT_WRITE``.
         """
         with self.clock.stage("report"):
+            # Made within this stage, so that its time is not counted as writing.
             _ = self.segmentation, self.lesions, self.sweep
             pictures = self._pictures() if report else None
         with new_result_folder(Path(out)) as folder:

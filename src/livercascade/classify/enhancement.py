@@ -1,4 +1,4 @@
-"""How a lesion takes up contrast medium: what a radiologist measures to tell its type, as numbers.
+"""How a lesion takes up contrast medium: what a radiologist measures to name its type, as numbers.
 
 Each phase is read in the lesion's core and rim against the liver round it and against the hepatic vessels. Which zones
 and differences count is textbook knowledge (docs/types.md); no network sees the image here. What tells more of the
@@ -30,10 +30,10 @@ _DIFFERENCES = ((0, 1), (1, 2), (2, 3), (0, 3), (0, 2))
 """Pairs of phases between which uptake and washout are read."""
 _DIFFERING = (0, 1, 3, 6)
 """Levels of which they are."""
-_TOLD = 6
-"""Levels that are told as they are; HU of the core only as differences, for they hang on scanner, patient and dose."""
-NUM_FEATURES = len(FORM) + len(PHASES) * _TOLD + len(_DIFFERENCES) * len(_DIFFERING)
-FIRST_LEVEL = tuple(len(FORM) + index * _TOLD for index in range(len(PHASES)))
+_AS_THEY_ARE = 6
+"""Levels that are features as they are; the HU of the core, which depend on scanner and dose, only as differences."""
+NUM_FEATURES = len(FORM) + len(PHASES) * _AS_THEY_ARE + len(_DIFFERENCES) * len(_DIFFERING)
+FIRST_LEVEL = tuple(len(FORM) + index * _AS_THEY_ARE for index in range(len(PHASES)))
 """Features that are there exactly if a phase is."""
 _MARGIN_MM = 16.0
 _SHELL_MM = (2.0, 12.0)
@@ -57,14 +57,14 @@ class Enhancement:
     form: Float32[np.ndarray, " form"]
 
     def features(self, phases: Bool[np.ndarray, " 4"] | None = None) -> Float32[np.ndarray, " feature"]:
-        """What the type is told from: form, levels, and differences between phases; NaN where something is absent.
+        """What the type follows from: form, levels, and differences between phases; NaN where something is absent.
 
         Args:
             phases: Phases that may be seen; all that were measured by default.
         """
         seen = self.levels if phases is None else np.where(phases[:, None], self.levels, np.float32(np.nan))
         differences = [seen[late, _DIFFERING] - seen[early, _DIFFERING] for early, late in _DIFFERENCES]
-        return np.concatenate([self.form, seen[:, :_TOLD].ravel(), *differences]).astype(np.float32)
+        return np.concatenate([self.form, seen[:, :_AS_THEY_ARE].ravel(), *differences]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,11 +93,12 @@ def measure(scan: Scan, labels: UInt8[np.ndarray, "z y x"], lesion: Lesion, back
     Args:
         scan: One to four phases on one grid. A phase without data in part of the lesion counts as absent.
         labels: Label map 0-13 on that grid; what is liver round the lesion is read from it.
-        lesion: Where to measure; whatever ``labels`` holds there.
+        lesion: Region to measure; what ``labels`` holds there does not matter.
         background: What it is read against.
     """
     box, inside = with_margin(lesion, scan.grid.shape, scan.grid.spacing, _MARGIN_MM)
     spacing = scan.grid.spacing
+    # Padded: a lesion may reach the edge of the scan, which bounds it too.
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     apart = ndimage.distance_transform_edt(~inside, sampling=spacing)
     liver = (labels[box] == Organ.LIVER) & ~inside
@@ -129,6 +130,7 @@ def _levels(
     liver = float(np.median(shell)) if shell.size > _LEAST_SHELL else float(background.liver[at])
     core, rim = float(np.median(hu[zones["core"]])), float(np.median(hu[zones["rim"]]))
     values = hu[zones["inside"]].astype(np.float32)
+    # Not the extremes, which are noise.
     low, high = (float(v) for v in np.percentile(values, (5, 95)))
     return (
         *(core - liver, rim - liver, low - liver, high - liver, float(values.std())),

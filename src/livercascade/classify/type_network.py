@@ -1,4 +1,4 @@
-"""The network that tells a lesion's type from its measures, and its folder."""
+"""The network that names a lesion's type from its measures, and its folder."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class TypesCard(Record):
     """``model.json`` of a network of lesion types.
 
     Attributes:
-        levels, form: What it is told (`livercascade.classify.enhancement`).
+        levels, form: Names of the measures it takes (`livercascade.classify.enhancement`).
         members: Networks whose probabilities are averaged, one for each fold of the training.
         hidden: Width of both hidden layers.
         temperature: What logits are divided by, fitted on the lesions each member did not see.
-        class_priors: How common it takes each type for.
+        class_priors: Frequency of each type that it assumes.
         trained_on: The lesions, in words.
-        lesions, cases: How many.
-        scores: On lesions of the fold that a member did not see, by phases.
-        command, settings: How it came about.
-        sha256: Of the weights; empty until saved.
+        lesions, cases: Numbers of training lesions and patients.
+        scores: Metrics on lesions of the fold that a member did not see, by phases.
+        command, settings: Command line and settings of the training.
+        sha256: Hash of the weights; empty until saved.
     """
 
     name: str = "types"
@@ -116,11 +116,13 @@ class TypeMember(nn.Module):
         mean = torch.where(known, features, 0.0).sum(0) / count
         spread = torch.where(known, features - mean, 0.0).square().sum(0) / count
         self.mean.copy_(mean)
+        # A measure that never varies must not divide by 0.
         self.std.copy_(spread.sqrt().clamp(min=1e-3))
 
     def prepare(self, features: Float32[torch.Tensor, "n feature"]) -> Float32[torch.Tensor, "n input"]:
         """Standardised measures, 0 where one is absent, and a flag for each phase."""
         scaled = ((features - self.mean) / self.std).clamp(-_CLIP, _CLIP)
+        # 0 is the mean: an absent measure speaks for no type.
         return torch.cat([torch.nan_to_num(scaled, nan=0.0), _present(features).to(features.dtype)], dim=1)
 
     def forward(self, features: Float32[torch.Tensor, "n feature"]) -> Float32[torch.Tensor, "n 6"]:
@@ -154,7 +156,7 @@ def save_types(folder: Path, card: TypesCard, network: TypeNetwork) -> TypesCard
 
 
 def is_types(folder: Path) -> bool:
-    """Whether a model folder says of itself that it tells types."""
+    """Whether a model folder says that it holds a network of lesion types."""
     try:
         return json.loads((folder / CARD_FILE).read_bytes()).get("kind") == "types"
     except (OSError, ValueError, AttributeError):
@@ -176,7 +178,7 @@ def load_types(folder: Path) -> tuple[TypesCard, TypeNetwork]:
     except ValidationError as error:
         raise _mismatch(path, f"the card is not that of a network of types ({error.error_count()} errors)") from error
     if (card.levels, card.form) != (LEVELS, FORM):
-        raise _mismatch(path, "it is told other measures than this version takes")
+        raise _mismatch(path, "its measures are not those of this version")
     check_weights(weights, card.sha256)
     network = TypeNetwork(card.members, card.hidden, card.temperature)
     try:

@@ -14,7 +14,7 @@ COMMANDS = {
         "predict_command", "demo", "Make a virtual four-phase patient, analyse it, and say where the report lies."
     ),
     "predict": Command("predict_command", "predict_command", "Find, type and filter liver lesions in one study."),
-    "check": Command("check", "check", "Read a study as predict would and tell what is in it."),
+    "check": Command("check", "check", "Read a study as predict would and print what is in it."),
     "convert": Command("convert", "convert", "Write what was read from a study, one NIfTI file per phase."),
     "align": Command("align", "align", "Carry one CT phase onto another by deformable registration."),
     "evaluate": Command(

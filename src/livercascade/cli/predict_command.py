@@ -89,6 +89,7 @@ def demo(
 
     Example: livercascade demo
     """
+    # Only here: predict must not wait for the import of virtual patients.
     from livercascade.virtual.patient_folders import make_cohort
     from livercascade.virtual.virtual_settings import VirtualSettings
 

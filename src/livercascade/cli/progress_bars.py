@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 @contextmanager
 def steps(title: str, total: int, *, quiet: bool = False) -> Generator[Callable[[], None], None, None]:
     """Progress bar over ``total`` equal steps on standard error; yields the function that advances it."""
+    # Standard output is for results, which scripts read.
     console = Console(stderr=True, quiet=quiet)
     columns = (
         TextColumn("{task.description}"),

@@ -17,6 +17,7 @@ from pydantic import AfterValidator
 
 from livercascade.data.labels import LESION_TYPES
 
+# Shares are written with four digits, which rarely add up to 1 exactly.
 _SLACK = 1e-3
 
 

@@ -42,6 +42,7 @@ class Grid:
         """
         columns = np.asarray(affine_lps, dtype=np.float64)[:3, :3]
         spacing = np.linalg.norm(columns, axis=0)
+        # No voxel is near 1e-9 mm³: the axes lie in one plane.
         if not np.all(spacing > 0) or abs(np.linalg.det(columns)) < 1e-9:
             raise ValueError("affine matrix is singular")
         unit = columns / spacing
@@ -84,6 +85,7 @@ class Grid:
         """True if both grids put every voxel at the same place, within ``tolerance_mm`` at the corners."""
         if self.shape != other.shape:
             return False
+        # Two affine maps differ most at a corner: where these agree, every voxel does.
         corners = np.array(np.meshgrid(*[(0.0, n - 1.0) for n in self.shape])).reshape(3, -1).T
         return bool(np.abs(self.world(corners) - other.world(corners)).max() <= tolerance_mm)
 

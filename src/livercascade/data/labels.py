@@ -46,11 +46,13 @@ class LesionType(IntEnum):
     @property
     def priority(self) -> int:
         """Rank in the patient classification, 0 highest (HCC > ICC > Meta > Hem > Other > Cyst)."""
+        # The labels are numbered by the paper's priority.
         return int(self) - 1
 
     @property
     def title(self) -> str:
         """The paper's short name: HCC, ICC, Meta, Hem, Other, Cyst."""
+        # HCC and ICC are abbreviations; Meta is a word cut short.
         return self.name if self.malignant and self is not LesionType.META else self.name.capitalize()
 
 

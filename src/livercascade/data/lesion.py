@@ -104,8 +104,8 @@ def with_margin(
 
     Args:
         lesion: The lesion.
-        shape: Of the whole array (z, y, x).
-        spacing: (z, y, x) in mm.
+        shape: Shape of the whole array (z, y, x).
+        spacing: Voxel spacing (z, y, x) in mm.
         margin_mm: Width on every side.
     """
     margin = tuple(math.ceil(margin_mm / s) for s in spacing)

@@ -21,8 +21,8 @@ class PhaseVolume:
 
     Attributes:
         hu: Intensities in HU, ``[z, y, x]``; voxels outside the field of view are -1024.
-        grid: Where the voxels lie.
-        source: How the phase was told: ``user``, ``tags``, ``order``, ``image`` or ``tags+image``.
+        grid: Place of the voxels in the patient.
+        source: Source from which the phase was identified: ``user``, ``tags``, ``order``, ``image`` or ``tags+image``.
         confidence: Trust in the phase, 0 to 1.
         sha256: Hash of the input files, in reading order.
         description: What to show people, for example the series number; never a patient's name.

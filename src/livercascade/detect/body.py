@@ -42,6 +42,7 @@ def body_section(hu: Int16[np.ndarray, "z y x"], grid: Grid) -> tuple[float, flo
 
 def _section(plane: Int16[np.ndarray, "y x"]) -> tuple[int, float]:
     """Pixels of the largest piece of body, and the share of bone in it."""
+    # Table and clothes are pieces of their own; the largest is the body.
     pieces = np.asarray(ndimage.label(plane > BODY_HU)[0])
     sizes = np.bincount(pieces.ravel())[1:]
     if sizes.size == 0:

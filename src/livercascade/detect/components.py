@@ -1,9 +1,9 @@
 """Connected parts of a region, as the paper joins pixels (eq. 4), from its runs along x.
 
 Pixels of a slice that touch by edge or corner belong together; so do pixels straight above each other.
-`scipy.ndimage.label` knows this neighbourhood by its ``structure`` and is the oracle of the tests. It looks at every voxel
-of the air round a lesion; the runs are few, and what touches what among them is a search in sorted numbers, which takes an
-eighth of the time.
+`scipy.ndimage.label` knows this neighbourhood by its ``structure`` and is the oracle of the tests. It looks at every
+voxel of the air round a lesion; the runs are few, and what touches what among them is a search in sorted numbers,
+which takes an eighth of the time.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Runs:
     Attributes:
         first, last: Flat indices of the first and last voxel of each.
         value: Value of each.
-        shape: Of the region.
+        shape: Shape of the region.
     """
 
     first: Int64[np.ndarray, " n"]
@@ -96,8 +96,10 @@ class _Runs:
         """Pairs of runs of neighbouring rows of a slice that touch by edge or corner."""
         _, height, width = self.shape
         following = self.first // width + 1
+        # One pixel further on either side, since corners touch too; cut at the ends of the row.
         low = np.maximum(self.first + width - 1, following * width)
         high = np.minimum(self.last + width + 1, (following + 1) * width - 1)
+        # The row after the last of a slice belongs to the next slice: it meets none.
         return self._meeting(low, np.where(following % height == 0, -1, high))
 
     def _touching_above(self) -> Int64[np.ndarray, "2 m"]:

@@ -44,7 +44,7 @@ class Outcome(Enum):
 
 @runtime_checkable
 class Typed(Protocol):
-    """Anything with a lesion type: a lesion, or its figures alone."""
+    """Anything with a lesion type: a lesion, or its measures alone."""
 
     @property
     def label(self) -> LesionType:
@@ -209,6 +209,7 @@ def overlaps(one: LesionSet, two: LesionSet) -> tuple[Pair, ...]:
     below = [first[lesion.bbox][lesion.mask] for lesion in two]
     number = np.repeat(np.arange(len(two)), [len(values) for values in below])
     values = np.concatenate(below).astype(np.int64)
+    # One number per pair of lesions: counting equal ones gives all overlaps at once.
     codes = (values - 1) * len(two) + number
     hit, voxels = np.unique(codes[values > 0], return_counts=True)
     return tuple(Pair(int(c) // len(two), int(c) % len(two), int(v)) for c, v in zip(hit, voxels, strict=True))
@@ -248,6 +249,7 @@ def _partners(
     pairs: tuple[Pair, ...], truth: Sequence[Typed], found: Sequence[Typed]
 ) -> tuple[dict[int, Pair], dict[int, Pair]]:
     """The pair of each true and each found lesion: one of its label if there is any, then the largest overlap."""
+    # A dict keeps the last of equal keys: in rising order that is the best pair, of equal ones the first.
     ranked = sorted(pairs, key=lambda p: (_same_label(p, truth, found), p.voxels, -p.truth, -p.found))
     return {p.truth: p for p in ranked}, {p.found: p for p in ranked}
 

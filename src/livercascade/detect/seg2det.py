@@ -57,6 +57,7 @@ def seg2det(
         raise ValueError(f"grid has shape {grid.shape}, mask {mask.shape}")
     if min(grid.spacing) <= 0 or min_volume_ml < 0:
         raise ValueError(f"spacing {grid.spacing} must be above 0 and min_volume_ml {min_volume_ml} at least 0")
+    # A lesion of exactly the limit stays, whatever the division rounds to.
     min_voxels = min_volume_ml / grid.voxel_ml * (1 - 1e-9)
     parts = list(components(_lesion_types(mask) if per_label else is_lesion(mask), least=min_voxels))
     centroids = grid.world(np.array([_centre(box, part) for box, part in parts]).reshape(-1, 3)).tolist()

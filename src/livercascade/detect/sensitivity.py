@@ -114,6 +114,7 @@ class SensitivityMap:
         """
         if not (math.isfinite(factor) and factor > 0):
             raise ValueError(f"sensitivity factor must be a finite number above 0, got {factor}")
+        # As float32, like the margin: else rounding decides where log f is exactly a margin.
         reach = np.float32(math.log(factor))
         lesion = (self.margin < reach) | ((self.margin == reach) & (self.best_other != BACKGROUND))
         return np.where(lesion, self.best_lesion, self.best_other)

@@ -18,7 +18,9 @@ from livercascade.data.record import Record, Sha256
 from livercascade.diagnose.conformal import Abstention
 
 CALIBRATION = "calibration.json"
+# The log odds of 0 and 1 are infinite: one such score would decide a fit alone.
 _LEAST, _MOST = 0.001, 0.999
+# A type without any vote keeps a little, or one miss would make the cross-entropy infinite.
 _SMOOTH = 0.02
 
 
@@ -44,7 +46,7 @@ class TypeScaling(Record):
 
     Attributes:
         temperature: Above 1 it makes the types more alike.
-        weight: Of UNet^whole, 0 to 1.
+        weight: Weight of UNet^whole's type, 0 to 1.
     """
 
     temperature: PositiveFloat
@@ -70,7 +72,7 @@ class SettingCalibration(Record):
         types: Types of candidates that touch one.
         malignancy: Suspicion of a patient to the chance of a malignant lesion.
         abstention: Thresholds of the conformal decision on the score, which no patient was used to fit.
-        patients, malignant, candidates, true_candidates: What they rest on.
+        patients, malignant, candidates, true_candidates: Numbers of patients and candidates they rest on.
     """
 
     phases: tuple[Phase, ...]
@@ -88,7 +90,7 @@ class Calibration(Record):
     """``calibration.json``.
 
     Attributes:
-        models: SHA-256 of UNet^whole, UNet^patch and, where types follow from enhancement, of what tells them; with
+        models: SHA-256 of UNet^whole, UNet^patch and, where types follow from enhancement, of what names them; with
             others the probabilities would mean nothing.
         settings_sha256: Hash of the settings that proposals and scores depend on.
         fitted_on: The patients, in words.

@@ -1,8 +1,8 @@
 """Abstention with a guarantee: split conformal prediction of malignancy, each class of patients on its own.
 
 A probability alone promises nothing. Split conformal prediction (Vovk et al. 2005; label-conditional: Vovk 2012) takes
-patients whose truth is known and were used for nothing else, and sets for each class the largest strangeness at which
-it is still held possible. A patient gets the verdict only if exactly one class is possible.
+patients whose truth is known and were used for nothing else, and sets for each class the largest nonconformity score
+at which it is still held possible. A patient gets the verdict only if exactly one class is possible.
 
 The guarantee: among malignant patients drawn like the ``n`` malignant ones it was set on, at most ``alpha`` are
 expected to lose "malignant" from what is possible, so at most ``alpha`` are called not malignant; and the same with
@@ -57,8 +57,8 @@ class Abstention(Record):
         """Thresholds from patients that the score itself was not fitted to.
 
         Args:
-            score: Of malignancy, 0 to 1, before calibration: so the patients that calibration is fitted to can be
-                used here too, and all of them. A calibrated probability rises with it and would decide the same.
+            score: Malignancy score, 0 to 1, before calibration: so all patients that calibration is fitted to can
+                be used here too. A calibrated probability rises with it and would decide the same.
             malignant: The truth.
             alpha: Error allowed in each class.
 
@@ -88,6 +88,7 @@ class Abstention(Record):
         ['not malignant', 'UNCERTAIN', 'malignant']
         """
         malignant, other = self.possible(score)
+        # Both possible: too little is known. Neither: the patient is unlike all that were seen.
         if malignant is other:
             return Decision.UNCERTAIN
         return Decision.MALIGNANT if malignant else Decision.NOT_MALIGNANT
@@ -98,8 +99,8 @@ class Abstention(Record):
         return error_bound(self.n_malignant, self.alpha), error_bound(self.n_other, self.alpha)
 
 
-def conformal_threshold(strangeness: Float[np.ndarray, " n"], alpha: float) -> float | None:
-    """The k-th smallest strangeness, k = ceil((n + 1)(1 - alpha)); None if there are fewer than k.
+def conformal_threshold(scores: Float[np.ndarray, " n"], alpha: float) -> float | None:
+    """The k-th smallest nonconformity score, k = ceil((n + 1)(1 - alpha)); None if there are fewer than k.
 
     One more patient like these n is stranger than that with a chance of at most ``alpha``: its rank among all n + 1 is
     uniform.
@@ -112,8 +113,8 @@ def conformal_threshold(strangeness: Float[np.ndarray, " n"], alpha: float) -> f
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is a share between 0 and 1, not {alpha}")
-    n, k = len(strangeness), rank(len(strangeness), alpha)
-    return None if k > n else float(np.sort(strangeness)[k - 1])
+    n, k = len(scores), rank(len(scores), alpha)
+    return None if k > n else float(np.sort(scores)[k - 1])
 
 
 def rank(n: int, alpha: float) -> int:

@@ -44,7 +44,7 @@ class Candidate:
             all patches; empty if there were none or the proposal was not scored.
         reason: One sentence for people: why it was kept, relabelled, removed or bypassed.
         no_room: True if a lesion could not be moved for lack of free liver, and original patches took the place.
-        tally: Counts in each patch, from which `judge` comes to a verdict by other rules; None if not scored.
+        tally: Counts in each patch, from which `judge` makes a verdict by other rules; None if not scored.
         found_at: Settings that found it.
         core_ml: Volume of the part that is a lesion at Base's sensitivity too, in ml; 0 if there is none.
         enhancement: Probability of each type by its enhancement; None if types are those of UNet^whole.

@@ -56,7 +56,7 @@ class Patch:
         image: Intensities per channel; outside the liver the fill value of the channel.
         labels: Patch classes 0-7.
         lesion: Voxels of the lesion the patch was made for, at the place where it now lies; empty in negative patches.
-        scheme: How the patch was made.
+        scheme: Scheme by which the patch was made.
         start: Index (z, y, x) of the first patch voxel in the volume; negative where the patch reaches over it.
     """
 
@@ -159,6 +159,7 @@ def liver_region(mask: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
 
 
 def _close_slices(region: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    # Closing erodes at the array's edge: it needs a pixel of background there.
     padded = np.pad(region, ((0, 0), (1, 1), (1, 1)))
     cross = ndimage.generate_binary_structure(2, 1)[None]
     return ndimage.binary_closing(padded, structure=cross)[:, 1:-1, 1:-1]
@@ -172,6 +173,7 @@ def _fill_slices(region: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]
     parts = np.empty(background.shape, dtype=np.int32)
     count = int(ndimage.label(background, structure=in_slice, output=parts))
     open_parts = np.zeros(count + 1, dtype=bool)
+    # The corner is padding: its part is what reaches the border.
     open_parts[parts[:, 0, 0]] = True
     return ~open_parts[parts][:, 1:-1, 1:-1]
 

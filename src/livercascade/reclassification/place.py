@@ -64,9 +64,11 @@ def find_place(
     if not volume.free.size:
         return None
     room = volume.room.copy()
+    # Its own place counts as taken: a lesion that stays is not shuffled.
     room[tuple(stamp.body[inside(stamp.body, volume.shape)].T)] = Room.TAKEN
     shifts = places(volume, rng, CANDIDATES) - stamp.body.mean(axis=0).round().astype(np.int64)
     lowest, highest = stamp.body.min(axis=0) + shifts, stamp.body.max(axis=0) + shifts
+    # With that no index below needs a check.
     shifts = shifts[((lowest >= 0) & (highest < volume.shape)).all(axis=1)]
     probes = stamp.body[np.linspace(0, len(stamp.body) - 1, min(PROBES, len(stamp.body))).astype(np.int64)]
     z, y, x = np.moveaxis(probes + shifts[:, None], -1, 0)
@@ -83,6 +85,7 @@ def _fits(stamp: Stamp, shift: Int[np.ndarray, " 3"], room: UInt8[np.ndarray, "z
     body = room[z, y, x]
     if (body == Room.TAKEN).any() or (body == Room.FREE).mean() < min_inside:
         return False
+    # Two lesions that touch would be one to the network.
     return not (room_at(stamp.contact + shift, room) == Room.TAKEN).any()
 
 

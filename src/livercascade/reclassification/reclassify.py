@@ -41,7 +41,7 @@ class ReclassifySettings(Record):
         n_original: Number of patches cut round the lesion where it lies.
         n_shuffled: Number of patches with the lesion moved within the liver; the paper's N is the sum of both.
         shuffled: False takes original patches for all of them (the paper's "w/o LS").
-        shuffling: How lesions are moved.
+        shuffling: Settings of lesion shuffling.
         bypass_ml: Larger proposals are kept as they are.
         score: Meaning of score and threshold.
         threshold_ml: Least mean overlap in ml.
@@ -117,7 +117,7 @@ def reclassify(
         proposals: Lesions of UNet^whole; masks are kept as they are.
         volume: Image and patch classes, see `to_working_grid`.
         network: UNet^patch.
-        settings: How to judge.
+        settings: Patches, score and threshold.
         rng: Source of the patches; one independent stream is spawned for each proposal.
         on_volume: The same proposals, in the same order, on the grid of ``volume``; by default they lie there already.
         batch: Patches in one call of ``network``, of one proposal or of several.
@@ -176,7 +176,7 @@ class _Job:
         return _decided(overlap, self.sizes[:made], largest, voxel_ml, settings)
 
     def tally(self, voxel_ml: float, settings: ReclassifySettings) -> PatchTally:
-        # A batch may have run on after the verdict: what is told must not depend on its length.
+        # A batch may have run on after the verdict: the result must not depend on the length of a batch.
         needed = (n for n in range(1, len(self.votes)) if self.decided(n, voxel_ml, settings))
         n = next(needed, len(self.votes))
         return PatchTally(np.stack(self.votes[:n]), np.array(self.sizes[:n]), np.array(self.moved[:n]), voxel_ml)
@@ -191,6 +191,7 @@ def _run_jobs(
     weights: Float32[np.ndarray, " 6"] | None,
 ) -> None:
     """All patches of all proposals through the network."""
+    # Lazy: whether a proposal needs more patches is known only after the batch before.
     todo = _todo(jobs, volume, settings)
     while chunk := list(islice(todo, batch)):
         logits = network(np.stack([patch.image for _, patch in chunk]))
@@ -245,6 +246,7 @@ def judge(lesion: Lesion, tally: PatchTally | None, settings: ReclassifySettings
         threshold,
         votes={t: float(n / total.sum()) for t, n in zip(LESION_TYPES, total, strict=True) if n},
         reason=_reason(status, lesion.label, voted, score, threshold),
+        # Patches that were not made, since the verdict was clear, did not lack room.
         no_room=settings.shuffled and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
         tally=tally,
     )
@@ -307,6 +309,7 @@ def score_of(
 
 def elect(votes: Int[np.ndarray, " 6"], current: LesionType) -> LesionType:
     """Type of most votes; ties go to the current label, then to the higher priority; no vote changes nothing."""
+    # Without this a tie would go to the type of higher priority.
     if votes[current - FIRST_LESION] == votes.max():
         return current
     return LESION_TYPES[int(votes.argmax())]

@@ -77,7 +77,7 @@ def shuffle(
         rng: Source of all choices; the same state gives the same bytes.
         paste_label: Patch class of the moved lesion: its type by default; 7 (liver) for a false positive that
             the network shall learn to leave, the true type for a missed lesion.
-        settings: How lesions are moved.
+        settings: Settings of lesion shuffling; the defaults if absent.
 
     Returns:
         The patch, or None if the liver has no room for it: then use original patches.
@@ -223,6 +223,7 @@ def _start_round(voxels: Int[np.ndarray, "n 3"], rng: np.random.Generator, jitte
     size = np.asarray(PATCH_SHAPE)
     lowest, highest = voxels.min(axis=0), voxels.max(axis=0) + 1 - size
     centred = (voxels.min(axis=0) + voxels.max(axis=0) + 1) // 2 - size // 2
+    # The lesion is inside from `highest` to `lowest`; of one larger than a patch the two change places.
     reach = (jitter * size).astype(np.int64)
     lower = np.maximum(centred - reach, np.minimum(lowest, highest))
     upper = np.minimum(centred + reach, np.maximum(lowest, highest))

@@ -72,6 +72,7 @@ def to_working_grid(
     labels = resample_nearest(patch_labels(mask, liver), scan.grid, grid)
     moved = resample_lesions(proposals, scan.grid, grid)
     for lesion in moved:
+        # A lesion that keeps a single voxel may have no label there.
         inside = labels[lesion.bbox]
         inside[lesion.mask & ((inside < 1) | (inside > 6))] = int(lesion.label)
     fills = [float(fill[p]) if p in scan.hu else 0.0 for p in PHASES]
@@ -91,6 +92,7 @@ def liver_grid(liver: Bool[np.ndarray, "z y x"], grid: Grid, spacing: Triple, *,
     margin = np.ceil(margin_mm / new) * new
     first = np.array([s.start for s in box]) * old - margin
     length = (np.array([s.stop - s.start for s in box]) - 1) * old + 2 * margin
+    # A length that fits exactly must not gain a voxel by rounding.
     z, y, x = (int(n) + 1 for n in np.ceil(length / new - 1e-6))
     px, py, pz = (float(v) for v in grid.world(first / old))
     return Grid((z, y, x), spacing, (px, py, pz), grid.direction)
@@ -156,4 +158,5 @@ def _index_map(source: Grid, target: Grid) -> tuple[Float[np.ndarray, " 3"], Flo
 def _nearest(source: Grid, target: Grid) -> list[Int[np.ndarray, " _"]]:
     start, step = _index_map(source, target)
     shape: Shape = target.shape
+    # np.rint would go to the even index, now up and now down.
     return [np.floor(s + d * np.arange(n) + 0.5).astype(np.int64) for s, d, n in zip(start, step, shape, strict=True)]

@@ -53,7 +53,7 @@ def measure_alignment(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"],
     Args:
         gated: What alignment and gate did with it.
         labels: Label map 0-13, for the displacement over the liver.
-        grid: Of the reference phase and the label map.
+        grid: Grid of the reference phase and the label map.
     """
     quality = gated.quality
     length = _lengths_in_liver(gated, labels, grid)
@@ -166,6 +166,7 @@ def _whole_liver(labels: UInt8[np.ndarray, "z y x"]) -> np.ndarray:
 
 def _field_of_view(image: np.ndarray, pixel: tuple[float, float]) -> tuple[float, float, float, float]:
     """The whole slice, cut at the sides to the body: left, right, bottom, top in mm."""
+    # Air and lung lie below -300 HU, fat and skin above.
     columns = np.flatnonzero((image > -300).mean(axis=0) > 0.05)
     first, last = (columns[0], columns[-1]) if columns.size else (0, image.shape[1] - 1)
     left, right, bottom, top = extent_of(image, pixel)

@@ -88,6 +88,7 @@ def liver_ring(
     distance = np.asarray(distance_transform_edt(~inside, sampling=spacing))
     near = (labels[box] == Organ.LIVER) & ~excluded[box] & ~inside & (distance <= RING_OUTER_MM)
     ring = near & (distance >= RING_INNER_MM)
+    # A median of fewer voxels is noise; nearer ones are better than none.
     return box, ring if ring.sum() >= MIN_RING_VOXELS else near
 
 

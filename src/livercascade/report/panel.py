@@ -107,6 +107,7 @@ def draw_contour(
     if not rows.size:
         return
     first = (int(rows[0]), int(columns[0]))
+    # Padded: the outline of a mask at the edge must close.
     padded = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
     y, x = ((np.arange(n) + at - 1) * size for n, at, size in zip(padded.shape, first, pixel, strict=True))
     plot.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-")

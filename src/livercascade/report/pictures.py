@@ -281,8 +281,8 @@ def sweep_plot(rows: Sequence[SweepRow]) -> Picture:
     # Volumes only grow with f: the upper left corner is free.
     right.legend(fontsize=7, frameon=False, ncols=2, loc="upper left", borderaxespad=0.1, columnspacing=1.0)
     ends = (rows[0], rows[-1])
-    told = ", ".join(f"f = {row.factor:g}: {row.lesions} lesions, {row.volume_ml:.1f} ml" for row in ends)
-    return picture_of(figure, f"Lesions and lesion volume over the sensitivity factor; {told}.")
+    ends_in_words = ", ".join(f"f = {row.factor:g}: {row.lesions} lesions, {row.volume_ml:.1f} ml" for row in ends)
+    return picture_of(figure, f"Lesions and lesion volume over the sensitivity factor; {ends_in_words}.")
 
 
 def _sweep_lines(

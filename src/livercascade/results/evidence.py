@@ -39,7 +39,7 @@ class Evidence:
         sensitivity: Margin and labels inside ``box``; exact in the liver, background elsewhere.
         low_factor, high_factor: Sensitivities of Base and High.
         min_volume_ml: Smaller proposals were left out.
-        settings: How the cascade judged.
+        settings: Settings of the reclassification.
         models: SHA-256 of UNet^whole and UNet^patch.
         tallies: Counts of UNet^patch, for every factor of the sweep.
         lesions: Definition of one lesion that proposals were formed by.

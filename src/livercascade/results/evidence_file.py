@@ -25,6 +25,7 @@ from livercascade.results.evidence import Evidence
 from livercascade.results.result import CaseResult, OutputKind
 
 EVIDENCE = "evidence.npz"
+# A few kilobytes of zip can claim to unpack to more than the memory holds.
 _MAX_BYTES = 1 << 31
 _HEADER = "header"
 _NAMES = frozenset(

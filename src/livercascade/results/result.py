@@ -298,10 +298,12 @@ class Provenance(Record):
 def _status_rule(schema: dict[str, Any]) -> None:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$id"] = f"urn:livercascade:case-result:{SCHEMA_VERSION}"
+    # Which fields a status needs is beyond what pydantic puts into a schema.
     ended_early = {"properties": {"status": {"enum": ["rejected", "failed"]}}}
     needs_error = {"required": ["error"], "properties": {"error": {"type": "object"}}}
     there = {"lesions": {"type": "array"}, "outputs": {"type": "array"}, "factors": {"type": "object"}}
     needs_lesions = {"required": list(there), "properties": {"error": {"type": "null"}, **there}}
+    # The model has a default for it, but every file must name its version.
     schema["required"] = ["schema_version", *schema["required"]]
     schema["allOf"] = [{"if": ended_early, "then": needs_error, "else": needs_lesions}]
 
