@@ -111,7 +111,7 @@ def evaluate(
         predictions: Folder, folders by name of the model or pairs of both; or by name of the model label maps of every
             case.
         spacing: Voxel spacing (z, y, x) in mm or grid of the label maps, of all or by case; None for folders.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         joint: Joint models, each ``NAME=LOW,HIGH``.
         workers: Processes side by side for folders.
         progress: Called at every step.
@@ -141,7 +141,7 @@ def evaluate_folders(
     Args:
         reference: Folder of the reference, see `find_cohort`.
         predictions: Folder, folders by name, or pairs of a name (None for the folder's own) and a folder.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         coverage: Folder of masks of where the reference was read; None if everywhere.
         joint: Joint models besides those of case folders, each ``NAME=LOW,HIGH``.
         workers: Processes side by side.
@@ -172,7 +172,7 @@ def evaluate_masks(
         reference: Label map (values 0-13) of every case by its name.
         predictions: Label maps of every case by name of the model; ``setting/title`` as in `EvaluatedModel.parse`.
         spacing: Voxel spacing (z, y, x) in mm or grid, of all cases or by name of the case.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         coverage: Voxels where the reference was read, for the cases that were not read everywhere.
         joint: Joint models, each ``NAME=LOW,HIGH``.
         progress: Called after each case.
@@ -212,7 +212,7 @@ def evaluate_cohort(
 
     Args:
         cohort: Files of the cases, see `find_cohort`.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         joint: Joint models besides those of case folders, each ``NAME=LOW,HIGH``.
         workers: Processes side by side; a small cohort is done in this one.
         progress: Called at every step.
@@ -260,7 +260,7 @@ def summarise(
         cases: The cases; at least one.
         single: Models, each of which every case has a prediction of.
         joints: Joint models of these.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
     """
     counts = [counts_of_model(cases, key, settings) for key in single]
     counts += [counts_of_joint_model(cases, joint, settings) for joint in joints]

@@ -36,13 +36,13 @@ class EvaluationSettings(BaseModel):
 
     Attributes:
         min_volume_ml: Volume limit of a lesion that counts.
-        small: What happens below it.
+        small: Treatment of lesions below it.
         instances: Definition of a lesion of a label map; the default is that of the cascade, so that a label map and
             the case folder it comes from have the same lesions.
         min_overlap: Pairs below this overlap do not count, 0 to 1; at 0 one common voxel suffices.
         overlap: Measure of ``min_overlap``.
         extras: Leftovers of the counting mode ``one2one``.
-        level: How fine both sides of the joint model must agree.
+        level: Level at which both sides of the joint model must agree.
         bootstrap: Resamples of the patients for intervals.
         seed: Seed of the resampling.
     """

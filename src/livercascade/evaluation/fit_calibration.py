@@ -39,16 +39,16 @@ LEAST_CASES = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationSample:
-    """Candidates of High and patients, with the truth.
+    """Candidates of High and patients, with the reference.
 
     Attributes:
         confidence: Confidence of every candidate that counts.
-        true: Whether it touches a reference lesion.
+        true: True for one that touches a reference lesion.
         label: Type of those that do, by UNet^whole, from 0.
         votes: Votes of UNet^patch for them.
         true_type: Type of the reference lesion each shares most voxels with, from 0.
         score: Malignancy score of every patient.
-        malignant: Whether the patient has a malignant lesion that counts.
+        malignant: True for a patient with a malignant lesion that counts.
     """
 
     confidence: Float[np.ndarray, " candidates"]
@@ -101,7 +101,7 @@ def calibrate_cohort(
     Args:
         cohort: One source of case folders that keep the evidence, of one pair of networks and one choice of
             settings; neither network has learnt from these patients.
-        settings: How lesions count.
+        settings: Rules by which lesions are counted.
         alpha: Error allowed in each class.
         about: The patients in words.
         progress: Called after each case.
@@ -147,7 +147,7 @@ def calibration_of(
         models: SHA-256 of the models, as the results name them.
         judging: `CascadeSettings.scoring_sha256` of the analysis.
         about: The patients in words.
-        names: Of the patients.
+        names: Names of the patients.
     """
     return Calibration(
         models=models,
@@ -187,7 +187,7 @@ def fit_setting(cases: Sequence[EvidenceCase], phases: tuple[Phase, ...], *, alp
 
     Args:
         cases: Validation patients: neither network has learnt from them and no metric is of them.
-        phases: What they were analysed with.
+        phases: Phases they were analysed with.
         alpha: Error allowed in each class.
     """
     sample = sample_of(cases)

@@ -37,8 +37,8 @@ class EvidenceCase:
         proposals: Proposals by factor, before reclassification, also those that do not count.
         low_high: Overlaps of the proposals of Base (``Pair.truth``) with those of High (``Pair.found``).
         low_factor, high_factor: Factors of Base and High.
-        rules: How the cascade reclassified proposals.
-        settings: How lesions are counted.
+        rules: Rules by which the cascade reclassified proposals.
+        settings: Rules by which lesions are counted.
     """
 
     case_id: str
@@ -69,7 +69,7 @@ class EvidenceCase:
 
         Args:
             factor: Sensitivity factor f.
-            shuffled: Whether shuffled patches have a say; None as the cascade's rules have it.
+            shuffled: True if shuffled patches have a say; None as the cascade's rules have it.
         """
         rules = self.rules if shuffled is None else self.rules.model_copy(update={"shuffled": shuffled})
         proposals = self.proposals[factor]
@@ -86,7 +86,7 @@ def evidence_case(
 
     Args:
         reference: Reference on the grid of the evidence, and how lesions are counted.
-        evidence: What the cascade kept.
+        evidence: Evidence that the cascade kept.
         probabilities: Calibrated probability of each proposal of High, where the model is calibrated.
 
     Raises:

@@ -46,7 +46,7 @@ def read_case(case: Cohort, settings: EvaluationSettings) -> EvaluatedCase:
 
     Args:
         case: Cohort of one case, see `Cohort.single`.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
 
     Raises:
         InputError: As `read_labels` and `read_folder`.
@@ -86,7 +86,7 @@ def compare_masks(
         reference: Label values 0-13.
         predictions: Label maps of the models, of the shape of ``reference``.
         spacing: Voxel spacing (z, y, x) in mm, or the grid of all maps.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
         covered: Voxels where the reference was read; None if everywhere.
 
     Raises:

@@ -40,15 +40,15 @@ class Froc:
     """Free-response curve of one confidence.
 
     Attributes:
-        score: What the proposals are ranked by.
-        hit: When a true lesion is found.
+        score: Confidence by which the proposals are ranked.
+        hit: Rule by which a true lesion is found.
         fp_per_case, recall: The curve, one point for each distinct confidence, confidence falling.
         at: Recall at each of `RATES`: the highest that is reached without more false positives per case.
         cpm: Mean of these.
         average_precision: Area under the precision-recall curve of the pooled proposals, by steps; lesions that no
             proposal finds limit it.
         band: Recall at each rate of `GRID`.
-        lesions, proposals, cases: How many.
+        lesions, proposals, cases: Number of each.
     """
 
     score: ProposalScore
@@ -149,9 +149,9 @@ def froc(
 
     Args:
         cases: All cases, those without lesions too.
-        score: What the proposals are ranked by.
+        score: Confidence by which the proposals are ranked.
         resamples: Resamples of the patients.
-        hit: When a true lesion is found.
+        hit: Rule by which a true lesion is found.
     """
     response = free_response(cases, score.of, hit=hit)
     true, false = response.ranked.counts(np.ones((1, len(cases))))
@@ -219,7 +219,7 @@ def free_response(
     Args:
         cases: All cases.
         score: Confidence of a proposal.
-        hit: When a true lesion is found.
+        hit: Rule by which a true lesion is found.
         only: Take true lesions and proposals of this type alone.
     """
     return RankedResponses.of(_responses(case.high, score, hit, only) for case in cases)

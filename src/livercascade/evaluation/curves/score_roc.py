@@ -23,7 +23,7 @@ class ScoreRoc:
         false_kept, true_kept: The curve: shares of false and of true proposals kept, threshold falling from infinity;
             empty unless there are both kinds.
         area: Area under it; 0.5 is chance.
-        threshold: What the cascade asks for: ml for ``volume``, a share for ``ratio`` and ``adaptive``.
+        threshold: Score that the cascade asks for: ml for ``volume``, a share for ``ratio`` and ``adaptive``.
         true_at, false_at: Shares kept at that threshold.
         true, false: Proposals judged that touch a true lesion, and that do not.
         bypassed: Proposals too large to be judged, left out.

@@ -20,9 +20,9 @@ class Yield:
     """Findings of one kind.
 
     Attributes:
-        findings: How many.
-        true: How many of them touch a true lesion.
-        typed: How many of them touch one of their type.
+        findings: Number of them.
+        true: Number of those that touch a true lesion.
+        typed: Number of those that touch one of their type.
         ppv: ``true / findings``.
         typed_ppv: ``typed / findings``.
     """

@@ -152,7 +152,7 @@ class ReferenceLesions:
     Attributes:
         lesions: Lesions of the reference with their voxels.
         covered: Voxels where the reference was read; None if everywhere.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
     """
 
     lesions: LesionSet

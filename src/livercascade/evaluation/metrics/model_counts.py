@@ -94,7 +94,7 @@ def counts_of_model(cases: Sequence[EvaluatedCase], model: EvaluatedModel, setti
     Args:
         cases: At least one.
         model: A model that every case has a prediction of.
-        settings: How lesions are counted.
+        settings: Rules by which lesions are counted.
     """
     n, bins = len(cases), len(VOLUME_BINS)
     made = ModelCounts(

@@ -136,7 +136,7 @@ def _predictive(whole: PatientMetrics, drawn: PatientMetrics, prevalence: float)
     sensitivity = wilson(int(whole.true_positive), int(whole.malignant))
     specificity = wilson(int(whole.true_negative), int(whole.other))
     if sensitivity and specificity and (_extreme(whole.sensitivity) or _extreme(whole.specificity)):
-        # BootstrapResamples never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
+        # The bootstrap never leaves a proportion of 0 or 1: both ends of Wilson's intervals together are cautious.
         low = predictive_values(sensitivity[0], specificity[0], prevalence)
         high = predictive_values(sensitivity[1], specificity[1], prevalence)
         ends_ppv = None if ppv is None else (float(low[0]), float(high[0]))

@@ -54,7 +54,7 @@ class PrintedTable:
     Attributes:
         name: File stem and anchor.
         title: Heading; says ``virtual`` where the patients are.
-        caption: How to read it.
+        caption: Words on how to read it.
         head: Header rows, top first; the spans of each sum to the number of columns.
         rows: The rows.
     """

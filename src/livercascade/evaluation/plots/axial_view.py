@@ -35,7 +35,7 @@ class Plane:
     """One axial slice of a grid and the part of it that is shown.
 
     Attributes:
-        view: How arrays are turned.
+        view: Turn of the arrays into the radiological view.
         index: Slice, from foot to head.
         window: Rows and columns shown.
     """
@@ -86,7 +86,7 @@ def panels(
         rows: Panels down.
         columns: Panels across.
         aspect: Height of a panel over its width.
-        width: Of the figure in inches.
+        width: Width of the figure in inches.
         below: Room left below for a legend, in inches.
     """
     across = (width - _GAP * (columns + 1)) / columns

@@ -50,7 +50,7 @@ def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: 
         table: True malignant, benign, normal in rows; called malignant, benign, normal, UNCERTAIN in columns.
         model: Name of the model.
         virtual: True if the patients are virtual.
-        suffix: Of the file name, to tell models apart.
+        suffix: End of the file name, which keeps models apart.
     """
     figure = sheet(3.2)
     axes = figure.subplots(1, 1)

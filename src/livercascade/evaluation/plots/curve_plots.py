@@ -57,7 +57,7 @@ def sensitivity_sweep(curves: Mapping[str, CohortCurves], *, virtual: bool) -> D
         figure,
         "figure_11_sensitivity_sweep",
         "Fig. 11: misses and false positives over the sensitivity factor",
-        f"{cases} cases, one SensitivityMap each, paper counting. Bands: 95 % by resampling patients. "
+        f"{cases} cases, one sensitivity map each, paper counting. Bands: 95 % by resampling patients. "
         "Grey lines: Base and High.",
         f"From the smallest to the largest factor. {ends}.",
         virtual=virtual,

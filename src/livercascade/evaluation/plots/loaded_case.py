@@ -62,7 +62,7 @@ class LoadedCase:
         case_id: Its name.
         scan: The phases on one grid, as the cascade saw them.
         truth: Labels of the truth.
-        evidence: What the cascade kept.
+        evidence: Evidence that the cascade kept.
     """
 
     case_id: str

@@ -79,7 +79,7 @@ def case_figure(
         loaded: The case.
         change: Reason why it was chosen.
         virtual: True if the patient is virtual.
-        crop: Where the patch of Fig. 8 lies, drawn as a dashed box; None if it is of another case.
+        crop: Voxels of the patch of Fig. 8, drawn as a dashed box; None if it is of another case.
     """
     evidence = loaded.evidence
     plane = changed_plane(loaded)

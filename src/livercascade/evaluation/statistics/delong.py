@@ -16,8 +16,8 @@ class Auroc:
     """Areas of one or more scores of the same patients.
 
     Attributes:
-        areas: One for each score.
-        covariance: Of the areas (DeLong).
+        areas: Area for each score.
+        covariance: Covariance of the areas (DeLong).
     """
 
     areas: Float[np.ndarray, " scores"]
