@@ -10,7 +10,7 @@ from livercascade.detect.match import Pair
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples, draw_resamples
 from livercascade.reclassification.patch_tally import PatchTally
 from livercascade.reclassification.reclassify import ReclassifySettings
 
@@ -65,8 +65,8 @@ def case(
     return EvidenceCase(name, sides, shared, 1.0, 4.0, rules, SETTINGS)
 
 
-def draws(cases: int, resamples: int = 20) -> BootstrapResamples:
-    return BootstrapResamples.draw(cases, resamples, np.random.default_rng(0))
+def draws(cases: int, resamples: int = 20) -> Resamples:
+    return draw_resamples(cases, resamples, np.random.default_rng(0))
 
 
 _TYPE = st.sampled_from([LesionType.HCC, LesionType.META, LesionType.CYST])

@@ -71,12 +71,12 @@ def test_average_precision_is_that_of_scikit_learn(numbers: list) -> None:
     cases = cohort_of(numbers)
     response = free_response(cases, PROBABILITY.of)
     scores, true = [], []
-    for number, threshold in enumerate(response.ranked.score):
-        first = response.ranked.last[number - 1] + 1 if number else 0
-        for k in range(first, response.ranked.last[number] + 1):
+    for number, threshold in enumerate(response.score):
+        first = response.last[number - 1] + 1 if number else 0
+        for k in range(first, response.last[number] + 1):
             scores.append(threshold)
-            true.append(bool(response.ranked.true[k]))
-    lesions, found = int(response.lesions.sum()), sum(true)
+            true.append(bool(response.true[k]))
+    lesions, found = int(response.positives.sum()), sum(true)
     ours = float(response.average_precision(np.ones((1, len(cases))))[0, 0])
     if not lesions:
         assert np.isnan(ours)
@@ -111,7 +111,8 @@ def test_rates_give_the_area_of_scikit_learn(things: list[tuple[float, bool, int
     score, true, owner = (np.array(column) for column in zip(*things, strict=True))
     if true.all() or not true.any():
         return
-    tpr, fpr = rates(RankedFindings.of(score.astype(float), true, owner), np.array([times], dtype=float))
+    ranked = RankedFindings.of(score.astype(float), true, owner, np.bincount(owner, true, 3))
+    tpr, fpr = rates(ranked, np.array([times], dtype=float))
     expected = roc_auc_score(true, score, sample_weight=np.array(times)[owner])
     assert np.trapezoid(tpr[0], fpr[0]) == pytest.approx(expected)
 
@@ -132,17 +133,17 @@ def test_one_to_one_takes_each_side_once_and_leaves_the_rest_out() -> None:
     parts = [proposal(volume_ml=5.0, probability=0.9), proposal(volume_ml=5.0, probability=0.4)]
     both = case(true, parts, [(0, 0), (0, 1)])
     response = free_response([both], PROBABILITY.of, hit=HitRule.IOU)
-    assert response.ranked.true.tolist() == [True]
+    assert response.true.tolist() == [True]
     merged = case([truth(), truth()], [proposal(volume_ml=4.0)], [(0, 0), (1, 0)])
     response = free_response([merged], PROBABILITY.of, hit=HitRule.IOU)
-    assert (response.ranked.true.sum(), response.lesions.sum()) == (1, 2)
-    assert free_response([merged], PROBABILITY.of).ranked.true.sum() == 2
+    assert (response.true.sum(), response.positives.sum()) == (1, 2)
+    assert free_response([merged], PROBABILITY.of).true.sum() == 2
 
 
 def test_slight_touch_is_a_hit_by_one_voxel_but_not_by_iou() -> None:
     far = case([truth(volume_ml=100.0)], [proposal(volume_ml=1.0)], [(0, 0)])
-    assert free_response([far], PROBABILITY.of).ranked.true.tolist() == [True]
-    assert free_response([far], PROBABILITY.of, hit=HitRule.IOU).ranked.true.tolist() == [False]
+    assert free_response([far], PROBABILITY.of).true.tolist() == [True]
+    assert free_response([far], PROBABILITY.of, hit=HitRule.IOU).true.tolist() == [False]
 
 
 def test_type_counts_in_average_precision_by_type() -> None:

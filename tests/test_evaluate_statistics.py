@@ -17,9 +17,10 @@ from livercascade.evaluation.metrics.model_counts import UNCERTAIN, ModelCounts
 from livercascade.evaluation.metrics.patient_metrics import PatientMetrics
 from livercascade.evaluation.statistics.delong import delong
 from livercascade.evaluation.statistics.intervals import (
-    BootstrapResamples,
+    draw_resamples,
     percentile_interval,
     proportion_interval,
+    resampled_sums,
     wilson,
 )
 from livercascade.evaluation.statistics.reliability import Reliability
@@ -45,25 +46,25 @@ def test_wilson_stays_inside_and_needs_something() -> None:
 
 def test_sums_of_resamples_are_those_of_drawing_cases() -> None:
     counts = np.random.default_rng(1).integers(0, 9, (7, 2, 3))
-    draws = BootstrapResamples.draw(7, 25, np.random.default_rng(2))
-    assert (draws.weights.sum(axis=1) == 7).all()
-    for weights, total in zip(draws.weights, draws.sums(counts), strict=True):
+    draws = draw_resamples(7, 25, np.random.default_rng(2))
+    assert (draws.sum(axis=1) == 7).all()
+    for weights, total in zip(draws, resampled_sums(draws, counts), strict=True):
         chosen = [k for k, n in enumerate(weights) for _ in range(int(n))]
         assert (counts[chosen].sum(axis=0) == total).all()
 
 
 def test_bootstrap_of_independent_cases_agrees_with_wilson() -> None:
     hits = (np.arange(200) < 150).astype(np.int64)
-    draws = BootstrapResamples.draw(200, 4000, np.random.default_rng(3))
-    low, high = draws.interval(hits[:, None], lambda sums: sums[:, 0] / 200)
+    draws = draw_resamples(200, 4000, np.random.default_rng(3))
+    low, high = percentile_interval(resampled_sums(draws, hits[:, None])[:, 0] / 200)
     assert [low, high] == pytest.approx(wilson(150, 200), abs=0.012)
 
 
 def test_bootstrap_over_patients_is_wider_where_lesions_of_a_patient_agree() -> None:
     """Twenty patients with ten equal lesions each: 200 lesions say no more than 20 patients."""
     found = np.repeat((np.arange(20) < 15).astype(np.int64) * 10, 1)
-    draws = BootstrapResamples.draw(20, 4000, np.random.default_rng(3))
-    low, high = draws.interval(found[:, None], lambda sums: sums[:, 0] / 200)
+    draws = draw_resamples(20, 4000, np.random.default_rng(3))
+    low, high = percentile_interval(resampled_sums(draws, found[:, None])[:, 0] / 200)
     narrow = wilson(150, 200)
     assert high - low > 2 * (narrow[1] - narrow[0])
 
@@ -195,7 +196,7 @@ def test_mcnemar_is_the_binomial_test_and_holm_never_smaller() -> None:
     one, two = (np.where(rng.random(60) < 0.7, true, rng.integers(0, 7, 60)) for _ in range(2))
     tables = rng.integers(0, 3, (2, 60, 7, 7))
     models = [model("a", tables[0], true, one), model("b", tables[1], true, two)]
-    made = {c.figure: c for c in compare_models(models, BootstrapResamples.draw(60, 200, rng))}
+    made = {c.figure: c for c in compare_models(models, draw_resamples(60, 200, rng))}
     sick = true < 3
     hit_one, hit_two = (one < 3)[sick], (two < 3)[sick]
     only = int((hit_one & ~hit_two).sum()), int((~hit_one & hit_two).sum())
@@ -215,7 +216,7 @@ def test_equal_models_do_not_differ_and_joint_ones_are_not_compared() -> None:
         model("b", table, true, found),
         model("j", table, true, found, joint=True),
     ]
-    made = compare_models(models, BootstrapResamples.draw(30, 50, rng))
+    made = compare_models(models, draw_resamples(30, 50, rng))
     assert {(c.one, c.two) for c in made} == {("a", "b")}
     assert all(c.difference == 0 for c in made)
     assert all(c.p in (None, 1) for c in made)

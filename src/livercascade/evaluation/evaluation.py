@@ -31,7 +31,7 @@ from livercascade.evaluation.output.figure_files import NO_FIGURES, Figures
 from livercascade.evaluation.output.lesion_records import by_volume, model_tables
 from livercascade.evaluation.output.tables_json import Tables
 from livercascade.evaluation.output.write_evaluation import write_evaluation
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import draw_resamples
 from livercascade.system.parallel import parallel_map
 from livercascade.system.progress import Progress, counter
 
@@ -264,7 +264,7 @@ def summarise(
     """
     counts = [counts_of_model(cases, key, settings) for key in single]
     counts += [counts_of_joint_model(cases, joint, settings) for joint in joints]
-    resamples = BootstrapResamples.draw(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
+    resamples = draw_resamples(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
     comparisons = compare_models(counts, resamples)
     curves = {
         source.name: build_curves([case.evidence[source.name] for case in cases], resamples)

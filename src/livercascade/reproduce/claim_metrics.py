@@ -16,8 +16,8 @@ from livercascade.evaluation.curves.vote_effects import VoteEffect, transition_t
 from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionMetrics, Proportion
 from livercascade.evaluation.metrics.model_counts import CLASSES, UNCERTAIN, ModelCounts
 from livercascade.evaluation.statistics.intervals import (
-    BootstrapResamples,
     Interval,
+    Resamples,
     as_interval,
     percentile_interval,
     wilson,
@@ -51,7 +51,7 @@ class PatientResults:
 
     predictions: Mapping[ModelKey, ModelCounts]
     curves: Mapping[PaperSetting, Sequence[EvidenceCase]]
-    resampling: BootstrapResamples
+    resampling: Resamples
 
 
 def judge_claims(claims: Sequence[Claim], results: PatientResults) -> tuple[ClaimResult, ...]:
@@ -87,7 +87,7 @@ def _decided(
     method: str,
 ) -> PartResult:
     # Many lesions of a few patients are few: the bootstrap resamples patients.
-    patients = results.resampling.weights.shape[1]
+    patients = results.resampling.shape[1]
     statement, why = statement_of(part.relation, part.threshold, interval, min(counted, patients))
     return PartResult(
         part=part,
@@ -107,7 +107,7 @@ def _value(part: ClaimPart, two: Float[np.ndarray, "cases 2"], results: PatientR
     # One patient is one trial: a share of patients is binomial, and Wilson's interval holds; lesions share patients.
     if part.metric in _OF_PATIENTS:
         return _decided(part, results, value, wilson(hits, whole), whole, counts, "Wilson")
-    interval = as_interval(percentile_interval(_ratios(two, results.resampling.weights)))
+    interval = as_interval(percentile_interval(_ratios(two, results.resampling)))
     # Where all resamples agree the bootstrap knows no doubt; Wilson's interval does.
     interval = wilson(hits, whole) if interval is None or interval[0] == interval[1] else interval
     return _decided(part, results, value, interval if whole else None, whole, counts, _BOOTSTRAP)
@@ -118,7 +118,7 @@ def _reduction(
 ) -> PartResult:
     # Both models see the same patients: the number of cases cancels, and counts do.
     before, after = _sums(one)[0], _sums(two)[0]
-    weights = results.resampling.weights
+    weights = results.resampling
     left = share(weights @ two[:, 0], weights @ one[:, 0])
     interval = as_interval(percentile_interval(1 - left))
     # All gone, or none, in every resample is not certainty: the share left then has Wilson's interval.
@@ -133,7 +133,7 @@ def _reduction(
 def _difference(
     part: ClaimPart, one: Float[np.ndarray, "cases 2"], two: Float[np.ndarray, "cases 2"], results: PatientResults
 ) -> PartResult:
-    once, weights = np.ones((1, len(one))), results.resampling.weights
+    once, weights = np.ones((1, len(one))), results.resampling
     value = float((_ratios(two, once) - _ratios(one, once))[0])
     sums = (_sums(one), _sums(two))
     whole = min(whole for _, whole in sums)
@@ -162,8 +162,8 @@ def _small_recall(part: ClaimPart, results: PatientResults) -> PartResult:
         return paper.at(weights, allowed), other.at(weights, allowed)
 
     first, second = both(np.ones((1, len(cases))))
-    drawn = both(results.resampling.weights)
-    lesions = int(paper.lesions.sum())
+    drawn = both(results.resampling)
+    lesions = int(paper.positives.sum())
     if not lesions:
         return _decided(part, results, None, None, 0, "0 lesions", f"paired {_BOOTSTRAP}")
     interval = _widened(as_interval(percentile_interval(drawn[1] - drawn[0])), lesions)

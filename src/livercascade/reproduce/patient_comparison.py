@@ -20,7 +20,7 @@ from livercascade.evaluation.evaluation import Evaluation, summarise
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
 from livercascade.evaluation.fit_calibration import calibration_of
 from livercascade.evaluation.matching.matched_lesions import MatchedLesions
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import draw_resamples
 from livercascade.reproduce.claim_metrics import PatientResults
 from livercascade.reproduce.experiment import (
     SHUFFLING_TRIALS,
@@ -85,7 +85,7 @@ def summarise_patients(
         own = predictions[ModelKey(setting, PaperModel.BASE_RECLS)]
         predictions.setdefault(ModelKey(setting, PaperModel.WITH_LS), own)
     curves = {setting: [each.evidence[setting.value] for each in judged] for setting in PaperSetting}
-    resampling = BootstrapResamples.draw(len(judged), settings.bootstrap, np.random.default_rng(settings.seed))
+    resampling = draw_resamples(len(judged), settings.bootstrap, np.random.default_rng(settings.seed))
     return evaluation, PatientResults(predictions, curves, resampling)
 
 

@@ -26,26 +26,13 @@ from livercascade.evaluation.curves.sensitivity_sweep import Sweep, sweep
 from livercascade.evaluation.curves.small_lesions import SizeFair, size_fair
 from livercascade.evaluation.curves.vote_effects import Transition, transition
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate
 from livercascade.evaluation.statistics.reliability import Reliability
 from livercascade.reclassification.reclassify import ScoreMode
 
 DEFAULT_SCORE = ProposalScore.BLEND
 CurveReliability = Annotated[Reliability, PlainSerializer(Reliability.curve_json)]
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """What the second network adds to the ranking: ``blend`` less ``probability``.
-
-    Attributes:
-        cpm: Of the mean recall at 1/8 to 8 false positives per case.
-        average_precision: Of the average precision.
-    """
-
-    cpm: Estimate
-    average_precision: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +44,8 @@ class CohortCurves:
         low_factor, high_factor: Factors of Base and High.
         sweep: Misses and false positives over f (paper, Fig. 11).
         frocs: Free-response curves by every confidence, one common voxel as a hit, then by IoU for the default.
-        gain: What the second network adds.
+        gain: CPM and average precision by ``blend`` less those by ``probability``: what the second network adds to the
+            ranking; by the names that `Froc` has for them.
         average_precision_by_type: By the default confidence.
         score_rocs: ROC of the reclassification scores.
         volume: Recall by volume.
@@ -74,7 +62,7 @@ class CohortCurves:
     high_factor: float
     sweep: Sweep
     frocs: tuple[Froc, ...]
-    gain: Gain
+    gain: dict[str, Estimate]
     average_precision_by_type: dict[LesionType, Estimate]
     score_rocs: tuple[ScoreRoc, ...]
     volume: VolumeStrata
@@ -85,7 +73,7 @@ class CohortCurves:
     calibrated: CurveReliability | None = None
 
 
-def build_curves(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> CohortCurves:
+def build_curves(cases: Sequence[EvidenceCase], resamples: Resamples) -> CohortCurves:
     """All curves of a cohort.
 
     Args:
@@ -96,8 +84,8 @@ def build_curves(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -
         ValueError: There is no case, the resamples are of another number of cases, or the cases were analysed with
             different settings.
     """
-    if not cases or resamples.weights.shape[1] != len(cases):
-        raise ValueError(f"{len(cases)} cases and resamples of {resamples.weights.shape[1]}")
+    if not cases or resamples.shape[1] != len(cases):
+        raise ValueError(f"{len(cases)} cases and resamples of {resamples.shape[1]}")
     ways = {(c.low_factor, c.high_factor, c.rules) for c in cases}
     if len(ways) > 1:
         raise ValueError("the cases were analysed with different settings")
@@ -109,7 +97,7 @@ def build_curves(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -
         cases[0].high_factor,
         sweep(cases, resamples),
         (*frocs, froc(cases, DEFAULT_SCORE, resamples, hit=HitRule.IOU)),
-        Gain(*difference(plain, blended, resamples)),
+        difference(plain, blended, resamples),
         average_precision_by_type(cases, DEFAULT_SCORE, resamples),
         tuple(score_roc(cases, mode, resamples) for mode in ScoreMode),
         volume_strata(cases, resamples),

@@ -14,15 +14,15 @@ from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.detect.match import Pair
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, ProposalScore
 from livercascade.evaluation.matching.matched_lesions import LesionSummary, MatchedLesions
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
-from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
+from livercascade.evaluation.statistics.intervals import Resamples
+from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates
 
 RATES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 """False positives per case at which recall is given; CPM is the mean of these recalls (LUNA16)."""
 GRID = tuple(float(rate) for rate in np.geomspace(1 / 16, 8, 29))
 """False positives per case at which the band of the curve is given."""
 FIELD_IOU = 0.1
-_SLACK = 1e-9
+"""Least IoU of a hit by the rule `HitRule.IOU`, as PI-CAI has it."""
 
 
 class HitRule(StrEnum):
@@ -64,84 +64,10 @@ class Froc:
     cases: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RankedResponses:
-    """Found reference lesions and false proposals of all cases, ranked, and the number of reference lesions.
-
-    Attributes:
-        ranked: Found reference lesions with the score of their best proposal (true), and false proposals (false).
-        lesions: Reference lesions per case.
-    """
-
-    ranked: RankedFindings
-    lesions: Float[np.ndarray, " cases"]
-
-    @classmethod
-    def of(cls, cases: Iterable[tuple[Sequence[float], Sequence[float], int]]) -> RankedResponses:
-        """Responses of cases, each with the scores of its found lesions, of its false proposals, and its lesions."""
-        scores: list[float] = []
-        true: list[bool] = []
-        owner: list[int] = []
-        lesions: list[int] = []
-        for number, (found, false, total) in enumerate(cases):
-            scores += [*found, *false]
-            true += [True] * len(found) + [False] * len(false)
-            owner += [number] * (len(found) + len(false))
-            lesions.append(total)
-        ranked = RankedFindings.of(
-            np.array(scores, dtype=np.float64), np.array(true, dtype=np.bool_), np.array(owner, dtype=np.int64)
-        )
-        return cls(ranked, np.array(lesions, dtype=np.float64))
-
-    def at_rates(
-        self, weights: Float[np.ndarray, "rows cases"], rates: Sequence[float]
-    ) -> Float[np.ndarray, "rows rates"]:
-        """Recall at rates of false positives per case."""
-        (true, false), lesions = self.ranked.counts(weights), weights @ self.lesions
-        per_case = false / weights.sum(axis=1, keepdims=True)
-        out = np.zeros((len(weights), len(rates)))
-        for column, rate in enumerate(rates):
-            # Thresholds fall, so false positives only grow: the last allowed point has the highest recall.
-            allowed = (per_case <= rate * (1 + _SLACK)).sum(axis=1)
-            some = np.flatnonzero(allowed)
-            out[some, column] = true[some, allowed[some] - 1]
-        return share(out, np.broadcast_to(lesions[:, None], out.shape))
-
-    def at(
-        self, weights: Float[np.ndarray, "rows cases"], allowed: Float[np.ndarray, " rows"]
-    ) -> Float[np.ndarray, " rows"]:
-        """Highest recall that some threshold reaches with at most ``allowed`` false positives in each row."""
-        true, false = self.ranked.counts(weights)
-        # As above: the last allowed threshold has the highest recall.
-        number = (false <= allowed[:, None] * (1 + _SLACK)).sum(axis=1)
-        found = (
-            np.where(number > 0, true[np.arange(len(weights)), number - 1], 0.0)
-            if len(self.ranked.score)
-            else np.zeros(len(weights))
-        )
-        return share(found, weights @ self.lesions)
-
-    def above(
-        self, weights: Float[np.ndarray, "rows cases"], threshold: float
-    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-        """Recall and number of false positives of the findings that score at least ``threshold``."""
-        (true, false), number = self.ranked.counts(weights), int((self.ranked.score >= threshold).sum())
-        none = np.zeros(len(weights))
-        found, wrong = (true[:, number - 1], false[:, number - 1]) if number else (none, none)
-        return share(found, weights @ self.lesions), wrong
-
-    def average_precision(self, weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 1"]:
-        """Average precision: sum of the steps of recall times the precision there."""
-        (true, false), lesions = self.ranked.counts(weights), weights @ self.lesions
-        precision = np.nan_to_num(share(true, true + false))
-        area = (np.diff(true, axis=1, prepend=0) * precision).sum(axis=1)
-        return share(area, lesions)[:, None]
-
-
 def froc(
     cases: Sequence[EvidenceCase],
     score: ProposalScore,
-    resamples: BootstrapResamples,
+    resamples: Resamples,
     *,
     hit: HitRule = HitRule.ANY,
 ) -> Froc:
@@ -154,8 +80,8 @@ def froc(
         hit: Rule by which a true lesion is found.
     """
     response = free_response(cases, score.of, hit=hit)
-    true, false = response.ranked.counts(np.ones((1, len(cases))))
-    lesions = float(response.lesions.sum())
+    true, false = response.counts(np.ones((1, len(cases))))
+    lesions = float(response.positives.sum())
 
     def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows metrics"]:
         at = response.at_rates(weights, RATES)
@@ -179,13 +105,13 @@ def froc(
         made[rates + 1],
         made[rates + 2 :],
         int(lesions),
-        len(response.ranked.true),
+        len(response.true),
         len(cases),
     )
 
 
 def average_precision_by_type(
-    cases: Sequence[EvidenceCase], score: ProposalScore, resamples: BootstrapResamples
+    cases: Sequence[EvidenceCase], score: ProposalScore, resamples: Resamples
 ) -> dict[LesionType, Estimate]:
     """Average precision of each type: true lesions and proposals of that type alone; another type does not find it."""
     out: dict[LesionType, Estimate] = {}
@@ -195,16 +121,15 @@ def average_precision_by_type(
     return out
 
 
-def difference(one: RankedResponses, two: RankedResponses, resamples: BootstrapResamples) -> tuple[Estimate, Estimate]:
-    """CPM and average precision of ``two`` less those of ``one`` on the same patients."""
+def difference(one: RankedFindings, two: RankedFindings, resamples: Resamples) -> dict[str, Estimate]:
+    """CPM and average precision of ``two`` less those of ``one`` on the same patients, by their names in `Froc`."""
 
     def both(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 2"]:
         cpm = [r.at_rates(weights, RATES).mean(axis=1, keepdims=True) for r in (one, two)]
         area = [r.average_precision(weights) for r in (one, two)]
         return np.concatenate([cpm[1] - cpm[0], area[1] - area[0]], axis=1)
 
-    cpm, area = estimates(both, len(one.lesions), resamples)
-    return cpm, area
+    return dict(zip(("cpm", "average_precision"), estimates(both, len(one.positives), resamples), strict=True))
 
 
 def free_response(
@@ -213,7 +138,7 @@ def free_response(
     *,
     hit: HitRule = HitRule.ANY,
     only: LesionType | None = None,
-) -> RankedResponses:
+) -> RankedFindings:
     """Found lesions and false proposals of High in all cases.
 
     Args:
@@ -222,7 +147,30 @@ def free_response(
         hit: Rule by which a true lesion is found.
         only: Take true lesions and proposals of this type alone.
     """
-    return RankedResponses.of(_responses(case.high, score, hit, only) for case in cases)
+    return ranked_responses(_responses(case.high, score, hit, only) for case in cases)
+
+
+def ranked_responses(cases: Iterable[tuple[Sequence[float], Sequence[float], int]]) -> RankedFindings:
+    """Found reference lesions, with the score of their best proposal, and false proposals of all cases, ranked.
+
+    Args:
+        cases: Scores of the found lesions and of the false proposals of each case, and its number of reference lesions.
+    """
+    scores: list[float] = []
+    true: list[bool] = []
+    owner: list[int] = []
+    lesions: list[int] = []
+    for number, (found, false, total) in enumerate(cases):
+        scores += [*found, *false]
+        true += [True] * len(found) + [False] * len(false)
+        owner += [number] * (len(found) + len(false))
+        lesions.append(total)
+    return RankedFindings.of(
+        np.array(scores, dtype=np.float64),
+        np.array(true, dtype=np.bool_),
+        np.array(owner, dtype=np.int64),
+        np.array(lesions, dtype=np.float64),
+    )
 
 
 def _responses(

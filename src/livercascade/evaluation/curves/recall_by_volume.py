@@ -11,7 +11,7 @@ from jaxtyping import Float
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
 from livercascade.evaluation.matching.matched_lesions import MatchedLesions
 from livercascade.evaluation.matching.volume_bins import BIN_NAMES, bin_of
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
 from livercascade.reclassification.reclassify import ScoreMode
 
@@ -51,7 +51,7 @@ class VolumeStrata:
     at_equal_fp: tuple[VolumeRecall, ...]
 
 
-def volume_strata(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> VolumeStrata:
+def volume_strata(cases: Sequence[EvidenceCase], resamples: Resamples) -> VolumeStrata:
     """Recall by volume without reclassification and with each score."""
     over = {mode: [_excesses(case.proposals[case.high_factor], case, mode) for case in cases] for mode in ScoreMode}
 
@@ -105,7 +105,7 @@ def _cut(cases: Sequence[EvidenceCase], mode: ScoreMode, allowed: float) -> floa
 
 
 def _recall(
-    name: str, cut: float | None, table: Float[np.ndarray, "cases columns"], resamples: BootstrapResamples
+    name: str, cut: float | None, table: Float[np.ndarray, "cases columns"], resamples: Resamples
 ) -> VolumeRecall:
     bins = len(BIN_NAMES)
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
 from livercascade.reclassification.reclassify import ScoreMode
 
@@ -41,7 +41,7 @@ class ScoreRoc:
     bypassed: int
 
 
-def score_roc(cases: Sequence[EvidenceCase], mode: ScoreMode, resamples: BootstrapResamples) -> ScoreRoc:
+def score_roc(cases: Sequence[EvidenceCase], mode: ScoreMode, resamples: Resamples) -> ScoreRoc:
     """ROC of a score, with the other rules as the cascade had them.
 
     ``adaptive`` asks small proposals for less, so it is ranked by score over threshold; the others too, which leaves
@@ -61,9 +61,10 @@ def score_roc(cases: Sequence[EvidenceCase], mode: ScoreMode, resamples: Bootstr
             scores.append(over)
             true.append(bool(touched))
             owner.append(number)
-    ranked = RankedFindings.of(
-        np.array(scores, dtype=np.float64), np.array(true, dtype=np.bool_), np.array(owner, dtype=np.int64)
-    )
+    hits, at = np.array(true, dtype=np.bool_), np.array(owner, dtype=np.int64)
+    # Recall is here a share of the true proposals: of lesions that none touches no score can tell.
+    positives = np.bincount(at[hits], minlength=len(cases)).astype(np.float64)
+    ranked = RankedFindings.of(np.array(scores, dtype=np.float64), hits, at, positives)
     kept = int((ranked.score >= 1).sum())
 
     def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 3"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from livercascade.detect.match import Agreement, Counting, Outcome, judge
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, stays
 from livercascade.evaluation.matching.matched_lesions import MatchedLesions
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
 
 
@@ -49,7 +49,7 @@ class AgreementYield:
     reasons: dict[Agreement, Yield]
 
 
-def agreement_yield(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> AgreementYield:
+def agreement_yield(cases: Sequence[EvidenceCase], resamples: Resamples) -> AgreementYield:
     """Positive predictive value of findings that both sensitivities share, and of the rest."""
     kinds, table = list(Agreement), agreement_table(cases)
     by_kind = {kind: table[:, k] for k, kind in enumerate(kinds)}
@@ -109,7 +109,7 @@ def _hits(case: EvidenceCase, lesions: MatchedLesions) -> list[tuple[bool, bool]
     return out
 
 
-def _yield(per_case: Float[np.ndarray, "cases 3"], resamples: BootstrapResamples) -> Yield:
+def _yield(per_case: Float[np.ndarray, "cases 3"], resamples: Resamples) -> Yield:
     def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 2"]:
         findings, true, typed = (weights @ per_case).T
         return np.stack([share(true, findings), share(typed, findings)], axis=1)

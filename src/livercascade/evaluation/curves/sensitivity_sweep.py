@@ -12,7 +12,7 @@ from jaxtyping import Float
 from livercascade.detect.match import Counting, Outcome, judge
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase
 from livercascade.evaluation.matching.matched_lesions import MatchedLesions
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
 
 _OUTCOMES = (Outcome.TP, Outcome.FL, Outcome.FN, Outcome.FP)
@@ -86,7 +86,7 @@ class Sweep:
     cases: int
 
 
-def sweep(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> Sweep:
+def sweep(cases: Sequence[EvidenceCase], resamples: Resamples) -> Sweep:
     """Counts of every factor that all cases have.
 
     Args:
@@ -124,7 +124,7 @@ def paper_counts(lesions: MatchedLesions) -> tuple[int, int, int, int]:
     return sum(made.tp.values()), sum(made.fl.values()), sum(made.fn.values()), sum(made.fp.values())
 
 
-def _point(factor: float, per_case: Float[np.ndarray, "cases 4"], resamples: BootstrapResamples) -> SweepPoint:
+def _point(factor: float, per_case: Float[np.ndarray, "cases 4"], resamples: Resamples) -> SweepPoint:
     def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows 4"]:
         tp, fl, fn, fp = (weights @ per_case).T
         return np.stack([fn, fp, share(tp, tp + fp + fl), share(tp + fl, tp + fl + fn)], axis=1)
@@ -134,7 +134,7 @@ def _point(factor: float, per_case: Float[np.ndarray, "cases 4"], resamples: Boo
 
 
 def _matched(
-    factors: Sequence[float], both: Float[np.ndarray, "cases twice 4"], resamples: BootstrapResamples
+    factors: Sequence[float], both: Float[np.ndarray, "cases twice 4"], resamples: Resamples
 ) -> tuple[EqualMisses, ...]:
     n = len(factors)
 

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, excess
-from livercascade.evaluation.curves.froc import RankedResponses
+from livercascade.evaluation.curves.froc import ranked_responses
 from livercascade.evaluation.matching.matched_lesions import MatchedLesions
 from livercascade.evaluation.matching.volume_bins import BIN_NAMES, bin_of
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
-from livercascade.evaluation.statistics.ranking import Estimate, estimates, share
+from livercascade.evaluation.statistics.intervals import Resamples
+from livercascade.evaluation.statistics.ranking import Estimate, RankedFindings, estimates, share
 from livercascade.reclassification.reclassify import ReclassifySettings, ScoreMode
 
 SMALL = BIN_NAMES.index("0.5-2")
@@ -41,7 +41,7 @@ class SizeFair:
     gain: dict[ScoreMode, Estimate]
 
 
-def size_fair(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> SizeFair:
+def size_fair(cases: Sequence[EvidenceCase], resamples: Resamples) -> SizeFair:
     """Compare the scores on small lesions of High.
 
     The threshold of a score is found anew in each resample, so that the intervals hold its uncertainty too.
@@ -68,7 +68,7 @@ def size_fair(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> S
     n = len(modes)
     pairs = iter(made[2 + 2 * n :])
     return SizeFair(
-        int(by_mode[ScoreMode.VOLUME].lesions.sum()),
+        int(by_mode[ScoreMode.VOLUME].positives.sum()),
         made[0],
         made[1],
         {mode: (next(pairs), next(pairs)) for mode in modes},
@@ -77,9 +77,9 @@ def size_fair(cases: Sequence[EvidenceCase], resamples: BootstrapResamples) -> S
     )
 
 
-def small_lesion_recall(cases: Sequence[EvidenceCase], mode: ScoreMode) -> RankedResponses:
+def small_lesion_recall(cases: Sequence[EvidenceCase], mode: ScoreMode) -> RankedFindings:
     """Small lesions and false proposals of High by score over threshold; infinite if too large to be judged."""
-    return RankedResponses.of(_responses(case.high, case.rules.model_copy(update={"score": mode})) for case in cases)
+    return ranked_responses(_responses(case.high, case.rules.model_copy(update={"score": mode})) for case in cases)
 
 
 def _responses(lesions: MatchedLesions, rules: ReclassifySettings) -> tuple[list[float], list[float], int]:

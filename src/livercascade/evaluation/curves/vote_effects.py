@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from livercascade.data.labels import LESION_TYPES, LesionType
 from livercascade.evaluation.cohort.evidence_case import EvidenceCase, stays, voted_type
-from livercascade.evaluation.statistics.intervals import BootstrapResamples
+from livercascade.evaluation.statistics.intervals import Resamples
 from livercascade.evaluation.statistics.ranking import Estimate, estimates
 
 
@@ -47,7 +47,7 @@ class Transition:
     in_force: bool
 
 
-def transition(cases: Sequence[EvidenceCase], resamples: BootstrapResamples, *, high: bool = True) -> Transition:
+def transition(cases: Sequence[EvidenceCase], resamples: Resamples, *, high: bool = True) -> Transition:
     """What the vote does, or would do if it were in force, to the proposals of High or Base."""
     table, types = transition_table(cases, high=high)
 

@@ -17,7 +17,13 @@ from livercascade.detect.match import Counting
 from livercascade.evaluation.metrics.lesion_metrics import ROWS, LesionMetrics, Proportion
 from livercascade.evaluation.metrics.model_counts import ModelCounts
 from livercascade.evaluation.statistics.delong import delong
-from livercascade.evaluation.statistics.intervals import BootstrapResamples, Interval, as_interval, percentile_interval
+from livercascade.evaluation.statistics.intervals import (
+    Interval,
+    Resamples,
+    as_interval,
+    percentile_interval,
+    resampled_sums,
+)
 
 
 class ModelComparison(Record):
@@ -43,7 +49,7 @@ _LESION_METRICS: dict[str, Callable[[LesionMetrics], Float[np.ndarray, "*batch"]
 FALSE_POSITIVES = "false positives per case"
 
 
-def compare_models(models: Sequence[ModelCounts], resamples: BootstrapResamples) -> tuple[ModelComparison, ...]:
+def compare_models(models: Sequence[ModelCounts], resamples: Resamples) -> tuple[ModelComparison, ...]:
     """Every pair of models, every metric; lesions by the counting mode ``paper``.
 
     Joint models are left out: where they decide they say what their sides say.
@@ -58,7 +64,7 @@ def compare_models(models: Sequence[ModelCounts], resamples: BootstrapResamples)
     return tuple(c if c.p is None else c.model_copy(update={"p_holm": float(next(corrected))}) for c in raw)
 
 
-def _compare(one: ModelCounts, two: ModelCounts, resamples: BootstrapResamples) -> list[ModelComparison]:
+def _compare(one: ModelCounts, two: ModelCounts, resamples: Resamples) -> list[ModelComparison]:
     both = one.decided & two.decided
     first, second = one.where(both), two.where(both)
     names, cases = (str(one.model), str(two.model)), int(both.sum())
@@ -72,12 +78,12 @@ def _compare(one: ModelCounts, two: ModelCounts, resamples: BootstrapResamples) 
 
 
 def _lesions(
-    one: ModelCounts, two: ModelCounts, names: tuple[str, str], cases: int, resamples: BootstrapResamples
+    one: ModelCounts, two: ModelCounts, names: tuple[str, str], cases: int, resamples: Resamples
 ) -> list[ModelComparison]:
     tables = [m.confusion[Counting.PAPER] for m in (one, two)]
     whole = [LesionMetrics.of(t.sum(axis=0)) for t in tables]
-    drawn = [LesionMetrics.of(resamples.sums(t)) for t in tables]
-    patients = resamples.sums(one.decided.astype(np.int64))
+    drawn = [LesionMetrics.of(resampled_sums(resamples, t)) for t in tables]
+    patients = resampled_sums(resamples, one.decided.astype(np.int64))
 
     def row(name: str, metric: Callable[[LesionMetrics, Any], Any]) -> ModelComparison:
         point = float(metric(whole[1], cases) - metric(whole[0], cases)) if cases else float("nan")

@@ -23,11 +23,12 @@ from livercascade.evaluation.output.tables_json import (
     VolumeRow,
 )
 from livercascade.evaluation.statistics.intervals import (
-    BootstrapResamples,
     Interval,
+    Resamples,
     as_interval,
     percentile_interval,
     proportion_interval,
+    resampled_sums,
 )
 
 _TYPES = tuple(range(6))
@@ -38,7 +39,7 @@ _GROUPS: dict[str, Sequence[int]] = {
 }
 
 
-def model_tables(counts: ModelCounts, cases: Sequence[EvaluatedCase], resamples: BootstrapResamples) -> ModelTables:
+def model_tables(counts: ModelCounts, cases: Sequence[EvaluatedCase], resamples: Resamples) -> ModelTables:
     """Everything about one model.
 
     Args:
@@ -83,10 +84,10 @@ def value(metric: float | np.floating) -> float | None:
     return None if np.isnan(metric) else float(metric)
 
 
-def _lesion_table(counts: ModelCounts, mode: Counting, resamples: BootstrapResamples) -> LesionTable:
+def _lesion_table(counts: ModelCounts, mode: Counting, resamples: Resamples) -> LesionTable:
     confusion = counts.confusion[mode]
-    whole, drawn = LesionMetrics.of(confusion.sum(axis=0)), LesionMetrics.of(resamples.sums(confusion))
-    patients = resamples.sums(counts.decided.astype(np.int64))
+    whole, drawn = LesionMetrics.of(confusion.sum(axis=0)), LesionMetrics.of(resampled_sums(resamples, confusion))
+    patients = resampled_sums(resamples, counts.decided.astype(np.int64))
     ends = {p.value: percentile_interval(drawn.share(p)) for p in Proportion}
     ends["f1"] = percentile_interval(drawn.f1)
     ends["fp_per_case"] = percentile_interval(ratio(drawn.fp, patients[:, None]))
@@ -122,7 +123,7 @@ def _lesion_row(whole: LesionMetrics, k: int, decided: int, ends: dict[str, np.n
     )
 
 
-def _strata(counts: ModelCounts, resamples: BootstrapResamples) -> dict[str, dict[str, VolumeRow]]:
+def _strata(counts: ModelCounts, resamples: Resamples) -> dict[str, dict[str, VolumeRow]]:
     true, false = counts.reference_by_volume, counts.false_by_volume
     shown = _shown(true.sum(axis=(0, 3)) + false.sum(axis=0))
     return {
@@ -136,12 +137,12 @@ def _bin(
     false: Int[np.ndarray, "cases 6 bins"],
     types: list[int],
     k: int,
-    resamples: BootstrapResamples,
+    resamples: Resamples,
 ) -> VolumeRow:
     each = true[:, types, k].sum(axis=1)
     tp, fl, fn = (int(n) for n in each.sum(axis=0))
     n = tp + fl + fn
-    drawn = resamples.sums(each)
+    drawn = resampled_sums(resamples, each)
     total = drawn.sum(axis=1)
     ends = {
         "recall": proportion_interval(percentile_interval(ratio(drawn[:, 0], total)), tp, n),

@@ -20,20 +20,21 @@ from livercascade.evaluation.output.tables_json import (
 )
 from livercascade.evaluation.statistics.delong import delong
 from livercascade.evaluation.statistics.intervals import (
-    BootstrapResamples,
     Interval,
+    Resamples,
     as_interval,
     percentile_interval,
+    resampled_sums,
     wilson,
 )
 from livercascade.evaluation.statistics.reliability import Reliability
 from livercascade.results.result import AbstentionRecord
 
 
-def patient_record(counts: ModelCounts, resamples: BootstrapResamples) -> PatientMetricsRecord:
+def patient_record(counts: ModelCounts, resamples: Resamples) -> PatientMetricsRecord:
     """Patient metrics of one model, see `PatientMetrics`."""
     whole = PatientMetrics(counts.patients.sum(axis=0))
-    drawn = PatientMetrics(resamples.sums(counts.patients))
+    drawn = PatientMetrics(resampled_sums(resamples, counts.patients))
     tp, tn = int(whole.true_positive), int(whole.true_negative)
     malignant, other = int(whole.malignant), int(whole.other)
     area, area_interval = _auroc(counts)

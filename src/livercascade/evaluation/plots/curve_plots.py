@@ -114,13 +114,14 @@ def free_response(curves: CohortCurves, *, virtual: bool, suffix: str = "") -> D
                 handlelength=2.6, labelspacing=0.7)  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     best = shown[-1]
+    cpm, area = (as_text(curves.gain[name]) for name in ("cpm", "average_precision"))
     return picture(
         figure,
         f"froc{suffix}",
         "FROC of High's proposals",
         f"{best.lesions} lesions, {best.cases} cases, those without lesions too; a hit is one common voxel. "
         "Band: 95 % by resampling patients. "
-        f"Gain of the second network: CPM {as_text(curves.gain.cpm)}, AP {as_text(curves.gain.average_precision)}.",
+        f"Gain of the second network: CPM {cpm}, AP {area}.",
         "; ".join(f"{c.score.words}: CPM {as_text(c.cpm)}, AP {as_text(c.average_precision)}" for c in shown),
         virtual=virtual,
     )

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from livercascade.evaluation.evaluation import Evaluation
 from livercascade.evaluation.output.figure_files import DrawnFigure
 from livercascade.evaluation.plots.plot_style import BLUE, INK, MUTED, picture, plain, sheet
-from livercascade.evaluation.statistics.intervals import Interval
 from livercascade.evaluation.statistics.reliability import Reliability
-
-_Point = tuple[float, float, Interval, int]
-"""Mean score, share, its interval, how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Panel:
-    title: str
-    unit: str
-    raw: tuple[Sequence[_Point], float] | None
-    calibrated: tuple[Sequence[_Point], float]
 
 
 def reliability_plot(evaluation: Evaluation) -> DrawnFigure | None:
@@ -34,8 +20,12 @@ def reliability_plot(evaluation: Evaluation) -> DrawnFigure | None:
     rows = (len(panels) + 1) // 2
     figure = sheet(0.5 + 3.3 * rows)
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
-    for axes, panel in zip(grid, panels, strict=False):
-        _draw(axes, panel)
+    for axes, (title, unit, score, probability) in zip(grid, panels, strict=False):
+        _draw(axes, score, probability)
+        plain(axes, xlabel="score or probability", ylabel="share that are true", title=title, grid="both")
+        total = sum(b.patients for b in probability.bins)
+        axes.text(1.0, -0.005, f"{total} {unit}", fontsize=7, color=MUTED, ha="right", va="bottom")
+        axes.legend(fontsize=7, frameon=False, loc="upper left", labelcolor=INK, handletextpad=0.3)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     figure.tight_layout(rect=(0, 0, 1, 0.96))
@@ -49,36 +39,27 @@ def reliability_plot(evaluation: Evaluation) -> DrawnFigure | None:
     )
 
 
-def _panels(evaluation: Evaluation) -> Iterator[_Panel]:
+def _panels(evaluation: Evaluation) -> Iterator[tuple[str, str, Reliability | None, Reliability]]:
+    """Title, things counted, and reliability of score and probability of every panel."""
     for name, curves in evaluation.curves.items():
         if curves.calibrated is not None:
-            raw = None if curves.calibration is None else _points(curves.calibration)
-            yield _Panel(f"{name}: lesions", "candidates of High", raw, _points(curves.calibrated))
+            yield f"{name}: lesions", "candidates of High", curves.calibration, curves.calibrated
     for key, model in evaluation.tables.models.items():
         if model.calibrated is not None and model.calibrated.probability is not None:
-            score = model.calibrated.score
-            raw = None if score is None else _points(score)
-            yield _Panel(f"{key}: malignancy", "patients", raw, _points(model.calibrated.probability))
+            yield f"{key}: malignancy", "patients", model.calibrated.score, model.calibrated.probability
 
 
-def _points(made: Reliability) -> tuple[list[_Point], float]:
-    return [(b.mean_score, b.share, b.interval, b.patients) for b in made.bins], made.ece
-
-
-def _draw(axes: Axes, panel: _Panel) -> None:
+def _draw(axes: Axes, score: Reliability | None, probability: Reliability) -> None:
     axes.plot([0, 1], [0, 1], color="#c4cbd1", linewidth=0.9, linestyle=(0, (2, 2)))
-    sides = (("score", panel.raw, "#a9b2ba", 0.6), ("calibrated", panel.calibrated, BLUE, 1.1))
+    sides = (("score", score, "#a9b2ba", 0.6), ("calibrated", probability, BLUE, 1.1))
     for name, made, colour, width in sides:
         if made is None:
             continue
-        points, ece = made
-        for score, _, ends, _ in points:
-            axes.plot([score] * 2, ends, color=colour, linewidth=width)
-        sizes = [8 + 60 * n / max(sum(p[3] for p in points), 1) for *_, n in points]
-        axes.scatter([p[0] for p in points], [p[1] for p in points], s=sizes, color=colour, zorder=3, linewidths=0,
-                     label=f"{name}: ECE {100 * ece:.1f} points")  # fmt: skip
+        for each in made.bins:
+            axes.plot([each.mean_score] * 2, each.interval, color=colour, linewidth=width)
+        total = sum(b.patients for b in made.bins)
+        # Area by the cases of a bin: a bin of few is not to look as sure as one of many.
+        sizes = [8 + 60 * b.patients / total for b in made.bins]
+        axes.scatter([b.mean_score for b in made.bins], [b.share for b in made.bins], s=sizes, color=colour, zorder=3,
+                     linewidths=0, label=f"{name}: ECE {100 * made.ece:.1f} points")  # fmt: skip
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    total = int(np.sum([p[3] for p in panel.calibrated[0]]))
-    plain(axes, xlabel="score or probability", ylabel="share that are true", title=panel.title, grid="both")
-    axes.text(1.0, -0.005, f"{total} {panel.unit}", fontsize=7, color=MUTED, ha="right", va="bottom")
-    axes.legend(fontsize=7, frameon=False, loc="upper left", labelcolor=INK, handletextpad=0.3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -13,6 +11,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
 Interval = tuple[float, float]
+Resamples = Float[np.ndarray, "resamples cases"]
+"""Number of times that each patient was drawn in each resample; integers as float, for fast products."""
 
 
 def wilson(part: int, whole: int) -> Interval | None:
@@ -28,44 +28,29 @@ def wilson(part: int, whole: int) -> Interval | None:
     return float(low) if part else 0.0, float(high) if part < whole else 1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BootstrapResamples:
-    """Patients drawn with replacement, the same draws for every model, so that models can be compared in pairs.
+def draw_resamples(cases: int, resamples: int, rng: np.random.Generator) -> Resamples:
+    """As many patients as there are, drawn with replacement ``resamples`` times.
 
-    Attributes:
-        weights: How often each patient was drawn in each resample; integers as float, for fast products.
+    The same draws serve every model, so that models can be compared in pairs.
     """
+    # Patients are drawn, not lesions: lesions of one patient are alike, and intervals over them would be too narrow.
+    even = np.full(cases, 1 / cases)
+    return rng.multinomial(cases, even, size=resamples).astype(np.float64)
 
-    weights: Float[np.ndarray, "resamples cases"]
 
-    @classmethod
-    def draw(cls, cases: int, resamples: int, rng: np.random.Generator) -> BootstrapResamples:
-        """Draw as many patients as there are, ``resamples`` times."""
-        even = np.full(cases, 1 / cases)
-        return cls(rng.multinomial(cases, even, size=resamples).astype(np.float64))
-
-    def sums(self, per_case: np.ndarray) -> np.ndarray:
-        """Sums over the patients of each resample: ``[cases, ...]`` to ``[resamples, ...]``, as integers."""
-        flat = per_case.reshape(len(per_case), -1).astype(np.float64)
-        return np.rint(self.weights @ flat).astype(np.int64).reshape(len(self.weights), *per_case.shape[1:])
-
-    def interval(self, per_case: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Ends (last axis) of the 95 % percentile interval of a figure of the sums.
-
-        Args:
-            per_case: Counts ``[cases, ...]``.
-            figure: From sums ``[resamples, ...]`` to figures ``[resamples, ...]``.
-        """
-        return percentile_interval(figure(self.sums(per_case)))
+def resampled_sums(resamples: Resamples, per_case: np.ndarray) -> np.ndarray:
+    """Sums over the patients of each resample: ``[cases, ...]`` to ``[resamples, ...]``, as integers."""
+    flat = per_case.reshape(len(per_case), -1).astype(np.float64)
+    return np.rint(resamples @ flat).astype(np.int64).reshape(len(resamples), *per_case.shape[1:])
 
 
 def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[np.ndarray, " *rest 2"]:
-    """Central 95 % of the resamples in which the figure is defined; NaN if there is none."""
+    """Central 95 % of the resamples in which the metric is defined; NaN if there is none."""
     tail = (1 - LEVEL) / 2
     if not len(values):
         return np.full((*values.shape[1:], 2), np.nan)
     with warnings.catch_warnings():
-        # A figure that is defined in no resample has no interval: NaN says so.
+        # A metric that is defined in no resample has no interval: NaN says so.
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.moveaxis(np.nanquantile(values, [tail, 1 - tail], axis=0), 0, -1)
 
