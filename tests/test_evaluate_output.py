@@ -142,7 +142,7 @@ def test_titles_do_not_say_virtual_for_real_patients(made) -> None:
 
 def test_every_printed_table_is_a_rectangle_and_its_latex_too(made) -> None:
     for table in (t for s in sections(made.tables) for t in s.tables):
-        width = {sum(h.span for h in row) for row in table.head} | {len(row.cells) for row in table.rows}
+        width = {sum(span for _, span in row) for row in table.head} | {len(row.cells) for row in table.rows}
         assert len(width) == 1, table.name
         latex = latex_table(table)
         body = [line for line in latex.splitlines() if line.endswith(r" \\") and "multicolumn" not in line]

@@ -56,7 +56,7 @@ def page_html(
         own_sections=_own_sections(tables, results),
         sections=sections(tables),
         pictures=[(picture, inline(picture)) for picture in figures.drawn],
-        missing=figures.missing,
+        missing=list(figures.missing.values()),
     )
 
 
@@ -161,8 +161,8 @@ def _all_measured(claim: ClaimResult) -> str:
 
 def _markdown_table(table: PrintedTable) -> Iterator[str]:
     head = table.head[-1]
-    yield "| " + " | ".join(_cell(h.text) for h in head for _ in range(h.span)) + " |"
-    columns = sum(h.span for h in head)
+    yield "| " + " | ".join(_cell(text) for text, span in head for _ in range(span)) + " |"
+    columns = sum(span for _, span in head)
     yield "|---|" + "---:|" * (columns - 1)
     for row in table.rows:
         # A row with nothing but a name is a heading.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from livercascade.evaluation.curves.small_lesions import SizeFair, size_fair
 from livercascade.evaluation.output.number_text import NONE, of_cohort, percent, percent_interval, with_interval
-from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.output.printed_table import PrintedTable, Row, heads
 from livercascade.evaluation.output.tables_json import ModelTables, Tables
 from livercascade.evaluation.statistics.ranking import Estimate
 from livercascade.reclassification.reclassify import ScoreMode
@@ -35,13 +35,7 @@ def ablation_table(tables: Tables, results: PatientResults) -> PrintedTable:
         "Base's that are gone, negative if there are more, paired bootstrap over patients. Percent; brackets: 95 % "
         "interval (lesions: bootstrap over patients; patients: Wilson).",
         (
-            (
-                Head(""),
-                Head("Missed (FN)", 2),
-                Head("False positives (FP)", 2),
-                Head("Lesions", 3),
-                Head("Patients", 3),
-            ),
+            heads("", ("Missed (FN)", 2), ("False positives (FP)", 2), ("Lesions", 3), ("Patients", 3)),
             heads(
                 *("Model", "FN", "fewer", "FP", "fewer"),
                 *("Precision", "Recall", "Rough recall", "Sensitivity", "Specificity", "Decided"),
@@ -109,7 +103,7 @@ def size_fair_table(results: PatientResults, *, virtual: bool) -> PrintedTable:
         "positives a case than the paper's rule, found anew in each resample. Gain: points more than the paper's "
         "score, in pairs. Brackets: 95 % interval, bootstrap over patients.",
         (
-            (Head(""), Head("As set", 2), Head("At equal FP", 2)),
+            heads("", ("As set", 2), ("At equal FP", 2)),
             heads("Score", "Recall %", "FP a case", "Recall %", "Gain, points"),
         ),
         tuple(rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from livercascade.evaluation.output.number_text import NONE, of_cohort, percent, percent_interval
-from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.output.printed_table import PrintedTable, Row, heads
 from livercascade.evaluation.output.tables_json import CalibratedRecord, ModelTables, Tables
 from livercascade.evaluation.statistics.intervals import wilson
 from livercascade.evaluation.statistics.reliability import Reliability
@@ -31,7 +31,7 @@ def _decisions(told: dict[str, CalibratedRecord], tables: Tables) -> PrintedTabl
         "called malignant, on average over patients like those it was set on. UNCERTAIN: the joint model, which "
         "promises nothing. Shares are of all patients of the class, undecided ones too; brackets: Wilson 95 %.",
         (
-            (Head(""), Head("Decided"), Head("Malignant patients", 2), Head("Other patients", 2)),
+            heads("", "Decided", ("Malignant patients", 2), ("Other patients", 2)),
             heads("Model", "% of patients", "called not malignant", "%", "called malignant", "%"),
         ),
         tuple(rows),
@@ -73,7 +73,7 @@ def _probabilities(told: dict[str, CalibratedRecord], tables: Tables) -> Printed
         "ECE: mean distance of probability and share over ten bins of equal mass, in points; Brier: mean squared "
         "distance. Score: before calibration. Largest distance: of a bin of the calibrated probability.",
         (
-            (Head(""), Head("Score", 2), Head("Calibrated", 2), Head("")),
+            heads("", ("Score", 2), ("Calibrated", 2), ""),
             heads("Model", "ECE", "Brier", "ECE", "Brier", "Largest distance"),
         ),
         tuple(rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -34,32 +35,17 @@ class DrawnFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDrawn:
-    """A figure that could not be drawn.
-
-    Attributes:
-        name: File stem it would have had.
-        title: Heading it would have had.
-        reason: Reason, and what to do about it, as one sentence.
-    """
-
-    name: str
-    title: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """Figures of one evaluation, in the order of the paper.
 
     Attributes:
         drawn: Figures that were drawn.
-        missing: Figures that could not be drawn, each with the reason.
+        missing: Heading and reason of the figures that could not be drawn, by the file stem they would have had.
     """
 
     drawn: tuple[DrawnFigure, ...]
-    missing: tuple[NotDrawn, ...]
+    missing: Mapping[str, str]
 
 
-NO_FIGURES = Figures((), ())
+NO_FIGURES = Figures((), {})
 """What an evaluation without figures has."""

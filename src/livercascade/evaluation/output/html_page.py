@@ -124,7 +124,7 @@ def render_page(tables: Tables, figures: Figures = NO_FIGURES) -> str:
             tables=tables,
             sections=sections(tables),
             pictures=[(figure, inline(figure)) for figure in figures.drawn],
-            missing=figures.missing,
+            missing=list(figures.missing.values()),
         )
     )
 

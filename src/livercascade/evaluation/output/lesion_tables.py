@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from livercascade.detect.match import Counting
 from livercascade.evaluation.metrics.lesion_metrics import ALL, ROWS
 from livercascade.evaluation.output.number_text import NONE, of_cohort, percent, slug, with_interval
-from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.output.printed_table import PrintedTable, Row, heads
 from livercascade.evaluation.output.tables_json import LesionRow, LesionTable, MalignRow, ModelTables, Tables
 
 _CORRECTED = "Malign, corrected"
@@ -142,7 +142,7 @@ def _side_by_side(setting: str, models: Mapping[str, ModelTables], tables: Table
         of_cohort(f"Tables II, III. Lesions by type and model{of_setting}", virtual=tables.virtual),
         f"Percent. {_RULE}",
         (
-            (Head(""), *(Head(model.title, len(columns)) for model in models.values())),
+            heads("", *((model.title, len(columns)) for model in models.values())),
             heads("Type", *(columns * len(models))),
         ),
         tuple(rows),

@@ -9,7 +9,7 @@ from livercascade.evaluation.metrics.model_counts import CLASSES
 from livercascade.evaluation.metrics.patient_metrics import GROUPS
 from livercascade.evaluation.output.lesion_tables import by_setting
 from livercascade.evaluation.output.number_text import NONE, of_cohort, p_value, slug, with_interval
-from livercascade.evaluation.output.printed_table import Head, PrintedTable, Row, heads
+from livercascade.evaluation.output.printed_table import PrintedTable, Row, heads
 from livercascade.evaluation.output.tables_json import ModelTables, PatientMetricsRecord, Tables
 
 _UNCERTAIN = "UNCERTAIN"
@@ -27,7 +27,7 @@ def table_4(tables: Tables) -> PrintedTable:
             model = next((m for m in models.values() if m.title == title), None)
             cells += [NONE, NONE, NONE] if model is None else _verdicts(model)
         rows.append(Row((title, *cells)))
-    named = () if list(settings) == [""] else ((Head(""), *(Head(name or "no setting", 3) for name in settings)),)
+    named = () if list(settings) == [""] else (heads("", *((name or "no setting", 3) for name in settings)),)
     return PrintedTable(
         "table_4",
         of_cohort("Table IV. Malignancy of the patient", virtual=tables.virtual),
@@ -77,7 +77,7 @@ def predictive_table(tables: Tables) -> PrintedTable:
         "From sensitivity and specificity by Bayes; percent, 95 % interval (bootstrap over patients; from the ends of "
         "Wilson's intervals where either is 0 or 100 %).",
         (
-            (Head(""), Head("PPV at prevalence", len(shown)), Head("NPV at prevalence", len(shown))),
+            heads("", ("PPV at prevalence", len(shown)), ("NPV at prevalence", len(shown))),
             heads("Model", *shown, *shown),
         ),
         tuple(rows),

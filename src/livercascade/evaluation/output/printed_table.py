@@ -26,12 +26,8 @@ _ESCAPED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One heading over ``span`` columns."""
-
-    text: str
-    span: int = 1
+Head = tuple[str, int]
+"""One heading and the number of columns it spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +62,14 @@ class PrintedTable:
     rows: tuple[Row, ...]
 
 
-def heads(*texts: str) -> tuple[Head, ...]:
-    """Headings over one column each."""
-    return tuple(Head(text) for text in texts)
+def heads(*texts: str | Head) -> tuple[Head, ...]:
+    """A header row; a heading without a number of columns is over one."""
+    return tuple((text, 1) if isinstance(text, str) else text for text in texts)
 
 
 def latex_table(table: PrintedTable) -> str:
     """A ``table`` environment for a document that loads ``booktabs`` and ``graphicx``."""
-    columns = sum(head.span for head in table.head[0])
+    columns = sum(span for _, span in table.head[0])
     lines = [
         r"\begin{table}[htbp]",
         r"\centering",
@@ -104,7 +100,7 @@ def escaped(text: str) -> str:
 def _head(table: PrintedTable) -> Iterable[str]:
     for number, row in enumerate(table.head):
         cells = [
-            escaped(h.text) if h.span == 1 else rf"\multicolumn{{{h.span}}}{{c}}{{{escaped(h.text)}}}" for h in row
+            escaped(text) if span == 1 else rf"\multicolumn{{{span}}}{{c}}{{{escaped(text)}}}" for text, span in row
         ]
         yield _line(cells)
         if number < len(table.head) - 1:
@@ -113,10 +109,10 @@ def _head(table: PrintedTable) -> Iterable[str]:
 
 def _rules(table: PrintedTable, number: int) -> str:
     start, rules = 1, list[str]()
-    for head in table.head[number]:
-        if head.span > 1:
-            rules.append(rf"\cmidrule(lr){{{start}-{start + head.span - 1}}}")
-        start += head.span
+    for _, span in table.head[number]:
+        if span > 1:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")
+        start += span
     return " ".join(rules)
 
 

@@ -42,35 +42,21 @@ class ProposalExample:
     true_types: frozenset[LesionType]
 
 
-@dataclass(frozen=True, slots=True)
-class SensitivityExample:
-    """One case and what High changes in it.
-
-    Attributes:
-        case: Position of the case.
-        gained: Reference lesions that High touches and Base does not.
-        proposals: Proposals that High has more than Base.
-    """
-
-    case: int
-    gained: int
-    proposals: int
-
-
 def largest_change(
     cases: Sequence[EvaluatedCase], base: EvaluatedModel, high: EvaluatedModel
-) -> SensitivityExample | None:
-    """The case in which High differs most from Base; None if there is no proposal at all."""
-    changes = [
-        SensitivityExample(
-            k,
-            len(_touched(case.predictions[high]) - _touched(case.predictions[base])),
-            len(case.predictions[high].lesions) - len(case.predictions[base].lesions),
-        )
-        for k, case in enumerate(cases)
-        if case.predictions[high].lesions
-    ]
-    return max(changes, key=lambda c: (c.gained, c.proposals, -c.case), default=None)
+) -> tuple[int, str] | None:
+    """Position of the case in which High differs most from Base, and why it is shown; None without any proposal."""
+    changes: list[tuple[int, int, int]] = []
+    for number, case in enumerate(cases):
+        one, two = case.predictions[base], case.predictions[high]
+        if two.lesions:
+            changes.append((len(_touched(two) - _touched(one)), len(two.lesions) - len(one.lesions), -number))
+    if not changes:
+        return None
+    gained, proposals, number = max(changes)
+    if gained:
+        return -number, f"High touches {gained} true lesions that Base misses, more than in any other case."
+    return -number, f"No case gains a true lesion; here High has most new proposals ({proposals} more than Base)."
 
 
 def patch_example(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> ProposalExample | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from livercascade.evaluation.curves.all_curves import CohortCurves
 from livercascade.evaluation.evaluation import Evaluation
 from livercascade.evaluation.matching.matched_lesions import LesionSummary
 from livercascade.evaluation.metrics.patient_metrics import PatientMetrics
-from livercascade.evaluation.output.figure_files import DrawnFigure, Figures, NotDrawn
+from livercascade.evaluation.output.figure_files import DrawnFigure, Figures
 from livercascade.evaluation.plots.choose_examples import (
     ProposalExample,
     largest_change,
@@ -87,153 +87,156 @@ def build_figures(
         networks: Networks of the evidence, for Fig. 9, 12 and the masks of Fig. 5 and 15.
         progress: Called after each step.
     """
-    draft = _Draft(evaluation.cohort.virtual)
-    steps: list[Callable[[], None]] = [lambda: _plots(evaluation, draft)]
     sources = evaluation.cohort.predictions
-    source = next((s for s in sources if s.evidence), None)
-    if source is None:
+    drawing = _Drawing(evaluation, next((s for s in sources if s.evidence), sources[0]), networks)
+    steps = [drawing.plots]
+    if drawing.source.evidence:
+        steps += [drawing.sensitivity, drawing.patches, drawing.removed, drawing.relabelled]
+    else:
         case_folders = any(s.case_folders for s in sources)
         reason = _NO_EVIDENCE if case_folders else "the found side is plain label maps"
-        draft.leave_out([name for name in _TITLES if name != "figure_10_patients"], reason)
-    else:
-        scenes = _Scenes(evaluation, source, networks, draft)
-        steps += [scenes.sensitivity, scenes.patches, scenes.removed, scenes.relabelled]
+        drawing.leave_out([name for name in _TITLES if name != "figure_10_patients"], reason)
     advance = counter(progress, "drawing figures", len(steps))
     for step in steps:
         step()
         advance()
     order = list(_TITLES)
-    drawn = sorted(draft.drawn, key=lambda p: next(k for k, name in enumerate(order) if p.name.startswith(name)))
-    return Figures(tuple(drawn), tuple(sorted(draft.missing, key=lambda m: order.index(m.name))))
+    # Names of drawn figures may end in that of a source or a model.
+    drawn = sorted(drawing.drawn, key=lambda p: next(k for k, name in enumerate(order) if p.name.startswith(name)))
+    return Figures(tuple(drawn), {name: drawing.missing[name] for name in order if name in drawing.missing})
 
 
 @dataclass(slots=True)
-class _Draft:
-    """What was drawn and left out so far."""
+class _Drawing:
+    """Figures of an evaluation while they are drawn.
 
-    virtual: bool
-    drawn: list[DrawnFigure] = field(default_factory=list[DrawnFigure])
-    missing: list[NotDrawn] = field(default_factory=list[NotDrawn])
-
-    def add(self, made: DrawnFigure | None, name: str, reason: str) -> None:
-        """Take a picture in, or note why it is not there."""
-        if made is None:
-            self.leave_out([name], reason)
-        else:
-            self.drawn.append(made)
-
-    def leave_out(self, names: list[str], reason: str) -> None:
-        """Note why figures are not there."""
-        self.missing += [NotDrawn(name, _TITLES[name], f"Not drawn, because {reason}.") for name in names]
-
-
-def _plots(evaluation: Evaluation, draft: _Draft) -> None:
-    _patients(evaluation, draft)
-    if not evaluation.curves:
-        return
-    draft.drawn.append(sensitivity_sweep(evaluation.curves, virtual=draft.virtual))
-    draft.add(reliability_plot(evaluation), "reliability", "no model tells calibrated probabilities")
-    for name, curves in evaluation.curves.items():
-        _plots_of(curves, f"_{_stem(name)}" if len(evaluation.curves) > 1 else "", draft)
-
-
-def _plots_of(curves: CohortCurves, suffix: str, draft: _Draft) -> None:
-    virtual = draft.virtual
-    draft.drawn.append(free_response(curves, virtual=virtual, suffix=suffix))
-    draft.drawn.append(equal_misses(curves, virtual=virtual, suffix=suffix))
-    reason = "the proposals judged are not both true and false"
-    draft.add(score_roc_plot(curves, virtual=virtual, suffix=suffix), "score_roc", reason)
-    draft.drawn.append(volume_plot(curves, virtual=virtual, suffix=suffix))
-    draft.drawn.append(transition_plot(curves, virtual=virtual, suffix=suffix))
-    draft.drawn.append(agreement_plot(curves, virtual=virtual, suffix=suffix))
-    draft.add(calibration_plot(curves, virtual=virtual, suffix=suffix), "calibration", "there is no proposal")
-
-
-def _patients(evaluation: Evaluation, draft: _Draft) -> None:
-    """Fig. 10 of every joint model; without one, of the last model."""
-    joint = [c for c in evaluation.counts if not c.decided.all() or c.model.title == JOINT]
-    for counts in joint or list(evaluation.counts[-1:]):
-        table = PatientMetrics(counts.patients.sum(axis=0)).distribution
-        suffix = f"_{_stem(str(counts.model))}" if len(joint) > 1 else ""
-        draft.drawn.append(patient_distribution(table, str(counts.model), virtual=draft.virtual, suffix=suffix))
-
-
-@dataclass(slots=True)
-class _Scenes:
-    """Figures with images."""
+    Attributes:
+        evaluation: The evaluation.
+        source: Source whose cases the figures with images show.
+        networks: Networks of the evidence, if they were given.
+        drawn: Figures drawn so far.
+        missing: Heading and reason of those left out so far.
+    """
 
     evaluation: Evaluation
     source: PredictionSource
     networks: Networks | None
-    draft: _Draft
+    drawn: list[DrawnFigure] = field(default_factory=list[DrawnFigure])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
     _loaded: dict[int, LoadedCase] = field(default_factory=dict[int, LoadedCase])
+
+    @property
+    def virtual(self) -> bool:
+        """True if the patients are virtual."""
+        return self.evaluation.cohort.virtual
+
+    def leave_out(self, names: Iterable[str], reason: str) -> None:
+        """Note why figures are not there; the first reason stands."""
+        for name in names:
+            self.missing.setdefault(name, f"{_TITLES[name]}. Not drawn, because {reason}.")
+
+    def plots(self) -> None:
+        """Everything that needs no images."""
+        self._patients()
+        curves = self.evaluation.curves
+        if not curves:
+            return
+        self.drawn.append(sensitivity_sweep(curves, virtual=self.virtual))
+        self._add(reliability_plot(self.evaluation), "reliability", "no model tells calibrated probabilities")
+        for name, of_source in curves.items():
+            self._plots_of(of_source, f"_{_stem(name)}" if len(curves) > 1 else "")
+
+    def _plots_of(self, curves: CohortCurves, suffix: str) -> None:
+        virtual = self.virtual
+        self.drawn.append(free_response(curves, virtual=virtual, suffix=suffix))
+        self.drawn.append(equal_misses(curves, virtual=virtual, suffix=suffix))
+        reason = "the proposals judged are not both true and false"
+        self._add(score_roc_plot(curves, virtual=virtual, suffix=suffix), "score_roc", reason)
+        for plot in (volume_plot, transition_plot, agreement_plot):
+            self.drawn.append(plot(curves, virtual=virtual, suffix=suffix))
+        self._add(calibration_plot(curves, virtual=virtual, suffix=suffix), "calibration", "there is no proposal")
+
+    def _patients(self) -> None:
+        """Fig. 10 of every joint model; without one, of the last model."""
+        counts = self.evaluation.counts
+        joint = [c for c in counts if not c.decided.all() or c.model.title == JOINT]
+        for made in joint or list(counts[-1:]):
+            table = PatientMetrics(made.patients.sum(axis=0)).distribution
+            suffix = f"_{_stem(str(made.model))}" if len(joint) > 1 else ""
+            self.drawn.append(patient_distribution(table, str(made.model), virtual=self.virtual, suffix=suffix))
+
+    def _add(self, made: DrawnFigure | None, name: str, reason: str) -> None:
+        """Take a plot in, or note why it is not there."""
+        if made is None:
+            self.leave_out([name], reason)
+        else:
+            self.drawn.append(made)
 
     def sensitivity(self) -> None:
         """Fig. 3 and 7."""
         names = ["figure_03_sensitivity", "figure_07_case"]
         change = largest_change(self.evaluation.cases, self._key(Variant.BASE), self._key(Variant.HIGH))
         if change is None:
-            self.draft.leave_out(names, "there is no proposal in any case")
+            self.leave_out(names, "there is no proposal in any case")
             return
-        loaded = self._load(change.case, names)
+        case, why = change
+        loaded = self._load(case, names)
         if loaded is not None:
-            self.draft.drawn.append(sensitivity_figure(loaded, change, virtual=self.draft.virtual))
-            self.draft.drawn.append(
-                case_figure(loaded, change, virtual=self.draft.virtual, crop=self._crop(change.case))
-            )
+            self.drawn.append(sensitivity_figure(loaded, why, virtual=self.virtual))
+            self.drawn.append(case_figure(loaded, why, virtual=self.virtual, crop=self._crop(case)))
 
     def patches(self) -> None:
         """Fig. 4, 5, 8, 9, 12."""
         names = [name for name in _WITH_IMAGES if name[7:9] in ("04", "05", "08", "09", "12")]
         pick = patch_example(self.evaluation.cases, self._key(Variant.HIGH))
         if pick is None:
-            self.draft.leave_out(names, "no proposal of a true lesion was reclassified")
+            self.leave_out(names, "no proposal of a true lesion was reclassified")
             return
         made = self._patches(pick, names)
         if made is None:
             return
         found = self._probabilities(made, all_patches=True)
-        virtual = self.draft.virtual
-        self.draft.drawn.append(shuffle_figure(made, virtual=virtual))
-        self.draft.drawn.append(process_figure(made, found, virtual=virtual))
-        self.draft.drawn.append(patch_figure(made, virtual=virtual))
+        virtual = self.virtual
+        self.drawn.append(shuffle_figure(made, virtual=virtual))
+        self.drawn.append(process_figure(made, found, virtual=virtual))
+        self.drawn.append(patch_figure(made, virtual=virtual))
         if found is None or self.networks is None:
-            self.draft.leave_out(["figure_09_patch_mask", "figure_12_probability_maps"], self._why_no_networks(made))
+            self.leave_out(["figure_09_patch_mask", "figure_12_probability_maps"], self._why_no_networks(made))
             return
-        self.draft.drawn.append(patch_mask_figure(made, found[0], virtual=virtual))
-        self.draft.drawn.append(probability_figure(made, self.networks, found[0], virtual=virtual))
+        self.drawn.append(patch_mask_figure(made, found[0], virtual=virtual))
+        self.drawn.append(probability_figure(made, self.networks, found[0], virtual=virtual))
 
     def removed(self) -> None:
         """Fig. 13."""
         names = ["figure_13_removed"]
         picks = removed_examples(self.evaluation.cases, self._key(Variant.HIGH))
         if not picks:
-            self.draft.leave_out(names, "reclassification removed no false positive")
+            self.leave_out(names, "reclassification removed no false positive")
             return
         shown = [(loaded, self._number(loaded, p.lesion)) for p in picks if (loaded := self._load(p.case, names))]
         if len(shown) == len(picks):
             outcomes = [
                 (loaded, loaded.evidence.reclassified(loaded.evidence.high_factor).candidates[n]) for loaded, n in shown
             ]
-            self.draft.drawn.append(removed_figure(outcomes, virtual=self.draft.virtual))
+            self.drawn.append(removed_figure(outcomes, virtual=self.virtual))
 
     def relabelled(self) -> None:
         """Fig. 14 and 15."""
         names = ["figure_14_relabelled", "figure_15_relabelled_masks"]
         pick = relabelled_example(self.evaluation.cases, self._key(Variant.HIGH))
         if pick is None:
-            self.draft.leave_out(names, "the vote of UNet^patch corrects no type in this cohort")
+            self.leave_out(names, "the vote of UNet^patch corrects no type in this cohort")
             return
         made = self._patches(pick, names)
         if made is None:
             return
         found = self._probabilities(made, all_patches=False)
         true_type = min(pick.true_types, key=lambda t: t.priority)
-        virtual = self.draft.virtual
-        self.draft.drawn.append(relabelled_phases_figure(made.loaded, made.outcome, true_type, virtual=virtual))
+        virtual = self.virtual
+        self.drawn.append(relabelled_phases_figure(made.loaded, made.outcome, true_type, virtual=virtual))
         in_force = made.loaded.evidence.settings.relabel
         first = None if found is None else found[0]
-        self.draft.drawn.append(relabelled_mask_figure(made, first, in_force=in_force, virtual=virtual))
+        self.drawn.append(relabelled_mask_figure(made, first, in_force=in_force, virtual=virtual))
 
     def _key(self, variant: Variant) -> EvaluatedModel:
         return self.source.models[variant]
@@ -243,12 +246,9 @@ class _Scenes:
             try:
                 self._loaded[case] = load_case(self.evaluation.cases[case], self.source.name)
             except CascadeError as error:
-                self.draft.leave_out([n for n in names if not self._noted(n)], unreadable(error))
+                self.leave_out(names, unreadable(error))
                 return None
         return self._loaded[case]
-
-    def _noted(self, name: str) -> bool:
-        return any(m.name == name for m in self.draft.missing)
 
     def _number(self, loaded: LoadedCase, lesion: LesionSummary) -> int:
         return loaded.proposal(loaded.evidence.high_factor, lesion)[0]
@@ -260,7 +260,7 @@ class _Scenes:
         made = patches_of(loaded, self._number(loaded, pick.lesion), self._fitting(loaded))
         tally = made.outcome.tally
         if tally is None or [int(p.lesion.sum()) for p in made.patches] != tally.sizes.tolist():
-            self.draft.leave_out(names, f"the images beside the truth of {loaded.case_id} are not those analysed")
+            self.leave_out(names, f"the images beside the truth of {loaded.case_id} are not those analysed")
             return None
         return made
 
@@ -281,7 +281,7 @@ class _Scenes:
         return patch_probabilities(inputs, networks, made.loaded.scan.phases)
 
     def _crop(self, case: int) -> np.ndarray | None:
-        """Where the patch of Fig. 8 lies, if it is of this case."""
+        """Voxels of the patch of Fig. 8, if it is of this case."""
         pick = patch_example(self.evaluation.cases, self._key(Variant.HIGH))
         if pick is None or pick.case != case:
             return None

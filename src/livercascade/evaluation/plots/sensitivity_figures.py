@@ -22,14 +22,13 @@ from livercascade.evaluation.plots.axial_view import (
     type_marks,
     types_in,
 )
-from livercascade.evaluation.plots.choose_examples import SensitivityExample
 from livercascade.evaluation.plots.loaded_case import LoadedCase
 from livercascade.evaluation.plots.plot_style import INK, picture
 
 _MARGIN_MM = 12.0
 
 
-def sensitivity_figure(loaded: LoadedCase, change: SensitivityExample, *, virtual: bool) -> DrawnFigure:
+def sensitivity_figure(loaded: LoadedCase, why: str, *, virtual: bool) -> DrawnFigure:
     """CT, lesion probability, and the masks at low, normal and high sensitivity (paper, Fig. 3)."""
     evidence = loaded.evidence
     low, normal, high = min(evidence.factors), evidence.low_factor, evidence.high_factor
@@ -65,19 +64,19 @@ def sensitivity_figure(loaded: LoadedCase, change: SensitivityExample, *, virtua
         "figure_03_sensitivity",
         f"Fig. 3: lesion probability and masks of varied sensitivity, {loaded.case_id}",
         "Probability of the best lesion type against the best other label, 1 / (1 + exp(margin)), inside the liver. "
-        f"{_why(change)}",
+        f"{why}",
         virtual=virtual,
     )
 
 
 def case_figure(
-    loaded: LoadedCase, change: SensitivityExample, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None
+    loaded: LoadedCase, why: str, *, virtual: bool, crop: Bool[np.ndarray, "z y x"] | None = None
 ) -> DrawnFigure:
     """CT, truth, and the masks of Base and High (paper, Fig. 7).
 
     Args:
         loaded: The case.
-        change: Reason why it was chosen.
+        why: Reason why it was chosen, as a sentence.
         virtual: True if the patient is virtual.
         crop: Voxels of the patch of Fig. 8, drawn as a dashed box; None if it is of another case.
     """
@@ -108,7 +107,7 @@ def case_figure(
         figure,
         "figure_07_case",
         f"Fig. 7: masks of different lesion sensitivities, {loaded.case_id}",
-        f"The slice with most lesion that only the higher sensitivity finds. {_why(change)}"
+        f"The slice with most lesion that only the higher sensitivity finds. {why}"
         + ("" if crop is None else " Yellow box: the patch of Fig. 8."),
         virtual=virtual,
     )
@@ -137,13 +136,6 @@ def probability(loaded: LoadedCase) -> Float32[np.ndarray, "z y x"]:
     margin = np.clip(loaded.evidence.sensitivity.margin, -50, 50)
     out[loaded.evidence.box] = np.where(loaded.evidence.liver, 1 / (1 + np.exp(margin)), 0)
     return out
-
-
-def _why(change: SensitivityExample) -> str:
-    """Why this case is shown."""
-    if change.gained:
-        return f"High touches {change.gained} true lesions that Base misses, more than in any other case."
-    return f"No case gains a true lesion; here High has most new proposals ({change.proposals} more than Base)."
 
 
 def _finish(first: Axes) -> None:
