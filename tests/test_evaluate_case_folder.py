@@ -102,6 +102,19 @@ def test_scores_and_votes_reach_the_record(plain: tuple[Path, Path]) -> None:
     assert final.confidence == pytest.approx((0.8 / final.volume_ml) ** 0.5)
 
 
+@pytest.mark.parametrize("settings", [{"reclassify": {"score": "ratio"}}, {"score": "ratio"}])
+def test_the_score_is_read_in_its_unit_from_settings_by_stage_and_of_before(
+    plain: tuple[Path, Path], settings: dict[str, object]
+) -> None:
+    file = plain[1] / "one" / "result.json"
+    record = json.loads(file.read_text())
+    record["provenance"]["settings"] = settings
+    file.write_text(json.dumps(record))
+    case = tables_of(plain[0], (None, plain[1])).cases[0]
+    (final,) = case.predictions[EvaluatedModel("High+ReCls")].lesions
+    assert final.confidence == pytest.approx(0.8**0.5)
+
+
 def test_a_name_stands_for_the_answer_and_the_setting(plain: tuple[Path, Path]) -> None:
     truth, found = plain
     made = tables_of(truth, ("NC", found), ("screening/labels", truth))

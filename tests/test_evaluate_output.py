@@ -23,7 +23,7 @@ from livercascade.system.manifest import verify
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "tables.schema.json"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L9 9"/></svg>'
-FIGURES = Figures((DrawnFigure("figure_11", "Figure 11 & more", "What <is> seen.", svg=SVG),), ())
+FIGURES = Figures((DrawnFigure("figure_11", "Figure 11 & more", "What <is> seen.", svg=SVG),), {})
 
 
 @pytest.fixture(scope="module")

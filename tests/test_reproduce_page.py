@@ -98,7 +98,7 @@ def test_the_page_is_whole_and_needs_nothing_else(simulation: Simulation) -> Non
         evaluation.tables,
         results,
         claims,
-        figures=Figures((), ()),
+        figures=Figures((), {}),
         networks={"whole": "a" * 64},
         steps=[],
         notes=["a note"],

@@ -1,1 +1,1 @@
-"""Every table and figure of the paper from true and found lesions, with intervals (paper, Sec. III-C, IV)."""
+"""Every table and figure of the paper from reference and predicted lesions, with intervals (paper, Sec. III-C, IV)."""

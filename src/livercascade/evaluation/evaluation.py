@@ -264,6 +264,7 @@ def summarise(
     """
     counts = [counts_of_model(cases, key, settings) for key in single]
     counts += [counts_of_joint_model(cases, joint, settings) for joint in joints]
+    # One draw for all models and curves: differences are then of pairs, and a seed gives the same tables.
     resamples = draw_resamples(len(cases), settings.bootstrap, np.random.default_rng(settings.seed))
     comparisons = compare_models(counts, resamples)
     curves = {

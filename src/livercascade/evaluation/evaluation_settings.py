@@ -25,7 +25,7 @@ class SmallLesions(StrEnum):
 
 
 class Extras(StrEnum):
-    """What a found lesion is in ``one2one`` that overlaps only true lesions already taken by another."""
+    """What a predicted lesion is in ``one2one`` that overlaps only reference lesions already taken by another."""
 
     FP = "fp"
     IGNORE = "ignore"

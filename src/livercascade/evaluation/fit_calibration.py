@@ -53,9 +53,9 @@ class CalibrationSample:
 
     confidence: Float[np.ndarray, " candidates"]
     true: Bool[np.ndarray, " candidates"]
-    label: Int[np.ndarray, " found"]
-    votes: Float[np.ndarray, "found 6"]
-    true_type: Int[np.ndarray, " found"]
+    label: Int[np.ndarray, " touching"]
+    votes: Float[np.ndarray, "touching 6"]
+    true_type: Int[np.ndarray, " touching"]
     score: Float[np.ndarray, " patients"]
     malignant: Bool[np.ndarray, " patients"]
 
@@ -64,7 +64,7 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     """Candidates and patients of cases that keep the evidence."""
     confidence: list[float] = []
     true: list[bool] = []
-    found: list[tuple[int, Sequence[float], int]] = []
+    touching: list[tuple[int, Sequence[float], int]] = []
     score: list[float] = []
     malignant: list[bool] = []
     for case in cases:
@@ -75,9 +75,10 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
             touched = [pair for pair in lesions.pairs if pair.found == j]
             true.append(bool(touched))
             if touched:
+                # The lesion it mostly lies on: a proposal over two lesions still has one type to learn.
                 largest = max(touched, key=lambda pair: pair.voxels)
                 votes = [by_type.get(t, 0.0) for t in LESION_TYPES]
-                found.append((LESION_TYPES.index(one.label), votes, lesions.reference[largest.truth].label - 1))
+                touching.append((LESION_TYPES.index(one.label), votes, lesions.reference[largest.truth].label - 1))
         confidence += own_confidence
         shares = [malignant_share(p.label, votes) for p, votes in zip(lesions.predicted, own_votes, strict=True)]
         score.append(malignancy_score(zip(own_confidence, shares, strict=True)))
@@ -85,9 +86,9 @@ def sample_of(cases: Sequence[EvidenceCase]) -> CalibrationSample:
     return CalibrationSample(
         np.array(confidence, dtype=np.float64),
         np.array(true, dtype=np.bool_),
-        np.array([f[0] for f in found], dtype=np.int64),
-        np.array([f[1] for f in found], dtype=np.float64).reshape(-1, len(LESION_TYPES)),
-        np.array([f[2] for f in found], dtype=np.int64),
+        np.array([each[0] for each in touching], dtype=np.int64),
+        np.array([each[1] for each in touching], dtype=np.float64).reshape(-1, len(LESION_TYPES)),
+        np.array([each[2] for each in touching], dtype=np.int64),
         np.array(score, dtype=np.float64),
         np.array(malignant, dtype=np.bool_),
     )
@@ -207,7 +208,7 @@ def fit_setting(cases: Sequence[EvidenceCase], phases: tuple[Phase, ...], *, alp
 def fit_logistic(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -> Logistic:
     """Platt's scaling (Platt 1999) with his prior-corrected targets, so that a perfect split gives no certainty.
 
-    With one class alone, or a score that falls with the truth, the probability is the same for every score.
+    With one class alone, or a score that falls with the reference, the probability is the same for every score.
     """
     positive, negative = int(true.sum()), int((~true).sum())
     high, low = (positive + 1) / (positive + 2), 1 / (negative + 2)
@@ -218,8 +219,10 @@ def fit_logistic(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -
     x = np.concatenate([logit(score), logit(score)])[:, None]
     y = np.concatenate([np.ones(len(score)), np.zeros(len(score))])
     target = np.where(true, high, low)
+    # Without penalty: two coefficients need none, and Platt's targets already hold them back.
     made = LogisticRegression(C=np.inf).fit(x, y, sample_weight=np.concatenate([target, 1 - target]))
     slope = float(np.ravel(made.coef_)[0])
+    # A score that ranks backwards on these patients by chance must not turn the ranking round for the next.
     if slope <= 0:
         share = float(target.mean())
         return Logistic(slope=0.0, intercept=float(np.log(share / (1 - share))))
@@ -228,6 +231,7 @@ def fit_logistic(score: Float[np.ndarray, " n"], true: Bool[np.ndarray, " n"]) -
 
 def fit_types(sample: CalibrationSample) -> TypeScaling:
     """Temperature and weight of least negative log likelihood; neutral ones with fewer than ten candidates."""
+    # Fewer say more about themselves than about the next patient.
     if len(sample.label) < 10:
         return TypeScaling(temperature=1.0, weight=0.5)
     rows = np.arange(len(sample.label))
@@ -236,5 +240,7 @@ def fit_types(sample: CalibrationSample) -> TypeScaling:
         p = scaled_types(sample.label, sample.votes, float(np.exp(at[0])), float(1 / (1 + np.exp(-at[1]))))
         return float(-np.log(p[rows, sample.true_type]).mean())
 
+    # In logarithm and logit both are free; Nelder-Mead needs no gradient, and two dimensions are few. The bounds keep
+    # a separable sample from running away.
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", bounds=((-2.0, 3.0), (-8.0, 8.0)))
     return TypeScaling(temperature=float(np.exp(best.x[0])), weight=float(1 / (1 + np.exp(-best.x[1]))))

@@ -41,11 +41,11 @@ _OF_PATIENTS = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatientResults:
-    """Everything that was found out about the test patients.
+    """Results of all models on the test patients.
 
     Attributes:
         predictions: Counts of every model, all on the same patients in the same order.
-        curves: What the evidence says, by setting, in that order.
+        curves: Evidence of these patients by setting, in that order.
         resampling: Resamples of the patients, the same for every metric: differences are of pairs.
     """
 
@@ -133,11 +133,13 @@ def _reduction(
 def _difference(
     part: ClaimPart, one: Float[np.ndarray, "cases 2"], two: Float[np.ndarray, "cases 2"], results: PatientResults
 ) -> PartResult:
+    # The same resamples for both: what patients have in common cancels, as in a paired test.
     once, weights = np.ones((1, len(one))), results.resampling
     value = float((_ratios(two, once) - _ratios(one, once))[0])
     sums = (_sums(one), _sums(two))
     whole = min(whole for _, whole in sums)
     interval = _widened(as_interval(percentile_interval(_ratios(two, weights) - _ratios(one, weights))), whole)
+    # Zero misses after many are no thin evidence: the larger number says how much there was to see.
     if part.metric.is_count:
         counted, counts = max(n for n, _ in sums), " → ".join(f"{n}" for n, _ in sums)
     else:

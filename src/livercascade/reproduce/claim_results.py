@@ -36,7 +36,7 @@ class PartResult(Record):
 
     Attributes:
         part: The claim's side.
-        value: What is held against the threshold; None where there is nothing to divide by.
+        value: Quantity that is held against the threshold; None where there is nothing to divide by.
         interval: 95 % interval; None where undefined.
         counted: Number of things it is a share of: lesions, findings or patients, the fewer of two; for a difference
             of counts the larger of both.
@@ -93,6 +93,7 @@ def statement_of(
 
 def combined(parts: Sequence[Statement]) -> Statement:
     """Statement of a claim from those of its parts."""
+    # One part that fails refutes a sentence, also when others are open.
     if Statement.FAILS in parts:
         return Statement.FAILS
     return Statement.HOLDS if all(p is Statement.HOLDS for p in parts) else Statement.UNDECIDED

@@ -204,6 +204,7 @@ class ExperimentSettings(Record):
     motion: PhaseMotion = PhaseMotion.RESIDUAL
     groups: dict[CohortPart, PatientGroup]
     training: TrainingPlan = TrainingPlan()
+    # Virtual phases differ by what alignment leaves over: to align them again would measure the aligner.
     cascade: CascadeSettings = CascadeSettings(align=AlignStage(enabled=False))
     alpha: float = Field(default=0.05, gt=0, lt=1)
     # The numbers to compare with are the paper's, which counts touching lesions of two types as two.

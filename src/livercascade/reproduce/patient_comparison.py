@@ -1,4 +1,4 @@
-"""Predictions of every patient, setting and model held against the truth, ready for tables, claims and calibration."""
+"""Predictions of every patient, setting and model against the reference, ready for tables, claims and calibration."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def compare_patients(
     workers: int,
     progress: Progress,
 ) -> list[EvaluatedCase]:
-    """Hold the predictions of a group against its truth, patient by patient.
+    """Hold the predictions of a group against its reference, patient by patient.
 
     Args:
-        cases: Folders of the patients, with their truth.
+        cases: Folders of the patients, with their reference.
         group: Folder that `predict_patients` wrote to.
         patches: Models of the ablation that a UNet^patch was there for, see `NetworkFolders.patches`.
         settings: Settings of the experiment.

@@ -154,6 +154,7 @@ def _predict_patient(
 ) -> None:
     case, setting = pair
     refusal = refusal_file(group, setting, case.name)
+    # Without this each restart would segment the refused patients again.
     if refusal.is_file() and json.loads(refusal.read_text(encoding="utf-8"))["key"] == key:
         return
     files = {phase: case / f"{phase.value.lower()}.nii.gz" for phase in setting.phases}

@@ -83,6 +83,7 @@ class Reproduction:
         self.out.mkdir(parents=True, exist_ok=True)
         networks = self._networks()
         hashes = networks.hashes()
+        # Before the test patients are predicted: their results tell the probabilities that were fitted.
         calibration = self._calibration(networks, hashes)
         predicted = self._predict(CohortPart.TEST, networks, calibration)
         return self._evaluate(networks, hashes, predicted)

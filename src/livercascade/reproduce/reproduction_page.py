@@ -172,4 +172,5 @@ def _markdown_table(table: PrintedTable) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
+    # Both would end the cell.
     return text.replace("\n", " ").replace("|", "\\|")

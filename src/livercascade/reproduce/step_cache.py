@@ -56,6 +56,7 @@ def finished_step(run: Path, name: str, inputs: StepInputs) -> StepRecord | None
     record = read_step(run, name)
     if record is None or record.sha256 != inputs_sha256(inputs):
         return None
+    # A folder that somebody tidied away is made again.
     return record if all((run / path).exists() for path in record.outputs) else None
 
 
@@ -71,6 +72,7 @@ def do_step(run: Path, name: str, inputs: StepInputs, outputs: Sequence[Path], w
         outputs: Files and folders that must be there when it is finished, inside the run's folder.
         work: Function that does it, and goes on from where an earlier call was killed as far as it can.
     """
+    # Not the wall clock, which is set right now and then.
     start = time.monotonic()
     work()
     record = StepRecord(

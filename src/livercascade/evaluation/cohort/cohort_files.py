@@ -176,6 +176,7 @@ def _maps(folder: Path, inside: Sequence[str]) -> dict[str, Path]:
 
 
 def _source(name: str, folder: Path, named: bool) -> PredictionSource:
+    # A folder with one result.json is taken for case folders: a stray label map beside it is then refused, not skipped.
     results = {case: path for case, path in _entries(folder) if path.is_dir() and (path / RESULT).is_file()}
     if not results:
         return PredictionSource(name, _maps(folder, _PREDICTION_NAMES), named=named)
@@ -200,6 +201,7 @@ def _entries(folder: Path) -> list[tuple[str, Path]]:
     entries: list[tuple[str, Path]] = []
     for path in sorted(folder.iterdir()):
         ending = next((e for e in _ENDINGS if path.name.endswith(e)), None)
+        # Finder and rsync leave hidden files.
         if path.name.startswith("."):
             continue
         if path.is_dir():
@@ -239,6 +241,7 @@ def _check_grids(
     reference: Mapping[str, Path], sources: Sequence[PredictionSource], coverage: Mapping[str, Path]
 ) -> None:
     for case, path in reference.items():
+        # Headers alone: hundreds of cases are checked in seconds, before the first is judged.
         grid = read_grid(path, is_ct=False)
         others = {f"found {source.name!r}": label_map(source.paths[case]) for source in sources}
         if case in coverage:

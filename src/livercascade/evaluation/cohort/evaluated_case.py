@@ -40,6 +40,7 @@ class CasePrediction:
         cls, matched: MatchedLesions, settings: EvaluationSettings, verdict: VerdictRecord | None = None
     ) -> CasePrediction:
         """Prediction for the patient that follows from the lesions."""
+        # Lesions where nobody looked are neither right nor wrong; a verdict from them could be judged by nothing.
         counted = [x for x in matched.predicted if x.covered and settings.counts(x.volume_ml)]
         score = malignancy_score(
             (x.confidence, malignant_share(x.label, x.votes)) for x in counted if x.label.malignant

@@ -163,6 +163,7 @@ def excess(proposal: LesionSummary, rules: ReclassifySettings) -> float | None:
     tally = proposal.tally if rules.shuffled else proposal.tally.original
     if not len(tally.sizes):
         return None
+    # Score over threshold: ``adaptive`` has a threshold for each size, and only so do proposals of all sizes compare.
     score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, rules)
     # A threshold of 0 keeps everything.
     return score / threshold if threshold > 0 else math.inf

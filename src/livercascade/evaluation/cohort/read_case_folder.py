@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
@@ -56,6 +57,7 @@ def read_folder(
 
 def _probabilities(result: CaseResult) -> tuple[float, ...] | None:
     """Calibrated probability of every candidate; None where the model is not calibrated."""
+    # All or none: a curve over some of the candidates would be of another cohort.
     each = [record.probability for record in result.lesions or ()]
     return None if not each or any(p is None for p in each) else tuple(p for p in each if p is not None)
 
@@ -90,12 +92,20 @@ def _judged(proposal: LesionSummary, outcome: Candidate) -> LesionSummary:
 
 def _from_lesions(folder: Path, result: CaseResult, reference: ReferenceLesions) -> dict[Variant, MatchedLesions]:
     records = [r for r in result.lesions or () if reference.settings.keeps(r.volume_ml)]
-    mode = ScoreMode(str(result.provenance.settings.get("score", ScoreMode.VOLUME.value)))
+    mode = _score_mode(result.provenance.settings)
     lesions = _numbered(folder, records)
     matched = reference.match(lesions, [_recorded(r, x) for r, x in zip(records, lesions, strict=True)])
     before = matched.predicted
     after = [replace(p, label=r.type, confidence=_confidence(p, mode)) for p, r in zip(before, records, strict=True)]
     return dict(zip((Variant.HIGH, Variant.HIGH_RECLS), _stages(matched, before, after), strict=True))
+
+
+def _score_mode(settings: Mapping[str, Any]) -> ScoreMode:
+    """Score by which the cascade reclassified."""
+    stage = settings.get("reclassify")
+    # Records of before the stages hold every setting at the top.
+    known: Mapping[str, Any] = settings if stage is None else stage
+    return ScoreMode(known.get("score", ScoreMode.VOLUME))
 
 
 def _stages(
@@ -123,9 +133,11 @@ def _recorded(record: LesionRecord, lesion: Lesion) -> LesionSummary:
 def _numbered(folder: Path, records: Sequence[LesionRecord]) -> LesionSet:
     """The voxels of the records' lesions, in their order."""
     numbers, grid = read_instances(folder / LESIONS, is_ct=False)
+    # One pass for all lesions; a search for each number would read the whole volume as often.
     boxes = ndimage.find_objects(numbers)
     lesions: list[Lesion] = []
     for record in records:
+        # Lesion L3 has the value 3 in the image.
         number = int(record.id[1:])
         box = boxes[number - 1] if number <= len(boxes) else None
         if box is None:

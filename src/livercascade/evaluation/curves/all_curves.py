@@ -86,6 +86,7 @@ def build_curves(cases: Sequence[EvidenceCase], resamples: Resamples) -> CohortC
     """
     if not cases or resamples.shape[1] != len(cases):
         raise ValueError(f"{len(cases)} cases and resamples of {resamples.shape[1]}")
+    # Pooled curves of two thresholds would be of no cascade that anybody runs.
     ways = {(c.low_factor, c.high_factor, c.rules) for c in cases}
     if len(ways) > 1:
         raise ValueError("the cases were analysed with different settings")
@@ -110,7 +111,7 @@ def build_curves(cases: Sequence[EvidenceCase], resamples: Resamples) -> CohortC
 
 
 def curves_json(curves: CohortCurves) -> dict[str, Any]:
-    """The curves as values of JSON: types by their short name, undefined figures null."""
+    """The curves as values of JSON: types by their short name, undefined metrics null."""
     return TypeAdapter(CohortCurves).dump_python(curves, mode="json")
 
 

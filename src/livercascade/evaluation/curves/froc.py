@@ -84,6 +84,7 @@ def froc(
     lesions = float(response.positives.sum())
 
     def metrics(weights: Float[np.ndarray, "rows cases"]) -> Float[np.ndarray, "rows metrics"]:
+        # In one function, so that all share the resamples and CPM is the mean of the recalls printed beside it.
         at = response.at_rates(weights, RATES)
         parts = (
             at,
@@ -188,6 +189,7 @@ def _responses(
     best: dict[int, float] = {}
     for pair in taken:
         best[pair.truth] = max(best.get(pair.truth, 0.0), confidence[pair.found])
+    # A proposal that touches a lesion which a better one took is left out: neither a second hit nor a false one.
     touching = {p.found for p in pairs}
     return list(best.values()), [c for j, c in enumerate(confidence) if j not in touching], len(wanted)
 
@@ -195,6 +197,7 @@ def _responses(
 def _one_to_one(pairs: Sequence[Pair]) -> list[Pair]:
     if not pairs:
         return []
+    # Numbered anew: the table of worth holds lesions with partners alone.
     rows = {t: i for i, t in enumerate(sorted({p.truth for p in pairs}))}
     columns = {f: i for i, f in enumerate(sorted({p.found for p in pairs}))}
     # One more pair outweighs all voxels together.

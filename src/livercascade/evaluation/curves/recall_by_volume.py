@@ -53,6 +53,7 @@ class VolumeStrata:
 
 def volume_strata(cases: Sequence[EvidenceCase], resamples: Resamples) -> VolumeStrata:
     """Recall by volume without reclassification and with each score."""
+    # Scores do not depend on the cut: they are worked out once for all multiples.
     over = {mode: [_excesses(case.proposals[case.high_factor], case, mode) for case in cases] for mode in ScoreMode}
 
     def recall(name: str, mode: ScoreMode | None, cut: float) -> VolumeRecall:
@@ -101,6 +102,7 @@ def _cut(cases: Sequence[EvidenceCase], mode: ScoreMode, allowed: float) -> floa
         false += [value for value, touched in zip(values, case.high.touched, strict=True) if not touched]
     false.sort(reverse=True)
     more = [v for v in false[int(allowed) :] if np.isfinite(v)]
+    # One step above the first that would be too many: a threshold equal to its score would keep it.
     return float(np.nextafter(more[0], np.inf)) if more else 0.0
 
 

@@ -80,6 +80,7 @@ def _findings(case: EvidenceCase) -> list[tuple[Agreement, bool, bool]]:
         for pair in case.low_high
         if pair.truth in low_place and pair.found in high_place
     ]
+    # Base stands in the place of the reference: its findings missing from High are then the FN.
     made = judge(low.predicted, high.predicted, pairs, counting=Counting.GT)
     out: list[tuple[Agreement, bool, bool]] = []
     alone = {Outcome.TP: Agreement.SAME, Outcome.FL: Agreement.LABEL_CONFLICT}

@@ -93,9 +93,11 @@ def sweep(cases: Sequence[EvidenceCase], resamples: Resamples) -> Sweep:
         cases: At least one.
         resamples: Resamples of the patients.
     """
+    # Cases of different sweeps: a point must be of all of them, or the curve would change patients on its way.
     factors = sorted(set.intersection(*(set(case.proposals) for case in cases)))
     tables = {arm: sweep_table(cases, factors, arm) for arm in Arm}
     arms = {arm: tuple(_point(f, tables[arm][:, k], resamples) for k, f in enumerate(factors)) for arm in Arm}
+    # Side by side, so that each resample draws the same patients for both arms.
     both = np.concatenate([tables[Arm.WHOLE], tables[Arm.RECLASSIFIED]], axis=1)
     return Sweep(arms, _matched(factors, both, resamples), len(cases))
 
@@ -163,6 +165,7 @@ def _interpolated(
     out = np.full(len(wanted), np.inf)
     for k in range(len(fn) - 1):
         low, high = sorted((k, k + 1), key=lambda i: fn[i])
+        # Misses need not fall with f everywhere: each piece is asked by itself.
         inside = (wanted >= fn[low]) & (wanted <= fn[high])
         span = fn[high] - fn[low]
         part = (wanted - fn[low]) / span if span else np.zeros(len(wanted))

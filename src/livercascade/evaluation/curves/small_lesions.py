@@ -58,6 +58,7 @@ def size_fair(cases: Sequence[EvidenceCase], resamples: Resamples) -> SizeFair:
         _, allowed = by_mode[ScoreMode.VOLUME].above(weights, 1.0)
         recall = [by_mode[mode].at(weights, allowed) for mode in modes]
         paper = recall[modes.index(ScoreMode.VOLUME)]
+        # Beside it what the thresholds as they are give, at different false positives.
         set_ = [by_mode[mode].above(weights, 1.0) for mode in modes]
         without, _ = by_mode[ScoreMode.VOLUME].above(weights, -np.inf)
         columns = [share(allowed, patients), without, *recall, *(r - paper for r in recall)]

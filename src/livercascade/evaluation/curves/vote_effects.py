@@ -74,6 +74,7 @@ def transition_table(
     table = np.zeros((len(cases), len(VoteEffect)))
     types = np.zeros((len(LESION_TYPES), len(LESION_TYPES)), dtype=np.int64)
     for number, case in enumerate(cases):
+        # A proposal may touch lesions of several types; either of them is right.
         for before, after, kept, true_types in _true_proposals(case, high=high):
             table[number, list(VoteEffect).index(_change(before in true_types, after in true_types, kept))] += 1
             if kept:

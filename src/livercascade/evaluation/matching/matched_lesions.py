@@ -119,6 +119,7 @@ class MatchedLesions:
         # A partner below the limit excuses, unless there is one above it too.
         excused_reference = {pair.truth for pair in pairs} - {pair.truth for pair in both}
         excused_predicted = {pair.found for pair in pairs} - {pair.found for pair in both}
+        # Any common voxel shows that the reference was read there, whatever the mask of coverage says.
         touching = {pair.found for pair in self.pairs}
         reference = (i for i, large in enumerate(large_reference) if large and i not in excused_reference)
         predicted = (

@@ -1,4 +1,4 @@
-"""Lesion figures from a confusion table, by the formulas that reproduce the paper's tables (Tables II, III, V)."""
+"""Lesion metrics from a confusion table, by the formulas that reproduce the paper's tables (Tables II, III, V)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class LesionMetrics:
     Attributes:
         tp: Right place, right type.
         fl: Right place, wrong type, by true type: the paper's FL.
-        fl_pred: The same, by found type; the paper never prints it.
+        fl_pred: The same, by predicted type; the paper never prints it.
         fn: Missed, by true type.
-        fp: Found where there is none, by found type.
+        fp: Predicted where there is none, by predicted type.
     """
 
     tp: Counts
@@ -62,12 +62,13 @@ class LesionMetrics:
 
     @classmethod
     def of(cls, confusion: Int[np.ndarray, "*batch 7 7"]) -> LesionMetrics:
-        """Figures of tables with true types in rows (6 spurious) and found types in columns (6 missed)."""
+        """Metrics of tables with reference types in rows (6 spurious) and predicted types in columns (6 missed)."""
         typed = confusion[..., :6, :6]
         right = np.diagonal(typed, axis1=-2, axis2=-1)
         fl, fl_pred = typed.sum(axis=-1) - right, typed.sum(axis=-2) - right
         fn, fp = confusion[..., :6, 6], confusion[..., 6, :6]
         m = _MALIGNANT
+        # From the table of single types: another malignant type is FL for the type but right for Malign.
         malign = typed[..., m, :]
         return cls(
             _rows(right, malign[..., m].sum(axis=(-2, -1))),
@@ -79,15 +80,16 @@ class LesionMetrics:
 
     def parts(self, proportion: Proportion) -> tuple[Counts, Counts]:
         """Numerator and denominator of a proportion."""
-        true, found = self.tp + self.fn + self.fl, self.tp + self.fp + self.fl_pred
+        reference, predicted = self.tp + self.fn + self.fl, self.tp + self.fp + self.fl_pred
         if proportion is Proportion.PRECISION:
-            found[..., -1] -= self.fl_pred[..., -1]
+            # The paper's row Malign leaves benign lesions called malignant out; only so its numbers come out.
+            predicted[..., -1] -= self.fl_pred[..., -1]
         return {
-            Proportion.RECALL: (self.tp, true),
-            Proportion.RECALL_ROUGH: (self.tp + self.fl, true),
-            Proportion.PRECISION: (self.tp, found),
-            Proportion.PRECISION_CORRECTED: (self.tp, found),
-            Proportion.PRECISION_ROUGH: (self.tp + self.fl_pred, found),
+            Proportion.RECALL: (self.tp, reference),
+            Proportion.RECALL_ROUGH: (self.tp + self.fl, reference),
+            Proportion.PRECISION: (self.tp, predicted),
+            Proportion.PRECISION_CORRECTED: (self.tp, predicted),
+            Proportion.PRECISION_ROUGH: (self.tp + self.fl_pred, predicted),
             Proportion.TYPE_ACCURACY: (self.tp, self.tp + self.fl),
         }[proportion]
 

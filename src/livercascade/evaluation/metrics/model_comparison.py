@@ -58,6 +58,7 @@ def compare_models(models: Sequence[ModelCounts], resamples: Resamples) -> tuple
         models: Counts on the same patients in the same order.
         resamples: Resamples of these patients.
     """
+    # Holm and not Benjamini-Hochberg: a table of few comparisons is read one by one, each has to hold alone.
     raw = [c for one, two in combinations([m for m in models if not m.joint], 2) for c in _compare(one, two, resamples)]
     tested = [c.p for c in raw if c.p is not None]
     corrected = iter(np.asarray(multipletests(tested, method="holm")[1]).tolist() if tested else [])
@@ -65,6 +66,7 @@ def compare_models(models: Sequence[ModelCounts], resamples: Resamples) -> tuple
 
 
 def _compare(one: ModelCounts, two: ModelCounts, resamples: Resamples) -> list[ModelComparison]:
+    # On the patients of both alone: a model is not to win by leaving hard ones out.
     both = one.decided & two.decided
     first, second = one.where(both), two.where(both)
     names, cases = (str(one.model), str(two.model)), int(both.sum())
@@ -112,6 +114,7 @@ def _two_sided(differences: Float[np.ndarray, " resamples"]) -> float | None:
     defined = differences[~np.isnan(differences)]
     if not len(defined):
         return None
+    # One more in both, as if the data were one of the resamples: a p-value of 0 cannot be claimed from so many draws.
     side = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return min(2 * (side + 1) / (len(defined) + 1), 1.0)
 
@@ -123,6 +126,7 @@ def _patients(
     right = [_right(metric, m)[among] for m in (one, two)]
     table = _agreement(right[0], right[1])
     cases = int(among.sum())
+    # Exact: few patients are called right by one model alone, too few for the chi-square.
     result: Any = mcnemar(table, exact=True) if cases else None
     p = None if result is None else float(result.pvalue)
     difference = float(right[1].mean() - right[0].mean()) if cases else None
@@ -142,6 +146,7 @@ def _agreement(one: Bool[np.ndarray, " n"], two: Bool[np.ndarray, " n"]) -> Int[
 def _areas(
     one: ModelCounts, two: ModelCounts, names: tuple[str, str], both: Bool[np.ndarray, " cases"]
 ) -> ModelComparison:
+    # DeLong and not the bootstrap: a test of two areas of the same patients whose p-value does not depend on draws.
     scores = np.stack([one.malignancy[both], two.malignancy[both]])
     areas = delong(scores, one.truly_malignant[both])
     difference = None if areas is None else float(areas.areas[1] - areas.areas[0])

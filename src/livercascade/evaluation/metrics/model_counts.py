@@ -73,6 +73,7 @@ class ModelCounts:
     def where(self, keep: Bool[np.ndarray, " cases"]) -> ModelCounts:
         """The same counts, undecided outside ``keep``."""
         cut = self.decided & keep
+        # Undecided patients leave the classes but not the table, so that coverage can be read from it.
         patients = self.patients.copy()
         patients[~cut, :, UNCERTAIN] = patients[~cut].sum(axis=2)
         patients[~cut, :, :UNCERTAIN] = 0
@@ -146,6 +147,7 @@ def _count_lesions(counts: ModelCounts, number: int, lesions: MatchedLesions, se
         counts.confusion[Counting.ONE2ONE][number] -= _extras(matches[Counting.ONE2ONE], lesions)
     once = matches[Counting.GT]
     counts.splits[number], counts.merges[number] = once.splits, once.merges
+    # Mode GT, in which each reference lesion has one outcome: strata must sum to the number of lesions.
     for lesion, outcome in zip(lesions.reference, once.truth_outcomes, strict=True):
         counts.reference_by_volume[number, lesion.label - 1, bin_of(lesion.volume_ml), _FOUND[outcome]] += 1
     for lesion, outcome in zip(lesions.predicted, once.found_outcomes, strict=True):

@@ -1,4 +1,4 @@
-"""Patient figures from the table of true and found classes (paper, Table IV, Fig. 10), with UNCERTAIN restated."""
+"""Patient metrics from reference and predicted classes (paper, Table IV, Fig. 10), with UNCERTAIN restated."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OF_GROUP = {g: np.array([c.group == g for c in CLASSES]) for g in GROUPS}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatientMetrics:
-    """Figures of tables ``[..., 7, 8]``: true class in rows, found class in columns, the last column UNCERTAIN.
+    """Metrics of tables ``[..., 7, 8]``: reference class in rows, predicted in columns, the last column UNCERTAIN.
 
-    Unless said otherwise they hold for the decided patients alone, as the paper's do. Undefined figures are NaN.
+    Unless said otherwise they hold for the decided patients alone, as the paper's do. Undefined metrics are NaN.
 
     Attributes:
         table: The table.
@@ -82,13 +82,14 @@ class PatientMetrics:
 
     @property
     def balanced_accuracy(self) -> Share:
-        """Mean recall over the classes that occur in the truth."""
+        """Mean recall over the classes that occur in the reference."""
+        # A class without patients has no recall; counted as 0 it would punish every model alike.
         recall = ratio(np.diagonal(self._decided, axis1=-2, axis2=-1), self._decided.sum(axis=-1))
         return ratio(np.nansum(recall, axis=-1), (~np.isnan(recall)).sum(axis=-1))
 
     @property
     def macro_f1(self) -> Share:
-        """Mean F1 over the classes that occur in the truth or among the found."""
+        """Mean F1 over the classes that occur in the reference or the prediction."""
         right = np.diagonal(self._decided, axis1=-2, axis2=-1)
         f1 = ratio(2 * right, self._decided.sum(axis=-1) + self._decided.sum(axis=-2))
         return ratio(np.nansum(f1, axis=-1), (~np.isnan(f1)).sum(axis=-1))
@@ -119,6 +120,7 @@ def predictive_values(
     sensitivity: Share | float, specificity: Share | float, prevalence: float
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
     """Positive and negative predictive value by Bayes; NaN where nobody would be called so."""
+    # By Bayes, not by counting: a study has more malignant patients than a clinic, and counts would hold for it alone.
     hit, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     missed, right = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
     return ratio(hit, hit + false), ratio(right, right + missed)

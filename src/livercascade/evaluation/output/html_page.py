@@ -146,6 +146,7 @@ def inline(figure: DrawnFigure) -> Markup:
     """The drawing as data of an image element: scripts in it cannot run, its styles stay inside."""
     if figure.svg is not None:
         found = _SCALABLE.search(figure.svg)
+        # Without the XML prologue and its link to a DTD, which a data address does not need.
         data, kind = (figure.svg if found is None else found.group()), "svg+xml"
     else:
         data, kind = figure.png or b"", "png"

@@ -101,6 +101,7 @@ def _lesion_row(whole: LesionMetrics, k: int, decided: int, ends: dict[str, np.n
     intervals: dict[str, Interval | None] = {}
     for proportion in Proportion:
         if malign or proportion is not Proportion.PRECISION_CORRECTED:
+            # From the counts, which the fall-back to Wilson's interval needs.
             part, total = (int(n[k]) for n in whole.parts(proportion))
             shares[proportion.value] = part / total if total else None
             intervals[proportion.value] = proportion_interval(ends[proportion.value][k], part, total)
@@ -161,4 +162,5 @@ def _bin(
 
 
 def _shown(counts: Int[np.ndarray, "6 bins"]) -> list[int]:
+    # The paper has no bin below its volume limit; only another limit fills it.
     return [k for k in range(len(BIN_NAMES)) if k or counts[:, 0].sum()]

@@ -41,7 +41,7 @@ def table_1(tables: Tables) -> PrintedTable:
 
 
 def tables_2_3(tables: Tables) -> Iterator[PrintedTable]:
-    """Lesion figures of the models of each setting (paper, Tables II and III)."""
+    """Lesion metrics of the models of each setting (paper, Tables II and III)."""
     for setting, models in by_setting(tables).items():
         columns = {key: m for key, m in models.items() if not m.joint}
         if columns:
@@ -65,7 +65,7 @@ def table_5(tables: Tables) -> Iterator[PrintedTable]:
 
 
 def full_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
-    """All counts and figures of one model in the three counting modes, with intervals."""
+    """All counts and metrics of one model in the three counting modes, with intervals."""
     rows = [row for mode in Counting for row in _mode_rows(mode, getattr(model.lesion, mode.value))]
     return PrintedTable(
         f"lesions_{slug(key)}",
@@ -84,7 +84,7 @@ def full_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
 
 
 def confusion_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
-    """True by found type of one model, counting mode paper; the paper never prints it."""
+    """Reference by predicted type of one model, counting mode paper; the paper never prints it."""
     names = ROWS[:6]
     rows = [
         Row((name, *map(str, counts)), name == "spurious")
@@ -168,8 +168,8 @@ def _mode_rows(mode: Counting, table: LesionTable) -> Iterator[Row]:
     yield Row((_MODES[mode], *[""] * 12), True)
     for name in ROWS:
         row = _row(table, name)
-        figures = ("precision", "recall", "recall_rough", "precision_rough", "f1", "type_accuracy")
-        shares = [with_interval(getattr(row, f), row.intervals[f]) for f in figures]
+        metrics = ("precision", "recall", "recall_rough", "precision_rough", "f1", "type_accuracy")
+        shares = [with_interval(getattr(row, f), row.intervals[f]) for f in metrics]
         rate = NONE if row.fp_per_case is None else f"{row.fp_per_case:.2f}"
         yield Row((name, *map(str, (row.TP, row.FL, row.FL_pred, row.FN, row.FP)), *shares, rate))
     malign = table.Malign

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 NONE = "–"
-"""What stands for an undefined figure."""
+"""What stands for an undefined metric."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:

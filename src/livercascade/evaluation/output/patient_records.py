@@ -83,6 +83,7 @@ def calibrated_record(counts: ModelCounts, cases: Sequence[EvaluatedCase]) -> Ca
         return None
     verdicts = [case.predictions[counts.model].verdict for case in cases]
     known = [v for v in verdicts if v is not None and v.malignancy is not None and v.abstention is not None]
+    # Errors are promised for all patients: those of some of them would say nothing about the promise.
     if len(known) != len(verdicts):
         return None
     malignant = counts.truly_malignant
@@ -114,6 +115,7 @@ def _abstention(records: Sequence[AbstentionRecord], malignant: Bool[np.ndarray,
 
 
 def _auroc(counts: ModelCounts) -> tuple[float | None, Interval | None]:
+    # On a patient that it leaves open a joint model says nothing about malignancy.
     kept = counts.decided
     areas = delong(counts.malignancy[None, kept], counts.truly_malignant[kept])
     return (None, None) if areas is None else (float(areas.areas[0]), areas.interval())

@@ -1,4 +1,4 @@
-"""Table IV of the paper, the joint model in full, and what is asked of patient figures beyond them, as printed."""
+"""Table IV of the paper, the joint model in full, and what is asked of patient metrics beyond them, as printed."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def patients_table(tables: Tables) -> PrintedTable:
     rows: list[Row] = []
     for key, model in tables.models.items():
         p = model.patient
-        figures = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+        metrics = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
         ece = (NONE, NONE) if p.calibration is None else (f"{p.calibration.ece:.3f}", f"{p.calibration.brier:.3f}")
-        rows.append(Row((key, *(with_interval(getattr(p, f), p.intervals[f]) for f in figures), *ece)))
+        rows.append(Row((key, *(with_interval(getattr(p, f), p.intervals[f]) for f in metrics), *ece)))
     return PrintedTable(
         "patients",
         of_cohort("Class of the patient and malignancy score", virtual=tables.virtual),
@@ -129,7 +129,7 @@ def distribution_table(key: str, model: ModelTables, tables: Tables) -> PrintedT
 
 
 def class_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
-    """Patients by true and found class."""
+    """Patients by reference and predicted class."""
     names = [c.value for c in CLASSES]
     rows = [Row((name, *map(str, row))) for name, row in zip(names, model.patient.confusion, strict=True)]
     return PrintedTable(
@@ -143,9 +143,9 @@ def class_table(key: str, model: ModelTables, tables: Tables) -> PrintedTable:
 
 def comparison_tables(tables: Tables) -> Iterator[PrintedTable]:
     """Differences between the models, lesions and patients apart; none if there is but one."""
-    figures = list(dict.fromkeys(row.figure for row in tables.comparisons))
-    by_lesion = [f for f in figures if f not in _BY_PATIENT]
-    if figures:
+    metrics = list(dict.fromkeys(row.figure for row in tables.comparisons))
+    by_lesion = [m for m in metrics if m not in _BY_PATIENT]
+    if metrics:
         yield _comparisons(
             "lesion_differences",
             "Lesions: differences between models",
@@ -157,21 +157,21 @@ def comparison_tables(tables: Tables) -> Iterator[PrintedTable]:
             "patient_differences",
             "Patients: differences between models",
             "McNemar, exact; AUROC: DeLong. Percentage points",
-            [f for f in figures if f in _BY_PATIENT],
+            [m for m in metrics if m in _BY_PATIENT],
             tables,
         )
 
 
-def _comparisons(name: str, title: str, test: str, figures: list[str], tables: Tables) -> PrintedTable:
+def _comparisons(name: str, title: str, test: str, metrics: list[str], tables: Tables) -> PrintedTable:
     pairs = list(dict.fromkeys((row.one, row.two) for row in tables.comparisons))
-    found = {(row.one, row.two, row.figure): row for row in tables.comparisons}
-    rows = [Row((f"{one} → {two}", *(_difference(found[one, two, f]) for f in figures))) for one, two in pairs]
+    compared = {(row.one, row.two, row.figure): row for row in tables.comparisons}
+    rows = [Row((f"{one} → {two}", *(_difference(compared[one, two, m]) for m in metrics))) for one, two in pairs]
     return PrintedTable(
         name,
         of_cohort(title, virtual=tables.virtual),
         f"{test}. Second less first on the patients on whom both decide, 95 % interval, p after Holm's correction over "
         "all differences, lesions and patients.",
-        (heads("Models", *(f[0].upper() + f[1:] for f in figures)),),
+        (heads("Models", *(m[0].upper() + m[1:] for m in metrics)),),
         tuple(rows),
     )
 
@@ -189,8 +189,8 @@ def _verdicts(model: ModelTables) -> list[str]:
     return [*both, f"{model.decided}/{model.cases}"]
 
 
-def _share(p: PatientMetricsRecord, figure: str, digits: int = 1) -> str:
-    return with_interval(getattr(p, figure), p.intervals[figure], digits)
+def _share(p: PatientMetricsRecord, metric: str, digits: int = 1) -> str:
+    return with_interval(getattr(p, metric), p.intervals[metric], digits)
 
 
 def _restated(p: PatientMetricsRecord, which: str) -> tuple[str, str]:

@@ -79,6 +79,7 @@ def _case(number: int, case: EvaluatedCase, counts: Sequence[ModelCounts]) -> di
         if prediction is not None:
             row[f"{key}: class"] = prediction.patient_class.value
         row[f"{key}: decided"] = decided
+        # Mode paper, as everything that is read patient by patient.
         right = int(table[:6, :6].trace())
         outcomes = (right, int(table[:6, :6].sum()) - right, int(table[:6, 6].sum()), int(table[6, :6].sum()))
         row |= {f"{key}: {c}": n if decided else None for c, n in zip(("TP", "FL", "FN", "FP"), outcomes, strict=True)}

@@ -35,6 +35,7 @@ def write_evaluation(
         for name, frame in tidy_tables(tables, cases, counts).items():
             frame.to_csv(csv / f"{name}.csv", index=False)
         latex.mkdir()
+        # The tables of the page themselves, so that a paper and the page cannot differ.
         for table in (table for section in sections(tables) for table in section.tables):
             (latex / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
         if figures.drawn:

@@ -156,6 +156,7 @@ def outline(
     """Edge of a region."""
     if not region.any():
         return
+    # A border of 0, so that a region at the edge of the picture has a closed outline.
     padded = np.pad(region, 1).astype(float)
     y, x = ((np.arange(n) - 1) * size for n, size in zip(padded.shape, plane.pixel, strict=True))
     axes.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-")
@@ -189,6 +190,7 @@ def scale_bar(axes: Axes) -> None:
     axes.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt", path_effects=HALO)
     axes.text(x, y + 0.02 * (top - bottom), f"{length / 10:.0f} cm", color="white", fontsize=6.5, va="bottom",
               path_effects=HALO)  # fmt: skip
+    # Plotting widens the limits, and the picture would shrink.
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
 

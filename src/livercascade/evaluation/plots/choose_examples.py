@@ -62,6 +62,7 @@ def largest_change(
 def patch_example(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> ProposalExample | None:
     """The proposal that patches are shown of."""
     fit = [p for p in _picks(cases, high) if p.true_types and p.lesion.score is not None]
+    # Without a small one a large one is better than no figure.
     fit = [p for p in fit if p.lesion.volume_ml <= LARGEST_ML] or fit
     return _largest(fit, lambda p: (p.lesion.status is not CandidateStatus.REMOVED, p.lesion.volume_ml))
 
@@ -71,6 +72,7 @@ def removed_examples(cases: Sequence[EvaluatedCase], high: EvaluatedModel) -> tu
     false = [p for p in _picks(cases, high) if not p.true_types and p.lesion.status is CandidateStatus.REMOVED]
     ranked = sorted(false, key=lambda p: (-p.lesion.volume_ml, p.case))
     chosen = ranked[:1]
+    # Two of one patient may be one artefact seen twice.
     chosen += [p for p in ranked[1:] if p.case != chosen[0].case][:1]
     return tuple(chosen + [p for p in ranked if p not in chosen][: _OFFERED - len(chosen)])
 
@@ -100,6 +102,7 @@ def _touched(prediction: CasePrediction) -> set[int]:
 
 
 def _winner(votes: Mapping[LesionType, float]) -> LesionType | None:
+    # Ties go to the type of higher priority, as in the cascade's own vote.
     return max(votes, key=lambda t: (votes[t], -t.priority)) if votes else None
 
 

@@ -159,6 +159,7 @@ def _changes(axes: Axes, made: Transition, row: int) -> None:
 
 
 def _matrix(axes: Axes, types: Int[np.ndarray, "6 6"]) -> None:
+    # The root: a few thousand right types would make every mistake white.
     axes.imshow(np.sqrt(types), cmap="Blues", vmin=0, vmax=max(float(np.sqrt(types.max())) * 1.4, 1.0))
     for row in range(6):
         for column in range(6):

@@ -184,6 +184,7 @@ def _operating_point(axes: Axes, curves: CohortCurves, arm: Arm, factor: float, 
     if point is None or point.recall_rough.value is None:
         return
     name = ("High" if filled else "Base") + ("+ReCls" if arm is Arm.RECLASSIFIED else "")
+    # The axis is logarithmic: a model without false positives stands at its left end.
     rate = max(point.fp / curves.cases, GRID[0])
     axes.plot(rate, point.recall_rough.value, marker=marker, markersize=6.5, linestyle="none", color=INK,
               markerfacecolor=INK if filled else "white", label=f"{name} (its own point)", clip_on=False)  # fmt: skip

@@ -82,6 +82,7 @@ class LoadedCase:
             LookupError: The evidence has no such proposal.
         """
         for number, lesion in enumerate(self.evidence.proposals(factor)):
+            # By place and size: numbers differ between the sets, which drop different small lesions.
             near = np.abs(np.subtract(lesion.centroid, wanted.centroid)).max() < _SAME_MM
             if near and lesion.mask.sum() == wanted.voxels:
                 return number, lesion
@@ -178,6 +179,7 @@ def patch_probabilities(
     """Softmax of UNet^patch for patches as it sees them."""
     run = networks.patch.on_phases(phases)
     logits = np.concatenate([np.asarray(run(patch.image[None]), dtype=np.float64) for patch in patches])
+    # Less the largest, or the exponential overflows.
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 

@@ -44,6 +44,7 @@ def picture(figure: Figure, name: str, title: str, caption: str, alt: str = "", 
     """
     title = f"{title} (virtual patients)" if virtual else title
     figure.suptitle(title, x=0.012, y=0.995, ha="left", va="top", fontsize=9, fontweight="bold", color=INK)
+    # A canvas by hand instead of pyplot, which keeps every figure alive.
     FigureCanvasAgg(figure)
     vector, bitmap = BytesIO(), BytesIO()
     # A fixed salt and no date: the same numbers give the same bytes.

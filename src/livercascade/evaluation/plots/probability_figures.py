@@ -63,6 +63,7 @@ def whole_probabilities(
     scan = made.loaded.scan
     logits = sliding_window(network_image(scan, networks.whole), networks.whole).numpy().astype(np.float64)
     powers = np.exp(logits - logits.max(axis=0, keepdims=True))
+    # Before the scaling to a sum of 1: the odds of a lesion grow by f, as in the cascade.
     powers[FIRST_LESION : LAST_LESION + 1] *= factor
     share = powers[FIRST_LESION : LAST_LESION + 1] / powers.sum(axis=0)
     source, target = _network_grid(scan.grid, share.shape[1:]), made.grid(made.patches[0])
@@ -73,6 +74,7 @@ def _network_grid(grid: Grid, shape: tuple[int, ...]) -> Grid:
     """Grid of the network's output: the same field of view in fewer or more voxels."""
     depth, height, width = shape
     step = np.array(grid.shape) / np.array(shape)
+    # The corners of the field of view stay, so the centre of the first voxel moves.
     x, y, z = (float(v) for v in grid.world((step - 1) / 2))
     sz, sy, sx = (float(v) for v in np.array(grid.spacing) * step)
     return Grid((depth, height, width), (sz, sy, sx), (x, y, z), grid.direction)

@@ -28,12 +28,14 @@ class Auroc:
         variance = float(self.covariance[score, score])
         if not variance > 0:
             return None
+        # Normal on the scale of the area; cut, since it may pass 1 there.
         half = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
         area = float(self.areas[score])
         return max(area - half, 0.0), min(area + half, 1.0)
 
     def p_equal(self) -> float | None:
         """Two-sided p-value of equal areas of the first two scores; None where the difference has no variance."""
+        # The covariance counts: scores of the same patients rise and fall together.
         contrast = np.array([1.0, -1.0])
         variance = float(contrast @ self.covariance[:2, :2] @ contrast)
         if not variance > 0:
@@ -46,7 +48,7 @@ def delong(scores: Float[np.ndarray, "scores patients"], positive: Bool[np.ndarr
 
     Args:
         scores: Higher means more likely positive.
-        positive: The truth.
+        positive: True for the patients who are.
 
     Returns:
         None if there are no positive or no negative patients.
@@ -55,6 +57,7 @@ def delong(scores: Float[np.ndarray, "scores patients"], positive: Bool[np.ndarr
     if not m or not n:
         return None
     hits, others = scores[:, positive], scores[:, ~positive]
+    # Midranks: ties count half, as in the Mann-Whitney statistic, and time is n log n instead of m times n.
     whole = rankdata(np.concatenate([hits, others], axis=1), axis=1)
     above = (whole[:, :m] - rankdata(hits, axis=1)) / n
     below = 1 - (whole[:, m:] - rankdata(others, axis=1)) / m
@@ -62,6 +65,7 @@ def delong(scores: Float[np.ndarray, "scores patients"], positive: Bool[np.ndarr
 
 
 def _covariance(parts: Float[np.ndarray, "scores patients"]) -> Float[np.ndarray, "scores scores"]:
+    # One patient of a kind shows no spread; the variance then is that of the other kind alone.
     if parts.shape[1] < 2:
         return np.zeros((len(parts), len(parts)))
     return np.atleast_2d(np.cov(parts))

@@ -23,6 +23,7 @@ def wilson(part: int, whole: int) -> Interval | None:
     """
     if whole == 0:
         return None
+    # Wilson and not Wald: near 0 and 1, and with few patients, Wald's interval is too short or has no width.
     low, high = cast(tuple[float, float], proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson"))
     # Rounding leaves ends such as 4e-19 where they are exactly 0 and 1.
     return float(low) if part else 0.0, float(high) if part < whole else 1.0
@@ -40,12 +41,14 @@ def draw_resamples(cases: int, resamples: int, rng: np.random.Generator) -> Resa
 
 def resampled_sums(resamples: Resamples, per_case: np.ndarray) -> np.ndarray:
     """Sums over the patients of each resample: ``[cases, ...]`` to ``[resamples, ...]``, as integers."""
+    # One product of matrices: thousands of resamples of every table in a loop are slow.
     flat = per_case.reshape(len(per_case), -1).astype(np.float64)
     return np.rint(resamples @ flat).astype(np.int64).reshape(len(resamples), *per_case.shape[1:])
 
 
 def percentile_interval(values: Float[np.ndarray, " resamples *rest"]) -> Float[np.ndarray, " *rest 2"]:
     """Central 95 % of the resamples in which the metric is defined; NaN if there is none."""
+    # Percentile and not BCa: its acceleration has no value where all patients are alike, as in small strata.
     tail = (1 - LEVEL) / 2
     if not len(values):
         return np.full((*values.shape[1:], 2), np.nan)

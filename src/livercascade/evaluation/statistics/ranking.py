@@ -63,6 +63,7 @@ class RankedFindings:
         positives: Float[np.ndarray, " cases"],
     ) -> RankedFindings:
         """Sort by score; equal scores share a threshold."""
+        # Stable: the same patients in the same order give the same bits.
         order = np.argsort(-score, kind="stable")
         sorted_score = score[order]
         last = np.flatnonzero(np.append(sorted_score[1:] != sorted_score[:-1], len(score) > 0)[: len(score)])
@@ -137,6 +138,7 @@ def estimates(
     resamples: Resamples,
 ) -> tuple[Estimate, ...]:
     """Metrics of the patients as they are, with intervals."""
+    # The point is that of the patients as they are, not the mean of the resamples, which is biased for ratios.
     values = metric(np.ones((1, cases)))[0]
     ends = resampled(metric, resamples) if len(resamples) else np.full((len(values), 2), np.nan)
     return tuple(

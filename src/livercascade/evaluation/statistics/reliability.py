@@ -38,6 +38,8 @@ class Reliability(Record):
         """Reliability of a score between 0 and 1; None without cases."""
         if not len(score):
             return None
+        # Equal mass: scores crowd near 0 and 1, and bins of equal width would be empty in between. ``higher`` takes
+        # edges from the scores themselves, so that equal scores never fall into two bins.
         edges = np.unique(np.quantile(score, np.linspace(0, 1, BINS + 1), method="higher"))
         number = np.searchsorted(edges, score, side="left")
         bins = tuple(_bin(score[number == k], true[number == k]) for k in np.unique(number))
