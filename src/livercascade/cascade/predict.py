@@ -80,6 +80,7 @@ def predict_variants(
     clock = StageClock()
     with clock.stage("read"):
         study = read_study(source, files=files, case_id=case_id)
+    # Before anything takes time: a cohort that is run again is mostly there.
     results = [None if again else finished_result(out, study, cascade) for out, cascade in variants]
     if all(results):
         return tuple(result for result in results if result is not None)

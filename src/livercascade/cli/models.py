@@ -112,6 +112,7 @@ def calibrate_(
     Example: livercascade models calibrate --truth masks --found results --out patch-of-ours
     """
     with exit_on_error():
+        # Before the imports, which would fail without naming the extra.
         require("evaluate")
     from livercascade.evaluation.cohort.cohort_files import find_cohort
     from livercascade.evaluation.evaluation_settings import EvaluationSettings
@@ -129,6 +130,7 @@ def calibrate_(
         if made.models[1] != judge.sha256:
             message = f"The cases were judged by another UNet^patch than {judge.name} {judge.version}."
             raise ModelError("MODEL_MISMATCH", message, "Give theirs by --patch.", stage="classify")
+        # A copy that was broken off must not pass for a model.
         part = out.with_name(out.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(folder, part)

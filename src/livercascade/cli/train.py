@@ -292,6 +292,7 @@ def _check(request: TrainRequest) -> None:
 
     cases = find_training_cases(request)
     if request.start_from is not None:
+        # To check it alone: a damaged file must not come to light after hours of preparation.
         load_model_networks(request.start_from)
     if request.hard is not None and not request.unchecked_hard:
         check_hard_cases(request.hard, [case.name for case in cases])
@@ -323,6 +324,7 @@ def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> No
 
 
 def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
+    # A new process: OpenMP and the allocator read their environment only when they are loaded.
     command = [sys.executable, "-m", "livercascade.cli.train", "work", str(folder.root)]
     code = run_process(
         [*command, "--quiet"] if quiet else command, training_environment(folder, request.settings.threads)

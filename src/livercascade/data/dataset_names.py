@@ -73,6 +73,7 @@ class DatasetNames(Record):
         known = {word: phase for phase, words in _PHASE_WORDS.items() for word in words.split()}
         found: dict[int, Phase] = {}
         for number, name in channels.items():
+            # Data sets say arterial, CT_arterial or arterial phase.
             plain = _plain(str(name)).removeprefix("ct").removesuffix("ct").removesuffix("phase")
             phase = self.channels.get(number, self.channels.get(str(name), known.get(plain)))
             if phase is None:

@@ -47,6 +47,7 @@ class OutputError(CascadeError):
 class UsageError(CascadeError):
     """The command was called wrongly (exit code 2)."""
 
+    # Shells and click keep 2 for a wrong call.
     exit_code = 2
 
 

@@ -28,6 +28,7 @@ PHASES: tuple[Phase, ...] = tuple(Phase)
 """All phases in channel order."""
 
 
+# IntEnum: members are compared with, and written into, label maps.
 class LesionType(IntEnum):
     """Lesion labels 1-6. ``OTHER`` holds FNH, implants and others, counted benign as in the paper."""
 

@@ -23,6 +23,7 @@ def grown(box: Box, margin: Shape, shape: Shape) -> Box:
     return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
 
 
+# Compared by identity: arrays have no single truth value.
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesion:
     """One detection (``Det`` in the paper).

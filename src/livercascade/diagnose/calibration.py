@@ -116,6 +116,7 @@ class Calibration(Record):
         self, phases: Collection[Phase], models: tuple[str, ...], settings_sha256: str
     ) -> SettingCalibration | None:
         """What fits these phases; None if there is none, or it was fitted to other networks or settings."""
+        # Scores of another network or other settings have another distribution.
         if models != self.models or settings_sha256 != self.settings_sha256:
             return None
         return next((s for s in self.settings if set(s.phases) == set(phases)), None)

@@ -127,6 +127,7 @@ def _shuffled_positive(
     image, labels = cut_patch(volume, start)
     _paste(image, start, stamp, volume, settings, source=np.zeros_like(shift), target=shift)
     moved = _mark(stamp.body + shift, start)
+    # What hangs over the edge of the liver was not drawn.
     labels[moved & (labels != PATCH_OUTSIDE)] = paste_label
     return Patch(image, labels, moved, Scheme.SHUFFLED_POSITIVE, start)
 
@@ -146,6 +147,7 @@ def _shuffled_negative(
     for box, part in components(erased):
         first = _shape(np.array([s.start for s in box]) + start)
         stamp = Stamp.of(part, first, volume.spacing, settings.ring_mm)
+        # All of it inside: what is pasted here must be liver alone.
         shift = find_place(stamp, volume, rng, min_inside=1.0)
         if shift is None:
             return None

@@ -38,7 +38,9 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
     """
     environment = Environment(
         loader=PackageLoader("livercascade.report"),
+        # Descriptions come from other people's files: nothing in them may act as HTML.
         autoescape=True,
+        # A name without a value must fail rather than leave a gap in a report.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -216,6 +216,7 @@ def _bounds(labels: np.ndarray, view: View) -> tuple[tuple[float, float], ...]:
 def _slices(labels: np.ndarray) -> list[int]:
     found = np.flatnonzero(of_liver(labels).any(axis=(1, 2)))
     first, last = (found[0], found[-1]) if found.size else (0, len(labels) - 1)
+    # Middles of equal parts: the very top and bottom show hardly any liver.
     middles = (np.arange(OVERVIEW_SLICES) + 0.5) / OVERVIEW_SLICES
     return [int(index) for index in np.round(last - middles * (last - first))]
 

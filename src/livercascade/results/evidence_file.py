@@ -225,6 +225,7 @@ def _spread(values: Any, liver: Bool[np.ndarray, "z y x"], fill: float | int) ->
 
 
 def _planes(margin: Float32[np.ndarray, " n"]) -> UInt8[np.ndarray, "4 n"]:
+    # Little-endian on every machine, so that the file is the same.
     return np.ascontiguousarray(margin.astype("<f4").view(np.uint8).reshape(-1, 4).T)
 
 
@@ -249,6 +250,7 @@ def _header(evidence: Evidence) -> _Header:
         reclassify=evidence.settings,
         models=evidence.models,
         factors=evidence.factors,
+        # One network has one grid: all tallies agree.
         patch_voxel_ml=tallies[0].voxel_ml if tallies else 1.0,
     )
 
@@ -260,6 +262,7 @@ def _ends(part: slice) -> tuple[int, int]:
 def _tally_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
     """Proposals per factor, the tally of each (-1: bypassed), patches per tally, and all their rows."""
     rows = [evidence.tallies[f] for f in evidence.factors]
+    # By identity: a proposal that several factors share has one tally.
     unique = list({id(t): t for row in rows for t in row if t is not None}.values())
     place = {id(t): number for number, t in enumerate(unique)}
     return {

@@ -37,6 +37,7 @@ from livercascade.segment.model_card import (
 )
 from livercascade.segment.network_folder import FOLDS, build_network, save_model, write_ensemble_page
 
+# Finite, so that means over folds and differences stay numbers.
 NEVER = -1e4
 """Logit of labels that the network does not know."""
 _CT = "CTNormalization"
