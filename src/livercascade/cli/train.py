@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from livercascade.train.training_presets import (
     preset_text,
     read_settings,
 )
-from livercascade.train.training_process import STOPPED, StopFlag, run_process, training_environment
+from livercascade.train.training_process import STOPPED, run_process, stop_requests, training_environment
 from livercascade.train.training_request import (
     TrainRequest,
     find_training_cases,
@@ -232,7 +233,7 @@ def out_of_fold(
         settings = OutOfFoldSettings(factor=factor, overlap=overlap, device=device)
         waiting, names_done = predict_jobs(jobs, out, settings, workers=workers)
         with (
-            contextlib.closing(StopFlag(with_parent=False)) as stop,
+            stop_requests(with_parent=False) as stop,
             contextlib.closing(names_done),
             progress_steps("unseen cases", waiting, quiet=quiet) as advance,
         ):
@@ -262,15 +263,15 @@ def presets(
 @app.command(hidden=True)
 def work(out: Path, quiet: ErrorsOnlyOption = False) -> None:
     """Carry out the request noted in a run folder, in this process."""
-    stop = StopFlag()
-    with exit_on_error():
-        request = read_request(RunFolder(out))
-        folder = RunFolder(out, request.prepared)
-        with ConsoleReporter(request.settings.log_every, quiet=quiet) as reporter:
-            complete = _train(folder, request, reporter, stop)
-        if complete:
-            note_finished(folder, request)
-    raise typer.Exit(0 if complete else STOPPED)
+    with stop_requests() as stop:
+        with exit_on_error():
+            request = read_request(RunFolder(out))
+            folder = RunFolder(out, request.prepared)
+            with ConsoleReporter(request.settings.log_every, quiet=quiet) as reporter:
+                complete = _train(folder, request, reporter, stop)
+            if complete:
+                note_finished(folder, request)
+        raise typer.Exit(0 if complete else STOPPED)
 
 
 def _run(
@@ -311,7 +312,7 @@ def _train_all(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None
 def _train_folds(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
     """One fold after the other; those that are done are passed over."""
     console = Console(quiet=quiet, soft_wrap=True)
-    with contextlib.closing(StopFlag(with_parent=False)) as stop:
+    with stop_requests(with_parent=False) as stop:
         for fold in request.folds:
             one, asked = folder.fold(fold), request_of_fold(request, folder, fold)
             if is_finished(one, asked):
@@ -333,7 +334,7 @@ def _start(folder: RunFolder, request: TrainRequest, *, quiet: bool) -> None:
         raise typer.Exit(code if code == STOPPED else 1)
 
 
-def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, stop: StopFlag) -> bool:
+def _train(folder: RunFolder, request: TrainRequest, reporter: ConsoleReporter, stop: Callable[[], bool]) -> bool:
     # nnU-Net takes seconds to import: only the training process pays for it.
     if request.kind is ModelKind.WHOLE:
         from livercascade.train.whole.train_whole import train_whole

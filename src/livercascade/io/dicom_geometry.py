@@ -156,6 +156,7 @@ def _even_step(
     typical = float(np.median(gaps))
     _check_duplicates(heights, gaps, typical, name)
     _check_gaps(heights, gaps, typical, name)
+    # From end to end: positions are rounded slice by slice, and single gaps would add the rounding up.
     step = (heights[-1] - heights[0]) / (len(positions) - 1)
     _check_tilt(positions, normal, float(step), name)
     return normal * step

@@ -59,6 +59,7 @@ def check_is_ct(hu: Int16[np.ndarray, "*n"], name: str) -> None:
 
 
 def _why_not_hu(sample: Int16[np.ndarray, " n"]) -> str:
+    # Lung and gas, fat, soft tissue, and what is denser than most bone; the limits between them lie well apart.
     air = float((sample < -500).mean())
     fat = float(((sample > -150) & (sample < -30)).mean())
     soft = float(((sample > -20) & (sample < 150)).mean())

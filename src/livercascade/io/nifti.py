@@ -268,6 +268,7 @@ def _header(stream: io.BufferedIOBase, name: str) -> Any:
     start = stream.read(348)
     if len(start) < 348:
         raise _truncated(name, f"it holds {len(start)} bytes, less than a header")
+    # The length of the header is its first number, and tells the byte order and the version of NIfTI at once.
     size = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
     kinds = [n for n in _HEADER_BYTES if n in size]
     if not kinds:
@@ -285,6 +286,7 @@ def _header(stream: io.BufferedIOBase, name: str) -> Any:
 
 def _checked_shape(header: Any, name: str) -> tuple[int, int, int]:
     shape = [int(n) for n in header.get_data_shape()]
+    # Many converters write a single volume as a series of one time point.
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     if shape and set(shape) == {1}:
@@ -315,6 +317,7 @@ def _checked_affine(header: Any, shape: tuple[int, int, int], name: str) -> Floa
         qform, qform_code = header.get_qform(coded=True)
     except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
         raise bad_affine(name, str(error)) from error
+    # The sform comes first where both are set: it keeps the whole matrix, a qform only a rotation.
     given = [np.asarray(m, dtype=np.float64) for m, code in ((sform, sform_code), (qform, qform_code)) if code > 0]
     if not given:
         raise bad_affine(name, "neither qform nor sform is set")
@@ -328,6 +331,7 @@ def _checked_affine(header: Any, shape: tuple[int, int, int], name: str) -> Floa
 def _check_forms_agree(
     sform: Float[np.ndarray, "4 4"], qform: Float[np.ndarray, "4 4"], shape: tuple[int, int, int], name: str
 ) -> None:
+    # An affine difference is largest at a corner of the image.
     corners = np.array(np.meshgrid(*[(0.0, n - 1.0) for n in shape])).reshape(3, -1)
     homogeneous = np.vstack([corners, np.ones(corners.shape[1])])
     apart = float(np.abs((sform - qform) @ homogeneous).max())
@@ -346,6 +350,7 @@ def _skip_to_voxels(
         raise InputError("NOT_NIFTI", f"{name}: the data offset is {offset}.", _CONVERT_AGAIN)
     stream.read(max(0, offset - read))
     expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    # Before a byte is read: a forged header must not make the process ask for terabytes.
     if expected > MAX_BYTES:
         raise InputError("TOO_LARGE", f"{name}: the header claims {expected / 1e9:.1f} GB.", "Give the CT as int16.")
 

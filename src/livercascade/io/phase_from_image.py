@@ -97,6 +97,7 @@ def _canal(coarse: Float32[np.ndarray, "z y x"], spacing: float) -> Float32[np.n
         return None
     points = np.array(list(found.values()))
     middle = np.median(points, axis=0)
+    # A spine bends by less; holes further off lie in ribs or the pelvis.
     near = np.abs(points - middle).max(axis=1) * spacing < 40
     heights = np.array(list(found))[near]
     rows = [np.interp(np.arange(len(coarse)), heights, points[near, axis]) for axis in (0, 1)]

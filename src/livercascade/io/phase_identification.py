@@ -138,6 +138,7 @@ def contradicted_by_image(name: str, phase: Phase, image: Mapping[Phase, float])
 
 
 def _log_weight(one: PhaseEvidence, phase: Phase) -> float:
+    # The floor lets words win over an image that is wrong: without it a probability of 0 would be final.
     weight = math.log(max(one.image[phase], 1e-4))
     if one.text is None:
         return weight

@@ -208,6 +208,7 @@ def _with_phases(read: Sequence[StackVolume]) -> tuple[tuple[PhaseVolume, ...], 
     taken: dict[Phase, tuple[StackVolume, PhaseDecision]] = {}
     notices: list[Notice] = []
     unused: list[UnusedSeries] = []
+    # A study whose phases are all unclear is still read, with notices: the user can name them.
     known = any(decision.confidence >= MIN_CONFIDENCE for decision in decisions)
     for one, decision in rivals:
         name, phase = one.stack.name, decision.phase

@@ -34,8 +34,3 @@ def not_found(what: str) -> LabelError:
 def bad_request(message: str, remedy: str = "See docs/labeler-api.md.") -> LabelError:
     """Error 400 for a request that does not read as the interface says."""
     return LabelError("BAD_REQUEST", message, remedy, http=400)
-
-
-def told_error(error: CascadeError) -> dict[str, Any]:
-    """An error as the interface tells it."""
-    return {"code": error.code, "message": error.message, "remedy": error.remedy}

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 
 from livercascade.train.run_folder import RunFolder
@@ -41,7 +41,7 @@ def run_process(arguments: Sequence[str], environment: dict[str, str]) -> int:
     early: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
-        # A process group of its own hears no Ctrl-C; its StopFlag takes both signals for the same.
+        # A process group of its own hears no Ctrl-C; its `stop_requests` takes both signals for the same.
         sent = signal.SIGTERM if number == signal.SIGINT else number
         if process is None:
             early.append(sent)
@@ -75,26 +75,19 @@ def one_torch_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
-class StopFlag:
-    """True once this process was asked to end, or its parent has gone.
+@contextlib.contextmanager
+def stop_requests(*, with_parent: bool = True) -> Generator[Callable[[], bool]]:
+    """Block in which SIGTERM and Ctrl-C ask to save and stop; yields what is true once they did.
 
     Args:
-        with_parent: True to end with the parent; False goes on, as a command does whose shell was closed.
+        with_parent: True to stop too when the parent has gone; False goes on, as a command whose shell was closed.
     """
-
-    def __init__(self, *, with_parent: bool = True) -> None:
-        self._asked = False
-        self._parent = os.getppid() if with_parent else None
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def __call__(self) -> bool:
-        """True if the training should save and stop."""
-        return self._asked or (self._parent is not None and os.getppid() != self._parent)
-
-    def close(self) -> None:
-        """Give the signals back to their earlier handlers."""
-        for number, handler in self._before.items():
+    asked: list[int] = []
+    parent = os.getppid()
+    # Only noted here: a handler runs between any two instructions, also in the middle of a checkpoint.
+    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked) or (with_parent and os.getppid() != parent)
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
-
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        self._asked = number > 0
