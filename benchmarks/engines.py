@@ -74,10 +74,10 @@ def plain(**changes: Any) -> CascadeSettings:
 
 
 CONFIGURATIONS = {
-    "torch eager": Configuration(Runtime.TORCH, plain(stop_when_decided=False)),
-    "all patches": Configuration(Runtime.AUTO, plain(stop_when_decided=False)),
+    "torch eager": Configuration(Runtime.TORCH, plain(reclassify={"stop_when_decided": False})),
+    "all patches": Configuration(Runtime.AUTO, plain(reclassify={"stop_when_decided": False})),
     "default": Configuration(Runtime.AUTO, plain()),
-    "search the liver": Configuration(Runtime.AUTO, plain(search=WindowSearch.LIVER)),
+    "search the liver": Configuration(Runtime.AUTO, plain(segment={"search": WindowSearch.LIVER})),
 }
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-_AS_NNUNET: dict[str, Any] = {"stop_when_decided": False, "class_priors": None, "types_from": "network"}
+_AS_NNUNET: dict[str, Any] = {
+    "segment": {"class_priors": None},
+    "classify": {"types_from": "network"},
+    "reclassify": {"stop_when_decided": False},
+}
 """All patches, and types as an imported nnU-Net model says them."""
 
 
@@ -25,7 +29,7 @@ class Configuration:
 CONFIGURATIONS = {
     "exact": Configuration("auto", "fp32", _AS_NNUNET, splines=True),
     "default": Configuration("auto", "auto"),
-    "search the liver": Configuration("auto", "auto", {"search": "liver"}),
+    "search the liver": Configuration("auto", "auto", {"segment": {"search": "liver"}}),
     "torch eager": Configuration("torch", "fp32", _AS_NNUNET, splines=True),
 }
 """``exact`` is float32 on all windows and patches; the phases are taken as they lie, as nnU-Net takes them."""

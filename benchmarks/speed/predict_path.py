@@ -14,11 +14,12 @@ from configurations import CONFIGURATIONS
 from jaxtyping import Float32
 from measuring import Stages
 
-import livercascade.cascade.findings as findings_module
+import livercascade.cascade.cascade as cascade_module
 import livercascade.cascade.predict as predict_module
 import livercascade.segment.unet_whole as whole_module
 from livercascade.cascade.cascade import Cascade
-from livercascade.cascade.findings import Sensitivities
+from livercascade.cascade.prediction import Prediction
+from livercascade.cascade.proposals import Proposals
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
@@ -29,13 +30,13 @@ from livercascade.segment.unet_whole import UNetWhole
 
 _WATCHED = (
     (predict_module, "read_study", "read"),
-    (predict_module, "to_one_grid", "read"),
+    (cascade_module, "align_study", "read"),
     (whole_module, "network_image", "preprocess"),
     (whole_module, "sliding_window", "windows"),
     (whole_module, "to_scan_grid", "export"),
-    (findings_module, "propose", "masks"),
-    (findings_module, "judge_proposals", "reclassify"),
-    (predict_module, "_write", "report"),
+    (cascade_module, "propose", "masks"),
+    (Cascade, "judge", "reclassify"),
+    (Prediction, "save", "report"),
 )
 
 
@@ -73,7 +74,7 @@ class Counted:
 def cascade_of(name: str) -> Cascade:
     """Both bundled networks in the configuration named, compiled, so that no run pays for what is kept between runs."""
     chosen = CONFIGURATIONS[name]
-    settings = CascadeSettings.model_validate({"align": False} | chosen.settings)
+    settings = CascadeSettings.model_validate({"align": {"enabled": False}} | chosen.settings)
     cascade = Cascade.load(
         settings, device="cpu", engine=Runtime(chosen.runtime), precision=Precision(chosen.precision)
     )
@@ -96,7 +97,7 @@ def whole(study: str, out: str, name: str) -> dict[str, Any]:
     # A result that is there would be kept, and nothing measured.
     shutil.rmtree(Path(out) / "case", ignore_errors=True)
     cascade, stages, counted = cascade_of(name), Stages(), Counted()
-    seen: list[Sensitivities] = []
+    seen: list[Proposals] = []
     for place, function, stage in _WATCHED:
         stages.watch(place, function, stage)
     counted.watch()
@@ -115,14 +116,14 @@ def whole(study: str, out: str, name: str) -> dict[str, Any]:
     }
 
 
-def _keep_proposals(seen: list[Sensitivities]) -> None:
-    real = findings_module.propose
+def _keep_proposals(seen: list[Proposals]) -> None:
+    real = cascade_module.propose
 
-    def propose(*args: Any, **kwargs: Any) -> Sensitivities:
+    def propose(*args: Any, **kwargs: Any) -> Proposals:
         seen.append(real(*args, **kwargs))
         return seen[-1]
 
-    findings_module.propose = propose
+    cascade_module.propose = propose
 
 
 def network_side(study: str, out: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from measuring import Stages
 from predict_path import cascade_of
 
 from livercascade.cascade.cascade import Cascade
-from livercascade.cascade.findings import Sensitivities, judge_proposals, propose
+from livercascade.cascade.proposals import Proposals, propose
 from livercascade.data.labels import PHASES, LesionType, Organ
 from livercascade.data.scan import Scan
 from livercascade.detect.seg2det import seg2det
@@ -96,11 +96,11 @@ def _proposals(scan: Scan, cascade: Cascade, count: int) -> dict[str, Any]:
     stages = Stages()
     made = _made_proposals(propose(segment(scan, cascade.whole), scan, cascade.settings.detect), scan, count)
     with stages.stage("whole"):
-        judge_proposals(scan, made, cascade.patch, cascade.settings)
+        cascade.judge(scan, made)
     return stages.as_json() | {"proposals": len(made.det_high)}
 
 
-def _made_proposals(found: Sensitivities, scan: Scan, count: int) -> Sensitivities:
+def _made_proposals(found: Proposals, scan: Scan, count: int) -> Proposals:
     """The liver with balls of 8 mm radius as the only lesions, at f = 4 alone."""
     liver = np.uint8(int(Organ.LIVER))
     low = np.where(found.liver, liver, np.where(found.low <= liver, np.uint8(0), found.low))

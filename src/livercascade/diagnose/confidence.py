@@ -17,7 +17,7 @@ _LARGEST_MARGIN = 50.0
 def malignant_share(label: LesionType, votes: Mapping[LesionType, float]) -> float:
     """Share of the votes for malignant types, 0 to 1; without votes 1 or 0 by the label.
 
-    >>> malignant_share(LesionType.CYST, {LesionType.HCC: 30, LesionType.CYST: 10})
+    >>> malignant_share(LesionType.CYST, {LesionType.HCC: 30.0, LesionType.CYST: 10.0})
     0.75
     """
     total = sum(votes.values())
