@@ -196,7 +196,7 @@ def scale_bar(axes: Axes) -> None:
 
 
 def type_marks(types: set[LesionType], *, truth: bool = False) -> list[Line2D]:
-    """Entries of a legend for the types shown, and for the outline of the truth."""
+    """Entries of a legend for the types shown, and for the outline of the reference."""
     marks = [
         Line2D([], [], color=TYPE_COLOURS[t], marker="s", linestyle="none", markersize=6, markeredgecolor="#555555",
                markeredgewidth=0.4, label=t.title)

@@ -1,4 +1,4 @@
-"""Plots of counts: patients by truth and verdict (Fig. 10), what the vote changes, same and diff."""
+"""Plots of counts: patients by reference and verdict (Fig. 10), what the vote changes, same and diff."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LEGIBLE = 0.04
 
 
 def patient_distribution(table: Int[np.ndarray, "3 4"], model: str, *, virtual: bool, suffix: str = "") -> DrawnFigure:
-    """Patients by verdict, coloured by truth (paper, Fig. 10).
+    """Patients by verdict, coloured by reference (paper, Fig. 10).
 
     Args:
         table: True malignant, benign, normal in rows; called malignant, benign, normal, UNCERTAIN in columns.

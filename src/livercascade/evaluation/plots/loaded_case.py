@@ -1,4 +1,4 @@
-"""The one case a figure shows, with its voxels: images, truth, evidence, and its patches made again."""
+"""The one case a figure shows, with its voxels: images, reference, evidence, and its patches made again."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class LoadedCase:
     Attributes:
         case_id: Its name.
         scan: The phases on one grid, as the cascade saw them.
-        truth: Labels of the truth.
+        reference: Labels of the reference.
         evidence: Evidence that the cascade kept.
     """
 
     case_id: str
     scan: Scan
-    truth: UInt8[np.ndarray, "z y x"]
+    reference: UInt8[np.ndarray, "z y x"]
     evidence: Evidence
 
     @property
@@ -124,17 +124,17 @@ def load_case(case: EvaluatedCase, source: str) -> LoadedCase:
         CascadeError: The images are not there or cannot be read, or the evidence cannot; or another version made the
             result (``OTHER_VERSION``).
     """
-    folder, reference = case.prediction_paths[source], case.reference_path
-    if reference is None:
+    folder, path = case.prediction_paths[source], case.reference_path
+    if path is None:
         message = f"case {case.case_id}: its reference came as an array, without images."
         raise InputError("NO_IMAGES", message, "Give folders of files.", stage="evaluate")
     evidence, result = read_evidence(folder), read_result(folder)
-    truth, _ = read_labels(reference, is_ct=False)
-    # The cascade may have been given fewer phases than lie beside the truth; it aligned those by the same settings.
+    reference, _ = read_labels(path, is_ct=False)
+    # The cascade may have been given fewer phases than lie beside the reference; it aligned those by the same settings.
     seen = {record.phase for record in result.inputs}
-    study = read_study(reference.parent)
+    study = read_study(path.parent)
     study = replace(study, volumes=tuple(volume for volume in study.volumes if volume.phase in seen))
-    return LoadedCase(case.case_id, align_study(study, _settings(result).align).scan, truth, evidence)
+    return LoadedCase(case.case_id, align_study(study, _settings(result).align).scan, reference, evidence)
 
 
 def _settings(result: CaseResult) -> CascadeSettings:

@@ -141,7 +141,7 @@ def patch_figure(made: ProposalPatches, *, virtual: bool) -> DrawnFigure:
 def patch_mask_figure(
     made: ProposalPatches, probabilities: Float[np.ndarray, "8 16 128 128"], *, virtual: bool
 ) -> DrawnFigure:
-    """The same patch with the masks of the truth, of UNet^whole and of UNet^patch (paper, Fig. 9)."""
+    """The same patch with the masks of the reference, of UNet^whole and of UNet^patch (paper, Fig. 9)."""
     patch, phase = made.patches[0], made.loaded.phase
     plane = _plane(made, patch)
     truth, whole = truth_in(made, patch), np.where(patch.labels == PATCH_LIVER, 0, patch.labels).astype(np.uint8)
@@ -173,8 +173,8 @@ def patch_mask_figure(
 
 
 def truth_in(made: ProposalPatches, patch: Patch) -> UInt8[np.ndarray, "16 128 128"]:
-    """The truth's lesions on the grid of a patch."""
-    truth = np.where(made.loaded.truth <= LAST_LESION, made.loaded.truth, 0).astype(np.uint8)
+    """The lesions of the reference on the grid of a patch."""
+    truth = np.where(made.loaded.reference <= LAST_LESION, made.loaded.reference, 0).astype(np.uint8)
     return resample_nearest(truth, made.loaded.scan.grid, made.grid(patch))
 
 

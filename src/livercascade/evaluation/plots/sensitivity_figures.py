@@ -34,7 +34,7 @@ def sensitivity_figure(loaded: LoadedCase, why: str, *, virtual: bool) -> DrawnF
     low, normal, high = min(evidence.factors), evidence.low_factor, evidence.high_factor
     plane = changed_plane(loaded)
     image = plane.cut(loaded.scan.hu[loaded.phase])
-    figure, grid = panels(2, 3, plane.aspect(loaded.truth))
+    figure, grid = panels(2, 3, plane.aspect(loaded.reference))
     first, second, *rest = (axes for row in grid for axes in row)
     truth = plane.cut(lesions_of(loaded))
     show_ct(first, image, plane, loaded.phase)
@@ -82,7 +82,7 @@ def case_figure(
     """
     evidence = loaded.evidence
     plane = changed_plane(loaded)
-    figure, grid = panels(2, 2, plane.aspect(loaded.truth), width=6.0, below=0.3)
+    figure, grid = panels(2, 2, plane.aspect(loaded.reference), width=6.0, below=0.3)
     four = [axes for row in grid for axes in row]
     image, truth = plane.cut(loaded.scan.hu[loaded.phase]), plane.cut(lesions_of(loaded))
     masks = [truth, *(plane.cut(evidence.typed_map(f)) for f in (evidence.low_factor, evidence.high_factor))]
@@ -126,8 +126,10 @@ def changed_plane(loaded: LoadedCase) -> Plane:
 
 
 def lesions_of(loaded: LoadedCase) -> np.ndarray:
-    """The truth's lesions alone."""
-    return np.where((loaded.truth >= FIRST_LESION) & (loaded.truth <= LAST_LESION), loaded.truth, 0).astype(np.uint8)
+    """The lesions of the reference alone."""
+    return np.where((loaded.reference >= FIRST_LESION) & (loaded.reference <= LAST_LESION), loaded.reference, 0).astype(
+        np.uint8
+    )
 
 
 def probability(loaded: LoadedCase) -> Float32[np.ndarray, "z y x"]:
