@@ -179,8 +179,8 @@ def drawn(rows: list[tuple[str, StudyMetrics | str]], truth: ManualMasks) -> byt
     handles.append(Patch(facecolor="none", edgecolor=style.MUTED, hatch="////", label="found at f = 4, then removed"))
     axes.legend(handles=handles, fontsize=7, frameon=False, loc="upper right", labelcolor=style.INK)
     sheet.subplots_adjust(left=0.08, right=0.99, top=0.87, bottom=0.2)
-    words = style.Words("real_study", "One real study: how much of each masked nodule is found", "")
-    bitmap = style.picture(sheet, words, virtual=False).png
+    title = "One real study: how much of each masked nodule is found"
+    bitmap = style.picture(sheet, "real_study", title, "", virtual=False).png
     assert bitmap is not None
     return bitmap
 
