@@ -136,10 +136,10 @@ class Prediction:
         """Class of the patient by Base, High and jointly."""
         return verdict_record(self.findings, self.factors, self._probabilities)
 
-    @property
+    @cached_property
     def lesions(self) -> tuple[LesionRecord, ...]:
         """Measures of every candidate, in the order of `candidates`."""
-        return self._lesions
+        return with_probabilities(measure_lesions(self.candidates, self.scan, self.segmentation), self._probabilities)
 
     @property
     def factors(self) -> SensitivityFactors:
@@ -198,10 +198,6 @@ class Prediction:
     @cached_property
     def _probabilities(self) -> CaseProbabilities | None:
         return probabilities_of(self.findings, self.calibration)
-
-    @cached_property
-    def _lesions(self) -> tuple[LesionRecord, ...]:
-        return with_probabilities(measure_lesions(self.candidates, self.scan, self.segmentation), self._probabilities)
 
     def _pictures(self) -> ReportPictures:
         scan, labels = self.scan, self.segmentation
