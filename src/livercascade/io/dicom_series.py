@@ -14,7 +14,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.notice import Notice
 from livercascade.io.canonical_orientation import to_canonical_orientation
 from livercascade.io.dicom_files import DicomImage
-from livercascade.io.dicom_geometry import height_of, normal_of, place_slices
+from livercascade.io.dicom_geometry import SlicePlacement, height_of, normal_of, place_slices
 from livercascade.io.dicom_pixels import pixel_bytes, read_pixels
 from livercascade.io.hounsfield import check_is_ct
 
@@ -53,13 +53,14 @@ class DicomStack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackVolume:
-    """A stack that was read: HU in canonical orientation, grid, hash of its files, notices."""
+    """A stack that was read: HU in canonical orientation, grid, hash of its files, notices, its slices in order."""
 
     stack: DicomStack
     hu: Int16[np.ndarray, "z y x"]
     grid: Grid
     sha256: str
     notices: tuple[Notice, ...]
+    placement: SlicePlacement
 
 
 def stacks_of(images: Sequence[DicomImage]) -> tuple[tuple[DicomStack, ...], tuple[Notice, ...]]:
@@ -92,7 +93,7 @@ def read_stack(stack: DicomStack) -> StackVolume:
     stored, sha256, notices = read_pixels(placement, stack.name)
     ordered, grid = to_canonical_orientation(np.transpose(stored), placement.affine_lps, stack.name)
     check_is_ct(ordered, stack.name)
-    return StackVolume(stack, np.ascontiguousarray(ordered), grid, sha256, notices)
+    return StackVolume(stack, np.ascontiguousarray(ordered), grid, sha256, notices, placement)
 
 
 def is_axial(stack: DicomStack) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
 from livercascade.io.canonical_orientation import check_spacing
+from livercascade.io.dicom_geometry import SlicePlacement
 from livercascade.io.hounsfield import check_is_ct, clean_hu
 from livercascade.io.phase_from_image import measure_organ_hu, phase_probabilities
 from livercascade.io.phase_identification import contradicted_by_image
@@ -44,6 +45,7 @@ class Study:
         warnings: Notices of the reader.
         unused: Series and files that were not analysed, and why.
         dicom: True if it came from DICOM.
+        slices: DICOM slices of each phase, in order, where its volume has their voxels; results in DICOM refer to them.
         virtual: True if it is a virtual patient: `virtual.json` lies beside the images.
         refused: Name and error of each series or file that refuses the study; empty unless the study was surveyed.
     """
@@ -53,6 +55,7 @@ class Study:
     warnings: tuple[Notice, ...] = ()
     unused: tuple[UnusedSeries, ...] = ()
     dicom: bool = False
+    slices: Mapping[Phase, SlicePlacement] = field(default_factory=dict[Phase, SlicePlacement])
     virtual: bool = False
     refused: tuple[tuple[str, InputError], ...] = ()
 

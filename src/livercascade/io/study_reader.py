@@ -163,9 +163,11 @@ def _survey_dicom(folder: Path, case_id: str) -> Study:
     stacks, split = stacks_of(images)
     chosen, unused, thin = _possible_phases(stacks)
     read, refused = _read_all(chosen)
-    volumes, noticed, passed = _with_phases(read)
+    taken, noticed, passed = _with_phases(read)
+    volumes = tuple(_phase_volume(one, decision) for one, decision in taken.values())
+    slices = {phase: one.placement for phase, (one, _) in taken.items()}
     notices = (*skipped, *split, *thin, *(n for one in read for n in one.notices), *noticed)
-    return Study(case_id, volumes, notices, (*unused, *passed), dicom=True, refused=refused)
+    return Study(case_id, volumes, notices, (*unused, *passed), dicom=True, slices=slices, refused=refused)
 
 
 def _has_dicom(folder: Path) -> bool:
@@ -201,8 +203,10 @@ def _read_all(stacks: Sequence[DicomStack]) -> tuple[list[StackVolume], tuple[tu
     return read, tuple(refused)
 
 
-def _with_phases(read: Sequence[StackVolume]) -> tuple[tuple[PhaseVolume, ...], list[Notice], list[UnusedSeries]]:
-    """One volume per phase, the best of those that claim it."""
+def _with_phases(
+    read: Sequence[StackVolume],
+) -> tuple[dict[Phase, tuple[StackVolume, PhaseDecision]], list[Notice], list[UnusedSeries]]:
+    """One stack per phase in channel order, the best of those that claim it."""
     decisions = identify_phases([_evidence(one) for one in read])
     rivals = sorted(zip(read, decisions, strict=True), key=lambda pair: _rank(*pair))
     taken: dict[Phase, tuple[StackVolume, PhaseDecision]] = {}
@@ -221,8 +225,7 @@ def _with_phases(read: Sequence[StackVolume]) -> tuple[tuple[PhaseVolume, ...], 
         else:
             taken[phase] = (one, decision)
             notices += [*decision.notices, *_unknown(name, decision), *_kernel_notice(one)]
-    volumes = tuple(_phase_volume(*taken[phase]) for phase in PHASES if phase in taken)
-    return volumes, notices, unused
+    return {phase: taken[phase] for phase in PHASES if phase in taken}, notices, unused
 
 
 def _evidence(one: StackVolume) -> PhaseEvidence:
