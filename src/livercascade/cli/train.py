@@ -1,4 +1,4 @@
-"""Commands ``livercascade train whole``, ``patch``, ``types``, ``out-of-fold`` and ``presets``."""
+"""Commands ``livercascade train whole``, ``patch``, ``types``, ``out-of-fold``, ``import`` and ``presets``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from livercascade.cli.progress_bars import steps as progress_steps
 from livercascade.cli.train_reporter import ConsoleReporter
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import UsageError
+from livercascade.data.labels import Phase
 from livercascade.segment.model_card import ModelKind
 from livercascade.segment.network_folder import FOLDS, load_model_networks
 from livercascade.system.extras import require
+from livercascade.train.case_import import MIN_CONTRAST_HU, find_scans, import_scan
 from livercascade.train.network_trainer import CheckpointChoice
 from livercascade.train.run_folder import RunFolder
 from livercascade.train.training_cases import find_cases
@@ -242,6 +244,31 @@ def out_of_fold(
                 if stop():
                     raise typer.Exit(STOPPED)
         Console(quiet=quiet, soft_wrap=True).print(f"{len(jobs)} label maps at f = {factor:g}: {out}")
+
+
+@app.command("import")
+def import_folder(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of <case>/image.nii.gz and labels.nii.gz: 1 liver, 2 lesion; see the docs.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of training cases; those already there are kept.")],
+    phase: Annotated[Phase, typer.Option(case_sensitive=False, help="Contrast phase of all scans.")],
+    min_contrast: Annotated[
+        float,
+        typer.Option(min=0, help="Lesions whose record tells a smaller difference to the liver, in HU, are ignored."),
+    ] = MIN_CONTRAST_HU,
+    quiet: ErrorsOnlyOption = False,
+) -> None:
+    """Make training cases of scans with a liver mask and lesions of unknown type; what was not drawn is left open.
+
+    Example: livercascade train import scans --out cases --phase VP
+    """
+    with exit_on_error():
+        scans = find_scans(source)
+        with progress_steps("importing scans", len(scans), quiet=quiet) as advance:
+            for home in scans:
+                import_scan(home, out / home.name, phase=phase, min_contrast=min_contrast)
+                advance()
 
 
 @app.command()

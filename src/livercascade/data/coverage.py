@@ -121,6 +121,10 @@ class Coverage(Record):
         return left
 
 
+COMPLETE = Coverage()
+"""Every class was drawn wherever it is."""
+
+
 def read_coverage(path: Path) -> Coverage:
     """Coverage of a case; complete where there is no such file.
 
@@ -128,7 +132,7 @@ def read_coverage(path: Path) -> Coverage:
         InputError: The file cannot be used (``BAD_COVERAGE``).
     """
     if not path.is_file():
-        return Coverage()
+        return COMPLETE
     try:
         return Coverage.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -1,6 +1,6 @@
 """What channels and labels of nnU-Net data sets and models mean to us, by their names or by what the user says.
 
-A "tumor" of unknown type is never guessed.
+A "tumor" of unknown type is never guessed: it may be said to be a lesion, and then its type stays open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from livercascade.data.coverage import IGNORED, UNKNOWN_LESION
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
 from livercascade.data.record import Record
@@ -44,7 +45,7 @@ class DatasetNames(Record):
 
     Attributes:
         channels: Phase of channel numbers or names.
-        labels: Our label 0-13 of label names.
+        labels: Our label of label names: 0-13, 14 for a lesion of unknown type, 255 for what is to be ignored.
     """
 
     channels: dict[str, Phase] = Field(default_factory=dict)
@@ -60,7 +61,7 @@ class DatasetNames(Record):
         >>> DatasetNames.parse(["0=vp"], ["tumor=HCC"]).labels
         {'tumor': 1}
         """
-        ours = {_plain(label_name(value)): value for value in range(NUM_CLASSES)}
+        ours = _label_names()
         phases = {_plain(phase.value): phase for phase in PHASES}
         return cls(channels=_pairs(channels, phases), labels=_pairs(labels, ours))
 
@@ -87,12 +88,12 @@ class DatasetNames(Record):
         return found
 
     def values(self, labels: Mapping[str, Any]) -> dict[int, int]:
-        """Our label of each value of ``labels``.
+        """Our label of each value of ``labels``, see `labels`.
 
         Raises:
             InputError: ``LABEL_UNKNOWN``, or the labels are nnU-Net's regions (``LABEL_REGIONS``).
         """
-        known = {_plain(label_name(value)): value for value in range(NUM_CLASSES)} | _LABEL_WORDS
+        known = _label_names() | _LABEL_WORDS
         found: dict[int, int] = {}
         for name, value in labels.items():
             if not isinstance(value, int):
@@ -101,8 +102,8 @@ class DatasetNames(Record):
             ours = self.labels.get(name, known.get(_plain(name)))
             if ours is None:
                 remedy = (
-                    f"Say what it is, for example --label {name}=HCC; one of "
-                    f"{', '.join(label_name(v) for v in range(NUM_CLASSES))}."
+                    f"Say what it is, for example --label {name}=HCC, or --label {name}=lesion if the type is "
+                    f"not known; one of {', '.join(_label_names())}."
                 )
                 raise InputError("LABEL_UNKNOWN", f"Label {value} is named {name!r}, which is not one of ours.", remedy)
             found[value] = ours
@@ -133,6 +134,12 @@ def _pairs(items: Sequence[str], meanings: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError("BAD_NAMES", f"{item!r} says nothing.", f"Give NAME=ONE OF {', '.join(meanings)}.")
         found[name] = meanings[_plain(meaning)]
     return found
+
+
+def _label_names() -> dict[str, int]:
+    named = {_plain(label_name(value)): value for value in range(NUM_CLASSES)}
+    # "ignore" is nnU-Net's own word.
+    return named | {"lesion": UNKNOWN_LESION, "ignore": IGNORED}
 
 
 def _plain(name: str) -> str:

@@ -132,11 +132,14 @@ class ModelCard(Record):
     """One network of the cascade.
 
     Attributes:
-        phases: Phases of the channels, in order; with ``presence_flags`` as many flag channels follow (`phase_input`).
+        phases: Phases of the channels, in order. With a wide window all of them follow once more, with
+            ``presence_flags`` as many flags (`phase_input`).
         classes: Name of each output channel.
         spacing_mm: Voxel spacing (z, y, x) of the network's grid.
         patch_size: Voxels (z, y, x) of one window.
-        normalisation: Scheme of each phase, in the order of ``phases``.
+        normalisation: Scheme of each phase, in the order of ``phases``: a narrow window, round the liver's intensities.
+        wide_window: Scheme of every phase the second time, from air to bone, which shows where in the body the liver
+            can be; None if the network sees each phase in the narrow window alone, as all of before 0.3.
         resampling: Scheme by which phases get to that grid.
         needs: Phases without which the network cannot work; none for one trained on every subset.
         class_priors: Frequency of each lesion type that the network assumes; None if its training did not settle that.
@@ -151,6 +154,7 @@ class ModelCard(Record):
     spacing_mm: Spacing
     patch_size: Size
     normalisation: tuple[PhaseNormalisation, ...]
+    wide_window: PhaseNormalisation | None = None
     architecture: Architecture
     presence_flags: bool = True
     resampling: ResamplingScheme = ResamplingScheme.LINEAR
@@ -170,8 +174,14 @@ class ModelCard(Record):
 
     @property
     def input_channels(self) -> int:
-        """Channels of the network's input: phases, then presence flags."""
-        return len(self.phases) * (2 if self.presence_flags else 1)
+        """Channels of the network's input: phases, phases in the wide window, presence flags."""
+        return len(self.windows) + (len(self.phases) if self.presence_flags else 0)
+
+    @property
+    def windows(self) -> tuple[PhaseNormalisation, ...]:
+        """Scheme of each image channel: every phase in its narrow window, then every phase in the wide one."""
+        wide = () if self.wide_window is None else (self.wide_window,) * len(self.phases)
+        return self.normalisation + wide
 
 
 def card_markdown(card: ModelCard, members: Sequence[ModelCard] = ()) -> str:
@@ -231,6 +241,8 @@ def _input(card: ModelCard) -> str:
     text = f"phases {', '.join(p.value for p in card.phases)}; any subset"
     if card.needs:
         text = f"phases {', '.join(p.value for p in card.needs)}; others are ignored"
+    if card.wide_window is not None:
+        text += f", each once more from {card.wide_window.lower:g} to {card.wide_window.upper:g} HU"
     return text + (", absent ones zero and flagged" if card.presence_flags and not card.needs else "")
 
 

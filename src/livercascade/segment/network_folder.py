@@ -20,7 +20,17 @@ from livercascade.system.files import sha256_text
 
 FOLDS = 5
 # What must be the same in all cards of an ensemble for their logits to mean the same.
-_ALIKE = ("kind", "phases", "classes", "spacing_mm", "patch_size", "normalisation", "presence_flags", "needs")
+_ALIKE = (
+    "kind",
+    "phases",
+    "classes",
+    "spacing_mm",
+    "patch_size",
+    "normalisation",
+    "wide_window",
+    "presence_flags",
+    "needs",
+)
 # The only operators that a card may name: a card is data, and must not choose code.
 _OPERATORS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.conv.Conv3d": nn.Conv3d,
@@ -107,13 +117,25 @@ def load_network(folder: Path) -> nn.Module:
     return network.eval()
 
 
-def start_weights(network: nn.Module, folder: Path) -> None:
+def start_weights(network: nn.Module, card: ModelCard, folder: Path) -> None:
     """Copy the weights of a model folder into a network of the same architecture, for training to go on from.
+
+    A network with a wide window may start from one without: what it sees there counts nothing at first.
+
+    Args:
+        network: Network to fill.
+        card: Its card.
+        folder: Model folder to take the weights of.
 
     Raises:
         ModelError: As `load_network`, or the architectures differ (``MODEL_MISMATCH``).
     """
-    _fill(network, dict(load_network(folder).named_parameters()), str(folder))
+    start, weights = load_card(folder), dict(load_network(folder).named_parameters())
+    if card.wide_window is not None and start.wide_window is None:
+        first, phases = next(iter(weights)), len(start.phases)
+        narrow, flags = weights[first][:, :phases], weights[first][:, phases:]
+        weights[first] = nn.Parameter(torch.cat((narrow, torch.zeros_like(narrow), flags), dim=1))
+    _fill(network, weights, str(folder))
 
 
 def member_folders(folder: Path) -> tuple[Path, ...]:

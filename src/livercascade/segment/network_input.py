@@ -48,37 +48,40 @@ def normalise(
 
 
 def phase_input(
-    normalised: Float[torch.Tensor, "*batch phase z y x"],
+    normalised: Float[torch.Tensor, "*batch image z y x"],
     present: Sequence[bool] | Bool[torch.Tensor, "*batch phase"],
 ) -> Float[torch.Tensor, "*batch channel z y x"]:
     """Network input: phases with absent ones set to 0, followed by one constant flag channel per phase.
 
     Args:
-        normalised: Normalised phases; values of an absent phase do not matter, NaN included.
+        normalised: Normalised phases, in each window all of them; values of an absent phase do not matter, NaN too.
         present: Presence of each phase, for all of the batch or per sample.
 
     Raises:
-        ValueError: ``present`` does not have one entry per phase.
+        ValueError: There are not as many, or twice as many, channels as entries of ``present``.
     """
     there = torch.as_tensor(present, dtype=torch.bool, device=normalised.device)
-    if there.shape[-1] != normalised.shape[-4]:
+    windows, rest = divmod(normalised.shape[-4], there.shape[-1])
+    if rest or windows not in (1, 2):
         raise ValueError(f"{normalised.shape[-4]} phases but {there.shape[-1]} presence flags")
     if there.ndim == 1:
         return _one_set(normalised, there.tolist())
-    flags = there[..., None, None, None].expand(normalised.shape)
-    kept = torch.where(flags, normalised, torch.zeros((), dtype=normalised.dtype, device=normalised.device))
+    flags = there[..., None, None, None].expand((*there.shape, *normalised.shape[-3:]))
+    shown = torch.cat((flags,) * windows, dim=-4)
+    kept = torch.where(shown, normalised, torch.zeros((), dtype=normalised.dtype, device=normalised.device))
     return torch.cat((kept, flags.to(normalised.dtype)), dim=-4)
 
 
 def _one_set(
-    normalised: Float[torch.Tensor, "*batch phase z y x"], present: list[bool]
+    normalised: Float[torch.Tensor, "*batch image z y x"], present: list[bool]
 ) -> Float[torch.Tensor, "*batch channel z y x"]:
     """The same phases present in all of the batch: each voxel is written once."""
     *batch, count, z, y, x = normalised.shape
-    out = normalised.new_empty((*batch, 2 * count, z, y, x))
+    out = normalised.new_empty((*batch, count + len(present), z, y, x))
+    for i in range(count):
+        out[..., i, :, :, :] = normalised[..., i, :, :, :] if present[i % len(present)] else 0.0
     for i, there in enumerate(present):
         out[..., count + i, :, :, :] = float(there)
-        out[..., i, :, :, :] = normalised[..., i, :, :, :] if there else 0.0
     return out
 
 

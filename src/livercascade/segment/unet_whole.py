@@ -143,11 +143,13 @@ def network_shape(scan: Scan, model: Model) -> Shape:
 
 
 def network_image(scan: Scan, model: Model) -> Float32[torch.Tensor, "c z y x"]:
-    """Normalised phases and presence flags at the model's spacing."""
+    """Normalised phases, in one window or two, and presence flags at the model's spacing."""
     shape, card = network_shape(scan, model), model.card
-    image = torch.zeros((len(PHASES), *shape))
-    for phase in scan.phases:
-        scheme = card.normalisation[phase.index]
+    image = torch.zeros((len(card.windows), *shape))
+    for channel, scheme in enumerate(card.windows):
+        phase = PHASES[channel % len(PHASES)]
+        if phase not in scan.hu:
+            continue
         # The padding outside a phase's coverage is left at the window's lower end, like air.
         hu = resample_phase(
             scan.hu[phase],
@@ -157,7 +159,7 @@ def network_image(scan: Scan, model: Model) -> Float32[torch.Tensor, "c z y x"]:
             spacing=scan.grid.spacing,
             target=card.spacing_mm,
         )
-        image[phase.index] = (hu - scheme.mean) / scheme.std
+        image[channel] = (hu - scheme.mean) / scheme.std
     return phase_input(image, [phase in scan.hu for phase in PHASES])
 
 
@@ -178,7 +180,7 @@ def sliding_window(
     size = model.card.patch_size
     depth, height, width = image.shape[1:]
     fits = all(have >= want for have, want in zip(image.shape[1:], size, strict=True))
-    padded = image if fits else pad_to(image[: len(PHASES)], image[len(PHASES) :], size)
+    padded = image if fits else pad_to(image[: -len(PHASES)], image[-len(PHASES) :], size)
     shape = (padded.shape[1], padded.shape[2], padded.shape[3])
     todo = overlapping_windows(shape, size, overlap)
     count, done = len(todo), 0
@@ -206,11 +208,14 @@ def sliding_window(
 def _with_body(places: list[WindowSlices], image: Float32[torch.Tensor, "c z y x"], model: Model) -> list[WindowSlices]:
     """Windows that hold more than air."""
     body = torch.zeros(image.shape[1:], dtype=torch.bool)
-    for phase, scheme in zip(PHASES, model.card.normalisation, strict=True):
-        # An absent phase is 0 everywhere: the mean of tissue.
-        if bool(image[len(PHASES) + phase.index].any()):
+    windows = model.card.windows
+    for phase in PHASES:
+        # The last window is the widest. An absent phase is 0 everywhere: the mean of tissue.
+        channel = len(windows) - len(PHASES) + phase.index
+        scheme = windows[channel]
+        if bool(image[len(windows) + phase.index].any()):
             # A model whose window ends above that takes fat for air; neither is anything that it finds.
-            body |= image[phase.index] > (max(BODY_HU, scheme.lower + 1.0) - scheme.mean) / scheme.std
+            body |= image[channel] > (max(BODY_HU, scheme.lower + 1.0) - scheme.mean) / scheme.std
     return [box for box in places if bool(body[box].any())]
 
 

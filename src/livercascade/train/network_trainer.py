@@ -127,7 +127,7 @@ class NetworkTrainer:
 
         network = build_for_training(card, deep_supervision=settings.deep_supervision)
         if start_from is not None:
-            start_weights(network, start_from)
+            start_weights(network, card, start_from)
         loss = build_loss(settings, card.architecture.n_stages - 1)
         return cls(network, loss, card.architecture.strides, settings)
 

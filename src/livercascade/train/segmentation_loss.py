@@ -1,19 +1,24 @@
 """Losses of both trainings: nnU-Net's, or cross-entropy with the soft Dice of classes and of groups of classes.
 
-`build_loss` is the one place where a training gets its loss; `GroupedLoss` sees the reference labels of every voxel.
+`build_loss` is the one place where a training gets its loss; `GroupedLoss` sees the reference label of every voxel.
+It may be a class, or a set of classes of which the true one is not known (`livercascade.data.coverage`): the loss then
+neither rewards nor punishes any of them over the others (the marginal and exclusion losses of Shi et al. 2021,
+doi:10.1016/j.media.2021.101979, without what they assume of empty classes).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch.nn import functional
 
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ
+from livercascade.data.coverage import LIVER_CLASSES, classes_of
+from livercascade.data.labels import FIRST_LESION, LAST_LESION
 from livercascade.train.training_settings import TrainSettings
 
 SegmentationLoss = Callable[[Any, Any], torch.Tensor]
@@ -21,7 +26,8 @@ SegmentationLoss = Callable[[Any, Any], torch.Tensor]
 LabelTensor = Integer[torch.Tensor, "batch 1 z y x"]
 
 ANY_LESION = tuple(range(FIRST_LESION, LAST_LESION + 1))
-LIVER_WITH_CONTENT = (*ANY_LESION, int(Organ.LIVER), int(Organ.HEPATIC_VESSELS))
+LIVER_WITH_CONTENT = tuple(sorted(LIVER_CLASSES))
+_TINY = 1e-30
 _PIECE = 16384
 """Voxels per piece: 14 classes of them in float32 are 0.9 MB, which stays in the second-level cache."""
 
@@ -43,7 +49,10 @@ class GroupedLoss:
 
     Groups let a lesion of the wrong type still count as found: without them rare types learn nothing early on.
     The Dice of any group follows from one small matrix, the probability of each class summed over the voxels of
-    each true label. So loss and gradient take two passes over the logits, in pieces that fit the cache.
+    each reference label. So loss and gradient take two passes over the logits, in pieces that fit the cache.
+
+    A voxel whose label is a set of classes has the cross-entropy of their summed probability; in the Dice of a group
+    it is reference if the whole set is in the group, background if none of it is, and left out otherwise.
 
     Attributes:
         groups: Sets of classes whose summed probability gets a Dice term of its own.
@@ -58,33 +67,69 @@ class GroupedLoss:
     def __call__(
         self, logits: Float[torch.Tensor, "batch class_ z y x"], target: LabelTensor
     ) -> Float[torch.Tensor, ""]:
-        """Loss of a batch, -2 when perfect; classes and groups without any true voxel have no Dice term."""
+        """Loss of a batch, -2 when perfect; classes and groups without any sure voxel have no Dice term."""
         rows, labels = logits.permute(0, 2, 3, 4, 1).reshape(-1, logits.shape[1]), target[:, 0].long().flatten()
-        loss: Any = _GroupedLoss.apply(rows, labels, self._dice)
+        loss: Any = _GroupedLoss.apply(rows, _References.of(labels, logits.shape[1]), self._dice)
         return loss + self.type_weight * type_entropy(rows, labels) if self.type_weight else loss
 
     def _dice(
-        self, sums: Float[torch.Tensor, "label class_"], truth: Float[torch.Tensor, " label"]
+        self,
+        sums: Float[torch.Tensor, "label class_"],
+        voxels: Float[torch.Tensor, " label"],
+        members: Bool[torch.Tensor, "label class_"],
     ) -> Float[torch.Tensor, ""]:
         """Mean Dice of the classes plus mean Dice of the groups."""
-        singles = [(c,) for c in range(1, len(truth))]
-        return self._mean_dice(sums, truth, singles) + self._mean_dice(sums, truth, self.groups)
+        singles = [(c,) for c in range(1, sums.shape[1])]
+        return self._mean_dice(sums, voxels, members, singles) + self._mean_dice(sums, voxels, members, self.groups)
 
     def _mean_dice(
         self,
         sums: Float[torch.Tensor, "label class_"],
-        truth: Float[torch.Tensor, " label"],
+        voxels: Float[torch.Tensor, " label"],
+        members: Bool[torch.Tensor, "label class_"],
         groups: Sequence[tuple[int, ...]],
     ) -> Float[torch.Tensor, ""]:
-        found = sums.sum(0)
         dice: list[torch.Tensor] = []
         for group in groups:
-            inside = [c for c in group if c < len(truth)]
-            volume = truth[inside].sum()
+            inside = [c for c in group if c < sums.shape[1]]
+            common = members[:, inside].sum(1)
+            reference, outside = common == members.sum(1), common == 0
+            volume = voxels[reference].sum()
             if bool(volume > 0):
-                overlap = sums[inside][:, inside].sum()
-                dice.append((2 * overlap + self.smooth) / (found[inside].sum() + volume + self.smooth))
+                found = sums[:, inside].sum(1)
+                overlap, size = found[reference].sum(), found[reference | outside].sum()
+                dice.append((2 * overlap + self.smooth) / (size + volume + self.smooth))
         return torch.stack(dice).mean() if dice else sums.new_zeros(())
+
+
+@dataclass(frozen=True, slots=True)
+class _References:
+    """Reference labels of a batch.
+
+    Attributes:
+        rows: Row in ``members`` of each voxel's label: the class itself, sets of classes after the last class.
+        members: True for each class that a label allows.
+        counted: Voxels of which something is said.
+    """
+
+    rows: Integer[torch.Tensor, " voxel"]
+    members: Bool[torch.Tensor, "label class_"]
+    counted: int
+
+    @classmethod
+    def of(cls, labels: Integer[torch.Tensor, " voxel"], classes: int) -> _References:
+        members = torch.eye(classes, dtype=torch.bool, device=labels.device)
+        if not bool((labels >= classes).any()):
+            return cls(labels, members, len(labels))
+        voxels = torch.bincount(labels)
+        sets = [value for value in torch.nonzero(voxels)[:, 0].tolist() if value >= classes]
+        table = torch.arange(len(voxels), device=labels.device)
+        table[sets] = torch.arange(classes, classes + len(sets), device=labels.device)
+        more = torch.zeros((len(sets), classes), dtype=torch.bool, device=labels.device)
+        for row, value in zip(more, sets, strict=True):
+            row[[c for c in classes_of(value) if c < classes]] = True
+        ignored = int(voxels[[value for value, row in zip(sets, more, strict=True) if bool(row.all())]].sum())
+        return cls(table[labels], torch.cat((members, more)), max(len(labels) - ignored, 1))
 
 
 def type_entropy(
@@ -109,26 +154,31 @@ class _GroupedLoss(torch.autograd.Function):
 
     # Autograd would keep probabilities, their logarithms and their products; here one array [voxel, class] is all.
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor, labels: torch.Tensor, dice: Callable[..., torch.Tensor]) -> torch.Tensor:
+    def forward(
+        ctx: Any, rows: torch.Tensor, references: _References, dice: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
         count, classes = rows.shape
+        members = references.members
         probability = torch.empty_like(rows)
-        sums = torch.zeros(classes, classes, device=rows.device)
+        sums = torch.zeros(len(members), classes, device=rows.device)
         entropy = torch.zeros((), device=rows.device)
         for piece in _pieces(count):
             logs = torch.log_softmax(rows[piece].float().T.contiguous(), dim=0)
-            entropy -= logs.gather(0, labels[None, piece]).sum()
+            labels = references.rows[piece]
+            entropy -= _log_likelihood(logs, labels, members).sum()
             shares = logs.exp_()
-            sums += _members(labels[piece], shares) @ shares.T
+            sums += _one_hot(labels, len(members), shares) @ shares.T
             probability[piece] = shares.T
-        score, slope = _with_slope(dice, sums, torch.bincount(labels, minlength=classes).to(sums.dtype))
+        voxels = torch.bincount(references.rows, minlength=len(members)).to(sums.dtype)
+        score, slope = _with_slope(dice, sums, voxels, members)
         for piece in _pieces(count):
-            shares = probability[piece].float().T.contiguous()
-            members = _members(labels[piece], shares)
-            gradient = slope.T @ members
-            gradient = (gradient - (gradient * shares).sum(0)).mul_(-shares).add_(shares - members, alpha=1 / count)
-            probability[piece] = gradient.T
+            shares, labels = probability[piece].float().T.contiguous(), references.rows[piece]
+            gradient = slope.T @ _one_hot(labels, len(members), shares)
+            wanted = _responsibility(shares, labels, members)
+            gradient = (gradient - (gradient * shares).sum(0)).mul_(-shares)
+            probability[piece] = gradient.add_(shares - wanted, alpha=1 / references.counted).T
         ctx.save_for_backward(probability)
-        return entropy / count - score
+        return entropy / references.counted - score
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -140,20 +190,45 @@ def _pieces(count: int) -> Iterator[slice]:
     return (slice(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE))
 
 
-def _members(labels: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(like).scatter_(0, labels[None], 1)
+def _one_hot(labels: torch.Tensor, count: int, like: torch.Tensor) -> torch.Tensor:
+    return like.new_zeros((count, len(labels))).scatter_(0, labels[None], 1)
+
+
+def _log_likelihood(logs: torch.Tensor, labels: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the summed probability of the classes that each voxel's label allows."""
+    classes = len(logs)
+    known = labels.clamp_max(classes - 1)
+    found = logs.gather(0, known[None])[0]
+    sets = torch.nonzero(labels >= classes)[:, 0]
+    if len(sets):
+        allowed = members[labels[sets]].T
+        found[sets] = torch.logsumexp(logs[:, sets].masked_fill(~allowed, -math.inf), dim=0)
+    return found
+
+
+def _responsibility(shares: torch.Tensor, labels: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    """Share of each class in what a voxel's label allows: 1 for a known class, the network's own within a set."""
+    classes = len(shares)
+    wanted = _one_hot(labels, len(members), shares)[:classes]
+    sets = torch.nonzero(labels >= classes)[:, 0]
+    if len(sets):
+        inside = shares[:, sets] * members[labels[sets]].T
+        # Where all of a set has no probability left, the pull is even: any of its classes would do.
+        even = members[labels[sets]].T.to(shares.dtype)
+        total = inside.sum(0)
+        wanted[:, sets] = torch.where(total > _TINY, inside / total.clamp_min(_TINY), even / even.sum(0))
+    return wanted
 
 
 def _with_slope(
-    dice: Callable[..., torch.Tensor], sums: torch.Tensor, truth: torch.Tensor
+    dice: Callable[..., torch.Tensor], sums: torch.Tensor, voxels: torch.Tensor, members: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Dice and its derivative by every entry of ``sums``."""
-    if not bool(truth[1:].sum() > 0):
-        return sums.new_zeros(()), torch.zeros_like(sums)
     with torch.enable_grad():
         leaf = sums.clone().requires_grad_()
-        score = dice(leaf, truth)
-        (slope,) = torch.autograd.grad(score, leaf)
+        score = dice(leaf, voxels, members)
+    # A batch of nothing but background, or of open labels, has no Dice.
+    slope = torch.autograd.grad(score, leaf)[0] if score.requires_grad else torch.zeros_like(sums)
     return score.detach(), slope
 
 

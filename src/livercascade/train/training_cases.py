@@ -1,26 +1,37 @@
 """Training cases: ``DIR/<case>/{nc,ap,vp,dp}.nii.gz`` and ``labels.nii.gz`` on one grid, or an nnU-Net data set.
 
-Both trainings read their cases here and nowhere else: whatever a label map may say of a case is understood in
-`decode_labels`.
+Both trainings read their cases here and nowhere else: whatever a label map and its ``coverage.json`` say of a case, and
+leave open, is understood in `decode_labels`.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Int16, UInt8
+from jaxtyping import Bool, Int16, Integer, UInt8
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
+from livercascade.data.coverage import (
+    COMPLETE,
+    COVERAGE_FILE,
+    IGNORED,
+    LESION_CLASSES,
+    UNKNOWN_LESION,
+    ClassCoverage,
+    Coverage,
+    read_coverage,
+    resolved,
+)
 from livercascade.data.dataset_names import DatasetNames, read_described
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
-from livercascade.data.labels import NUM_CLASSES, PHASES, Phase
+from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
 from livercascade.data.scan import Scan
 
 LABELS_FILE = "labels.nii.gz"
@@ -36,9 +47,12 @@ class TrainingCase:
     Attributes:
         name: Name of its folder, or in an nnU-Net data set of its files.
         phases: File of each phase that is there.
-        labels: File of the label map, 0-13 unless ``values`` translate it.
+        labels: File of the label map, 0-13 unless ``values`` translate it; with a coverage also 14 for a lesion of
+            unknown type and 255 for what is to be ignored.
         patient: Name of the patient; cases of one patient stay in one fold.
-        values: Label 0-13 that each value of the label map stands for, where the file does not hold ours.
+        values: Value (0-14, 255) that each value of the label map stands for, where the file does not hold ours.
+        coverage: Classes that the label map covers; None if it says all of every voxel.
+        weight: Chance of being drawn in the training of UNet^whole, relative to the other cases.
     """
 
     name: str
@@ -46,6 +60,8 @@ class TrainingCase:
     labels: Path
     patient: str
     values: Mapping[int, int] | None = None
+    coverage: Coverage | None = None
+    weight: float = 1.0
 
     @property
     def present(self) -> Bool[np.ndarray, " phase"]:
@@ -65,12 +81,12 @@ class TrainingArrays:
 
     Attributes:
         hu: HU ``[phase, z, y, x]``; absent phases hold a stand-in.
-        labels: Label map 0-13.
+        labels: Label map of classes 0-13 and sets of classes (`livercascade.data.coverage.label_of`).
         spacing: (z, y, x) in mm.
     """
 
     hu: Int16[np.ndarray, "phase z y x"]
-    labels: UInt8[np.ndarray, "z y x"]
+    labels: Integer[np.ndarray, "z y x"]
     spacing: Triple
 
 
@@ -78,16 +94,21 @@ def find_cases(folder: Path, names: DatasetNames | None = None) -> tuple[Trainin
     """Cases of a data set folder, by name: of our own layout, or of nnU-Net's (a folder with ``dataset.json``).
 
     In our layout folders without a label map are not cases. A table ``patients.csv`` with the columns ``case`` and
-    ``patient`` says which cases belong to one patient; without it each case is a patient.
+    ``patient`` says which cases belong to one patient; without it each case is a patient. Its column ``weight``, if
+    there is one, says how often a case is drawn compared with others.
+
+    Classes that a case does not cover are left open in its labels. A class that no case covers could be nothing to a
+    network: it is taken to be absent everywhere. What an nnU-Net data set does not name, it does not cover.
 
     Args:
         folder: The data set.
         names: Meaning of channels and labels of an nnU-Net data set, where their names do not say it.
 
     Raises:
-        InputError: No case there (``EMPTY_FOLDER``), one without any phase (``NO_PHASE``), a table that cannot be used
-            (``BAD_PATIENTS``); in an nnU-Net data set ``dataset.json`` cannot be used (``BAD_DATASET``), files are of
-            another kind than NIfTI (``NOT_NIFTI``), an image is absent (``FILE_MISSING``), or as `DatasetNames`.
+        InputError: No case there (``EMPTY_FOLDER``), one without any phase (``NO_PHASE``), a table or a coverage that
+            cannot be used (``BAD_PATIENTS``, ``BAD_COVERAGE``); in an nnU-Net data set ``dataset.json`` cannot be used
+            (``BAD_DATASET``), files are of another kind than NIfTI (``NOT_NIFTI``), an image is absent
+            (``FILE_MISSING``), or as `DatasetNames`.
     """
     if (folder / NNUNET_FILE).is_file() and (folder / "labelsTr").is_dir():
         cases = _nnunet_cases(folder, names or DatasetNames())
@@ -101,8 +122,8 @@ def find_cases(folder: Path, names: DatasetNames | None = None) -> tuple[Trainin
             f"Give a folder with <case>/vp.nii.gz and <case>/{LABELS_FILE}, for example from 'livercascade virtual', "
             "or an nnU-Net data set.",
         )
-    patients = _patients(folder)
-    return tuple(replace(case, patient=patients.get(case.name, case.name)) for case in cases)
+    rows = _patients(folder)
+    return _covered_together([replace(case, **rows.get(case.name, {"patient": case.name})) for case in cases])
 
 
 def read_arrays(case: TrainingCase) -> TrainingArrays:
@@ -124,7 +145,9 @@ def read_arrays(case: TrainingCase) -> TrainingArrays:
 
 
 def read_scan(case: TrainingCase) -> tuple[Scan, UInt8[np.ndarray, "z y x"]]:
-    """Scan of the phases that a case has, and its label map on the same grid.
+    """Scan of the phases that a case has, and its label map 0-13 on the same grid.
+
+    What the labels leave open is resolved (`resolved`): a lesion of unknown type is none of any type.
 
     Raises:
         InputError: As `read_arrays`.
@@ -133,11 +156,11 @@ def read_scan(case: TrainingCase) -> tuple[Scan, UInt8[np.ndarray, "z y x"]]:
     hu = {phase: arrays.hu[phase.index] for phase in PHASES if phase in case.phases}
     reference = Phase.VP if Phase.VP in hu else next(iter(hu))
     z, y, x = arrays.labels.shape
-    return Scan(Grid.axial((z, y, x), arrays.spacing), hu, reference), arrays.labels
+    return Scan(Grid.axial((z, y, x), arrays.spacing), hu, reference), resolved(arrays.labels)
 
 
-def read_labels(case: TrainingCase) -> tuple[UInt8[np.ndarray, "z y x"], Triple]:
-    """Label map 0-13 of a case, and its spacing (z, y, x) in mm.
+def read_labels(case: TrainingCase) -> tuple[Integer[np.ndarray, "z y x"], Triple]:
+    """Label map of a case, classes 0-13 and sets of classes, and its spacing (z, y, x) in mm.
 
     Raises:
         InputError: Labels leave 0-13 (``BAD_LABELS``).
@@ -146,21 +169,32 @@ def read_labels(case: TrainingCase) -> tuple[UInt8[np.ndarray, "z y x"], Triple]
     return decode_labels(stored, case), spacing
 
 
-def decode_labels(stored: np.ndarray, case: TrainingCase) -> UInt8[np.ndarray, "z y x"]:
-    """Our labels 0-13 for the values of a label map as stored; nnU-Net's "ignore" is not known here.
+def decode_labels(stored: np.ndarray, case: TrainingCase) -> Integer[np.ndarray, "z y x"]:
+    """Classes 0-13, and sets of classes where the case leaves them open, for the values of a label map as stored.
+
+    Returns:
+        8 bits where every voxel has one class, else 16.
 
     Raises:
-        InputError: It holds a value without a meaning (``BAD_LABELS``).
+        InputError: It holds a value without a meaning, or a class that is said to be absent (``BAD_LABELS``).
     """
-    values = case.values or {value: value for value in range(NUM_CLASSES)}
-    odd = [value for value in np.unique(stored).tolist() if value not in values]
-    if odd:
-        raise InputError(
-            "BAD_LABELS", f"{case.labels} holds {odd[0]:g}.", f"Labels are {min(values)} to {max(values)}."
-        )
-    table = np.zeros(max(values) + 1, dtype=np.uint8)
-    table[list(values)] = list(values.values())
-    return table[stored.astype(np.int64)]
+    more = () if case.coverage is None else (UNKNOWN_LESION, IGNORED)
+    values = case.values or {value: value for value in (*range(NUM_CLASSES), *more)}
+    coverage, meaning = case.coverage or COMPLETE, dict[int, int]()
+    for value in np.unique(stored).tolist():
+        try:
+            meaning[int(value)] = coverage.label_of(values[value])
+        except (KeyError, ValueError) as error:
+            why = f": {error}" if isinstance(error, ValueError) else ""
+            raise InputError(
+                "BAD_LABELS",
+                f"{case.labels} holds {value:g}{why}.",
+                f"Labels are {', '.join(map(str, sorted(values)))}; what a case leaves open stands in {COVERAGE_FILE}.",
+            ) from error
+    table = np.zeros(max(meaning, default=0) + 1, dtype=np.int16)
+    table[list(meaning)] = list(meaning.values())
+    labels = table[stored.astype(np.int64)]
+    return labels if labels.max(initial=0) >= NUM_CLASSES else labels.astype(np.uint8)
 
 
 def read_oriented(path: Path) -> tuple[np.ndarray, Triple]:
@@ -188,7 +222,9 @@ def _case(home: Path) -> TrainingCase:
     there = {phase: path.resolve() for phase, path in files.items() if path.is_file()}
     if not there:
         raise InputError("NO_PHASE", f"{home} has a label map but no phase.", "Add one of nc, ap, vp, dp.nii.gz.")
-    return TrainingCase(home.name, there, (home / LABELS_FILE).resolve(), home.name)
+    told = home / COVERAGE_FILE
+    coverage = read_coverage(told) if told.is_file() else None
+    return TrainingCase(home.name, there, (home / LABELS_FILE).resolve(), home.name, coverage=coverage)
 
 
 def _nnunet_cases(folder: Path, names: DatasetNames) -> list[TrainingCase]:
@@ -197,19 +233,46 @@ def _nnunet_cases(folder: Path, names: DatasetNames) -> list[TrainingCase]:
     ending = str(described.get("file_ending", ".nii.gz"))
     if ending not in _NIFTI_ENDINGS:
         raise InputError("NOT_NIFTI", f"{folder} holds {ending} files.", "Convert them to .nii.gz.")
-    cases: list[TrainingCase] = []
+    coverage, cases = _named_coverage(values), list[TrainingCase]()
     for labels in sorted((folder / "labelsTr").glob(f"*{ending}")):
         name = labels.name.removesuffix(ending)
         images = {p: folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number, p in phases.items()}
         absent = [path for path in images.values() if not path.is_file()]
         if absent:
             raise InputError("FILE_MISSING", f"{absent[0]} is not there.", "Each case needs an image per channel.")
-        resolved = {phase: path.resolve() for phase, path in images.items()}
-        cases.append(TrainingCase(name, resolved, labels.resolve(), name, values))
+        files = {phase: path.resolve() for phase, path in images.items()}
+        cases.append(TrainingCase(name, files, labels.resolve(), name, values, coverage))
     return cases
 
 
-def _patients(folder: Path) -> dict[str, str]:
+def _named_coverage(values: Mapping[int, int]) -> Coverage:
+    """Coverage of a data set whose labels have these meanings; one of unknown lesions covers every type."""
+    named = set(values.values()) | (set(LESION_CLASSES) if UNKNOWN_LESION in values.values() else set())
+    missing = [label_name(c) for c in range(1, NUM_CLASSES) if c not in named]
+    return Coverage(classes=dict.fromkeys(missing, ClassCoverage.UNLABELLED))
+
+
+def _covered_together(cases: Sequence[TrainingCase]) -> tuple[TrainingCase, ...]:
+    """The same cases, with the classes that none of them covers absent in all."""
+    given = [case.coverage or COMPLETE for case in cases]
+    nowhere = [
+        label_name(c) for c in range(1, NUM_CLASSES) if all(one.of(c) is not ClassCoverage.LABELLED for one in given)
+    ]
+    absent = dict.fromkeys(nowhere, ClassCoverage.ABSENT)
+    return tuple(replace(case, coverage=_settled(case, absent)) for case in cases)
+
+
+def _settled(case: TrainingCase, absent: Mapping[str, ClassCoverage]) -> Coverage | None:
+    if case.coverage is None:
+        return None
+    settled = Coverage(classes={**case.coverage.classes, **absent})
+    # Then the labels say all of every voxel, unless some are lesions of unknown type or to be ignored.
+    more = case.values is None or {UNKNOWN_LESION, IGNORED} & set(case.values.values())
+    return settled if more or not settled.complete else None
+
+
+def _patients(folder: Path) -> dict[str, dict[str, Any]]:
+    """Patient and weight of the cases named in the table."""
     path = folder / PATIENTS_FILE
     if not path.is_file():
         return {}
@@ -220,4 +283,17 @@ def _patients(folder: Path) -> dict[str, str]:
         raise InputError(
             "BAD_PATIENTS", f"{path} does not name a patient for each case.", "Give the columns case and patient."
         )
-    return {row["case"]: row["patient"] for row in rows}
+    return {row["case"]: {"patient": row["patient"], "weight": _weight(path, row)} for row in rows}
+
+
+def _weight(path: Path, row: Mapping[str, str]) -> float:
+    text = row.get("weight") or "1"
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < float("inf"):
+        raise InputError(
+            "BAD_PATIENTS", f"{path} gives {row['case']} the weight {text}.", "Weights are numbers above 0."
+        )
+    return weight

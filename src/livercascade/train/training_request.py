@@ -28,6 +28,7 @@ _FIXED = (
     "fold",
     "phases",
     "deep_supervision",
+    "wide_window",
 )
 
 
@@ -67,7 +68,8 @@ def write_request(folder: RunFolder, request: TrainRequest) -> None:
     """
     if folder.request.is_file():
         before = read_request(folder)
-        changed = [key for key in _FIXED if getattr(before.settings, key) != getattr(request.settings, key)]
+        had, wants = (one.settings.model_dump(include=set(_FIXED)) for one in (before, request))
+        changed = [key for key in _FIXED if had.get(key) != wants.get(key)]
         changed += ["folds"] if bool(before.folds) != bool(request.folds) else []
         if before.kind is not request.kind or changed:
             raise UsageError(
@@ -155,4 +157,7 @@ def _parsed(text: str) -> TrainRequest:
     content = json.loads(text)
     # Runs of version 0.2 and before noted how many random batches they validated on.
     content["settings"].pop("validation_batches", None)
+    if content["kind"] == ModelKind.WHOLE.value:
+        # Runs of before 0.3 showed each phase once.
+        content["settings"].setdefault("wide_window", False)
     return TrainRequest.model_validate(content)

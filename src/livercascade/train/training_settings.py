@@ -19,7 +19,10 @@ from livercascade.data.class_priors import EVEN, ClassPriors
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Fraction, Record
 from livercascade.reclassification.patches import PATCH_SHAPE, WORKING_SPACING, Scheme
-from livercascade.segment.model_card import NetworkClass, ResamplingScheme, Size, Spacing
+from livercascade.segment.model_card import NetworkClass, PhaseNormalisation, ResamplingScheme, Size, Spacing
+
+WIDE_WINDOW = PhaseNormalisation(lower=-1000.0, upper=500.0, mean=-250.0, std=250.0)
+"""Air, lung, fat, water, tissue and bone apart, scaled to -3..3 whatever the data hold."""
 
 
 class PhaseDropout(Record):
@@ -160,7 +163,8 @@ class WholeSettings(TrainSettings):
         resampling: Interpolation that brings images to the spacing, here and at inference.
         normalise_by: Voxels whose intensities decide how HU are clipped and scaled: ``liver`` with the lesions and
             hepatic vessels in it, or all ``labels``, nnU-Net's own way; with the stomach's gas among them the range
-            is very wide.
+            is very wide. ``start`` keeps the windows of the model that the training starts from.
+        wide_window: True shows the network each phase once more, from air to bone (`WIDE_WINDOW`).
         fingerprint_cases: Cases from which nnU-Net takes intensities and sizes.
         validation_patients: Held-out patients of each validation, whole liver each.
     """
@@ -172,7 +176,8 @@ class WholeSettings(TrainSettings):
     hard_share: Fraction = 0.3
     planner: Literal["settings", "nnunet"] = "settings"
     resampling: ResamplingScheme = ResamplingScheme.LINEAR
-    normalise_by: Literal["liver", "labels"] = "liver"
+    normalise_by: Literal["liver", "labels", "start"] = "liver"
+    wide_window: bool = True
     fingerprint_cases: PositiveInt = 60
     validation_patients: PositiveInt = 6
 

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
+from livercascade.data.coverage import surely
+from livercascade.data.labels import PHASES
 from livercascade.system.parallel import parallel_map
 from livercascade.train.segmentation_loss import LIVER_WITH_CONTENT
 
@@ -27,7 +29,7 @@ def liver_intensities(cases: Mapping[str, Mapping[str, Any]], processes: int) ->
     """Statistics of each channel under liver, hepatic vessels and lesions, named as in nnU-Net's fingerprint.
 
     Args:
-        cases: Files of each case: ``images`` (one per channel) and ``label``.
+        cases: Files of each case: ``images`` (one per channel and window) and ``label``, and phases ``present``.
         processes: Processes that read.
 
     Returns:
@@ -38,11 +40,17 @@ def liver_intensities(cases: Mapping[str, Mapping[str, Any]], processes: int) ->
 
 
 def intensity_statistics(samples: Sequence[Intensities]) -> dict[str, dict[str, float]] | None:
-    """Statistics of each channel over all cases; None without any."""
+    """Statistics of each channel over all cases; None without any.
+
+    A phase that a case does not have is NaN there; one that no case has gets the statistics of all phases together.
+    """
     if not samples:
         return None
     out: dict[str, dict[str, float]] = {}
-    for channel, values in enumerate(np.concatenate(samples, axis=1)):
+    together = np.concatenate(samples, axis=1)
+    for channel, sampled in enumerate(together):
+        there = ~np.isnan(sampled)
+        values = sampled[there] if there.any() else together[~np.isnan(together)]
         low, median, high = (float(v) for v in np.percentile(values, (0.5, 50.0, 99.5)))
         out[str(channel)] = {
             "max": float(values.max()),
@@ -59,10 +67,13 @@ def intensity_statistics(samples: Sequence[Intensities]) -> dict[str, dict[str, 
 def _samples(job: tuple[int, Mapping[str, Any]]) -> Intensities:
     seed, files = job
     reader: Any = SimpleITKIO()
-    images, _ = reader.read_images(files["images"])
+    # In a wide window the phases come once more.
+    images, _ = reader.read_images(files["images"][: len(PHASES)])
     labels, _ = reader.read_seg(files["label"])
-    where = np.flatnonzero(np.isin(labels[0], LIVER_WITH_CONTENT))
+    where = np.flatnonzero(surely(labels[0].astype(np.int64), LIVER_WITH_CONTENT))
     if not where.size:
         return np.empty((len(images), 0))
     chosen = np.random.default_rng(seed).choice(where, _SAMPLES)
-    return images.reshape(len(images), -1)[:, chosen].astype(np.float64)
+    values = images.reshape(len(images), -1)[:, chosen].astype(np.float64)
+    values[~np.array(files.get("present", [True] * len(values)))] = np.nan
+    return values

@@ -36,7 +36,7 @@ def train_whole(
         raise TypeError("settings of another training")
     torch.set_num_threads(settings.threads)
     cases = find_training_cases(request)
-    card = prepare_arrays(folder, cases, settings, reporter)
+    card = prepare_arrays(folder, cases, request, reporter)
     write_file(folder.card, card.model_dump_json(indent=1))
     split = split_cases(folder, cases, settings.fold)
     learnt = _learnt_cases(folder, cases, split, request, reporter)
@@ -66,6 +66,7 @@ def _learnt_cases(
 ) -> CaseArrays:
     """Arrays of the training cases, with the voxels of their hard cases where those are known."""
     arrays = CaseArrays(folder, split.train)
+    arrays.weights = {case.name: case.weight for case in cases}
     if request.hard is not None:
         learnt = [case for case in cases if case.name in set(split.train)]
         arrays.hard = find_hard_voxels(folder, learnt, request.hard, reporter)

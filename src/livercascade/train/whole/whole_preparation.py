@@ -17,9 +17,11 @@ from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_forn
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from scipy import ndimage
 
+from livercascade.data.coverage import LESION_CLASSES, surely
 from livercascade.data.errors import UsageError
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, PHASES, label_name
+from livercascade.data.labels import LAST_LESION, NUM_CLASSES, PHASES, Organ, label_name
 from livercascade.segment.model_card import ModelCard, ModelKind, PhaseNormalisation, ResamplingScheme
+from livercascade.segment.network_folder import load_card
 from livercascade.segment.nnunet_import import planned_resampling
 from livercascade.system.files import write_file
 from livercascade.system.parallel import as_finished
@@ -28,28 +30,41 @@ from livercascade.train.phase_dropout import needed_phases
 from livercascade.train.run_folder import CONFIGURATION, DATASET, PLANS, RunFolder
 from livercascade.train.training_cases import TrainingCase, decode_labels, is_lps, lps
 from livercascade.train.training_loop import TrainingReporter
-from livercascade.train.training_settings import WholeSettings
+from livercascade.train.training_request import TrainRequest
+from livercascade.train.training_settings import WIDE_WINDOW, WholeSettings
 from livercascade.train.whole.liver_intensities import liver_intensities
 
+_LIVER_OR_VEINS = {int(Organ.LIVER), int(Organ.HEPATIC_VESSELS), int(Organ.PORTAL_SPLENIC_VEIN)}
 _SAMPLES_PER_CLASS = 1000
 """Most voxels kept of a lesion or an organ; they only say where a sample may have its centre."""
 
 
 def prepare_arrays(
-    folder: RunFolder, cases: Sequence[TrainingCase], settings: WholeSettings, reporter: TrainingReporter
+    folder: RunFolder, cases: Sequence[TrainingCase], request: TrainRequest, reporter: TrainingReporter
 ) -> ModelCard:
     """Card of the network that nnU-Net's plan describes; raw data set, fingerprint, plan and arrays are made.
 
     What is already there is not made again.
 
     Raises:
-        UsageError: The data were prepared for other settings (``PREPARED_OTHERWISE``).
+        UsageError: The settings are of another training, the data were prepared for other ones
+            (``PREPARED_OTHERWISE``), or the loss cannot do with what the labels leave open (``LOSS_NEEDS_LABELS``).
     """
-    _write_raw(folder, cases)
+    settings = request.settings
+    if not isinstance(settings, WholeSettings):
+        raise TypeError("settings of another training")
+    open_cases = [case.name for case in cases if case.coverage is not None]
+    if settings.loss == "nnunet" and open_cases:
+        raise UsageError(
+            "LOSS_NEEDS_LABELS",
+            f"The labels of {len(open_cases)} cases leave classes open ({open_cases[0]}); nnU-Net's loss needs all.",
+            'Set loss = "grouped", or leave these cases out.',
+        )
+    _write_raw(folder, cases, wide=settings.wide_window)
     if not folder.nnunet_plans.is_file():
         reporter.stage("nnU-Net: fingerprint and plan")
         with output_to_log(folder):
-            _fingerprint(folder, settings)
+            _fingerprint(folder, settings, request.start_from)
             build_planner(settings).plan_experiment()
     reporter.stage("nnU-Net: preprocessing")
     _preprocess(folder, cases, settings, reporter)
@@ -77,6 +92,7 @@ def planned_card(folder: RunFolder, settings: WholeSettings) -> ModelCard:
         spacing_mm=tuple(chosen["spacing"]),
         patch_size=tuple(chosen["patch_size"]),
         normalisation=_normalisation(plans["foreground_intensity_properties_per_channel"]),
+        wide_window=WIDE_WINDOW if settings.wide_window else None,
         architecture=read_entry(chosen["architecture"]),
         resampling=planned_resampling(chosen),
         class_priors=settings.class_priors,
@@ -173,13 +189,19 @@ class LesionListingPreprocessor(DefaultPreprocessor):
         data, seg, properties = super().run_case_npy(*args, **kwargs)
         # nnU-Net lists voxels by class, so that a small lesion drowns in a large one of its type.
         organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in properties["class_locations"].items() if k > LAST_LESION}
-        properties["class_locations"] = organs | _lesion_voxels(seg)
+        properties["class_locations"] = organs | _open_liver_voxels(seg) | _lesion_voxels(seg)
         return data, seg, properties
 
 
+def _open_liver_voxels(seg: np.ndarray) -> dict[int, np.ndarray]:
+    """Voxels of a liver in which vessels were not drawn, listed as liver."""
+    where = np.argwhere(surely(np.maximum(seg, 0), _LIVER_OR_VEINS) & (seg >= NUM_CLASSES))
+    return {int(Organ.LIVER): where[:: max(1, len(where) // _SAMPLES_PER_CLASS)]} if len(where) else {}
+
+
 def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-    """Voxels (0, z, y, x) of each connected lesion, by (type of its first voxel, number)."""
-    lesions = (seg[0] >= FIRST_LESION) & (seg[0] <= LAST_LESION)
+    """Voxels (0, z, y, x) of each connected lesion, by (label of its first voxel, number)."""
+    lesions = surely(np.maximum(seg[0], 0), LESION_CLASSES)
     parts, count = ndimage.label(lesions, structure=np.ones((3, 3, 3)))
     found: dict[tuple[int, int], np.ndarray] = {}
     for number in range(1, count + 1):
@@ -189,18 +211,20 @@ def _lesion_voxels(seg: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     return found
 
 
-def _write_raw(folder: RunFolder, cases: Sequence[TrainingCase]) -> None:
-    turned = folder.nnunet_raw / "turned"
+def _write_raw(folder: RunFolder, cases: Sequence[TrainingCase], *, wide: bool) -> None:
+    turned, windows = folder.nnunet_raw / "turned", 2 if wide else 1
     files = {
         case.name: {
-            "images": [str(_readable(path, turned / case.name)) for path in case.channels],
+            # In the second window every phase is one more channel of nnU-Net's, from the same file.
+            "images": [str(_readable(path, turned / case.name)) for path in case.channels] * windows,
             "label": str(_readable(case.labels, turned / case.name, case)),
+            "present": case.present.tolist(),
         }
         for case in cases
     }
     content = {
         # By the name CT nnU-Net clips and scales by the fingerprint.
-        "channel_names": {str(i): "CT" for i in range(len(PHASES))},
+        "channel_names": {str(i): "CT" for i in range(windows * len(PHASES))},
         "labels": {label_name(i): i for i in range(NUM_CLASSES)},
         "numTraining": len(files),
         "file_ending": ".nii.gz",
@@ -212,7 +236,7 @@ def _write_raw(folder: RunFolder, cases: Sequence[TrainingCase]) -> None:
 
 def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -> Path:
     """The file itself, or a copy turned to LPS (nnU-Net takes axes as they lie) or with our label values."""
-    translated = labels_of is not None and labels_of.values is not None
+    translated = labels_of is not None and (labels_of.values is not None or labels_of.coverage is not None)
     if is_lps(path) and not translated:
         return path
     copy = turned / path.name
@@ -225,7 +249,7 @@ def _readable(path: Path, turned: Path, labels_of: TrainingCase | None = None) -
     return copy
 
 
-def _fingerprint(folder: RunFolder, settings: WholeSettings) -> None:
+def _fingerprint(folder: RunFolder, settings: WholeSettings, start: Path | None) -> None:
     extractor = DatasetFingerprintExtractor(DATASET, settings.processes)
     # A tenth of nnU-Net's 10e7 voxels: they are sorted, and still come to hundreds of thousands a case.
     extractor.num_foreground_voxels_for_intensitystats = 10**7
@@ -233,17 +257,32 @@ def _fingerprint(folder: RunFolder, settings: WholeSettings) -> None:
     step = max(1, len(names) // settings.fingerprint_cases)
     extractor.dataset = {name: extractor.dataset[name] for name in names[::step]}
     extractor.run(overwrite_existing=True)
-    if settings.normalise_by == "liver":
-        _normalise_by_liver(folder, extractor.dataset, settings.processes)
+    fingerprint = json.loads(folder.nnunet_fingerprint.read_text())
+    intensities = "foreground_intensity_properties_per_channel"
+    # The plan takes them from here: of all labels, unless they are put in their place.
+    if settings.normalise_by == "start" and start is not None:
+        fingerprint[intensities] |= _properties(load_card(start).normalisation)
+    elif settings.normalise_by != "labels":
+        fingerprint[intensities] |= liver_intensities(extractor.dataset, settings.processes) or {}
+    if settings.wide_window:
+        fingerprint[intensities] |= _properties([WIDE_WINDOW] * len(PHASES), first=len(PHASES))
+    write_file(folder.nnunet_fingerprint, json.dumps(fingerprint, indent=1))
 
 
-def _normalise_by_liver(folder: RunFolder, cases: dict[str, Any], processes: int) -> None:
-    """Puts intensities of the liver in the place of those of all labels, from where the plan takes them."""
-    made = liver_intensities(cases, processes)
-    if made is not None:
-        fingerprint = json.loads(folder.nnunet_fingerprint.read_text())
-        fingerprint["foreground_intensity_properties_per_channel"] = made
-        write_file(folder.nnunet_fingerprint, json.dumps(fingerprint, indent=1))
+def _properties(schemes: Sequence[PhaseNormalisation], *, first: int = 0) -> dict[str, dict[str, float]]:
+    """Entries of nnU-Net's fingerprint that lead to these schemes, for the channels from ``first`` on."""
+    return {
+        str(channel): {
+            "max": scheme.upper,
+            "mean": scheme.mean,
+            "median": scheme.mean,
+            "min": scheme.lower,
+            "percentile_00_5": scheme.lower,
+            "percentile_99_5": scheme.upper,
+            "std": scheme.std,
+        }
+        for channel, scheme in enumerate(schemes, start=first)
+    }
 
 
 def _preprocess(

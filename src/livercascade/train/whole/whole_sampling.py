@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Integer
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from livercascade.data.coverage import ignored, resolved
+from livercascade.data.labels import LesionType
 from livercascade.data.lesion import Lesion
 from livercascade.detect.seg2det import seg2det
 from livercascade.segment.model_card import Size
@@ -54,11 +56,13 @@ class CaseArrays(nnUNetDatasetBlosc2):
 
     Attributes:
         hard: Voxels (0, z, y, x) of missed lesions and false findings, by case and finding.
+        weights: Chance of a case to be drawn, relative to 1, the chance of those that are not named.
     """
 
     def __init__(self, folder: RunFolder, names: Sequence[str]) -> None:
         super().__init__(str(folder.nnunet_arrays), list(names))
         self.hard: Mapping[str, Mapping[str, HardVoxels]] = {}
+        self.weights: Mapping[str, float] = {}
 
     def load_case(self, identifier: str) -> tuple[Any, Any, Any, dict[str, Any]]:
         """Image, labels, none, and properties."""
@@ -66,10 +70,10 @@ class CaseArrays(nnUNetDatasetBlosc2):
         properties["class_locations"] = properties["class_locations"] | dict(self.hard.get(identifier, {}))
         return data, seg, earlier, properties
 
-    def labelled_case(self, name: str) -> tuple[Any, UInt8[np.ndarray, "z y x"]]:
-        """Image [phase, z, y, x], read from the disk where it is sliced, and labels 0-13."""
+    def labelled_case(self, name: str) -> tuple[Any, Integer[np.ndarray, "z y x"]]:
+        """Image [channel, z, y, x], read from the disk where it is sliced, and labels: classes and sets of classes."""
         data, seg, _, _ = self.load_case(name)
-        return data, np.maximum(np.asarray(seg[0]), 0).astype(np.uint8)
+        return data, np.maximum(np.asarray(seg[0]), 0).astype(np.int16)
 
 
 class LesionCentredLoader(nnUNetDataLoader):
@@ -156,7 +160,16 @@ def _loader(folder: RunFolder, cases: CaseArrays, settings: WholeSettings, patch
     plans, chosen = read_plans(folder)
     labels = PlansManager(plans).get_label_manager(json.loads((folder.nnunet_raw / "dataset.json").read_text()))
     transforms, size = build_augmentation(settings.augmentation, patch_size)
-    loader: Any = LesionCentredLoader(cases, int(chosen["batch_size"]), size, patch_size, labels, transforms=transforms)
+    weights = np.array([cases.weights.get(name, 1.0) for name in cases.identifiers])
+    loader: Any = LesionCentredLoader(
+        cases,
+        int(chosen["batch_size"]),
+        size,
+        patch_size,
+        labels,
+        sampling_probabilities=weights / weights.sum(),
+        transforms=transforms,
+    )
     loader.shares = settings
     if settings.workers > 0:
         # Runs of neighbouring seeds must not share the samples of any worker.
@@ -200,10 +213,13 @@ def _cached(folder: RunFolder, case: TrainingCase, prediction: Path) -> dict[str
 
 
 def _hard_voxels(folder: RunFolder, case: TrainingCase, prediction: Path) -> dict[str, HardVoxels]:
-    labels, spacing = read_labels(case)
+    stored, spacing = read_labels(case)
+    labels = resolved(stored, unknown_lesion=LesionType.OTHER)
     guess = read_prediction(prediction, labels)
     if guess is None:
         return {}
+    # What nobody could judge is no false finding.
+    guess[ignored(stored)] = 0
     image, _, _, properties = CaseArrays(folder, [case.name]).load_case(case.name)
     missed, false = hard_lesions(seg2det(labels, spacing, min_volume_ml=MIN_LESION_ML), labels, guess)
     return {

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Integer, UInt8
 
+from livercascade.data.coverage import LESION_CLASSES, LIVER_CLASSES, ignored, resolved, surely
 from livercascade.data.grid import Triple
-from livercascade.data.labels import FIRST_LESION, LAST_LESION
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, NUM_CLASSES, LesionType
 from livercascade.data.lesion import Box
 from livercascade.detect.liver import liver_with_content
 from livercascade.detect.match import Counting, Match, Outcome, match
@@ -28,6 +29,7 @@ from livercascade.train.training_plots import SliceComparison
 HIGH_FACTOR = 4.0
 _OVERLAP = 0.25
 _SLICES = 3
+_ANY_TYPE = int(LesionType.OTHER)
 _AROUND_MM = 15.0
 """Width round a liver that is predicted too, so that false findings beside it count."""
 
@@ -39,19 +41,28 @@ class ValidationLiver:
     Attributes:
         name: Case name.
         image: Network input.
-        labels: Reference labels.
+        labels: Reference labels 0-13; where a lesion is of unknown type, all of the case are "Other".
         phase: Channel to show.
+        ignored: Voxels that nothing is said of; what is predicted there counts as right.
+        typed: True if the type of every lesion is known.
     """
 
     name: str
     image: Float32[torch.Tensor, "channel z y x"]
     labels: UInt8[np.ndarray, "z y x"]
     phase: int
+    ignored: Bool[np.ndarray, "z y x"]
+    typed: bool
 
     @property
     def has_lesion(self) -> bool:
         """True if there is a lesion to show."""
         return bool(_lesion(self.labels).any())
+
+    def judged(self, prediction: UInt8[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"]:
+        """The prediction as far as the reference can judge it."""
+        known = prediction if self.typed else np.where(_lesion(prediction), _ANY_TYPE, prediction)
+        return np.where(self.ignored, self.labels, known).astype(np.uint8)
 
 
 @dataclass(slots=True)
@@ -106,14 +117,16 @@ def validate_livers(
         spacing: Voxel spacing (z, y, x) in mm.
         trainer: Network in training.
     """
-    predictions = [(liver.labels, *_predict(trainer, liver, patch_size)) for liver in livers]
+    predictions = [
+        (liver.labels, *(liver.judged(found) for found in _predict(trainer, liver, patch_size))) for liver in livers
+    ]
     shown = [(liver, low, high) for liver, (_, low, high) in zip(livers, predictions, strict=True) if liver.has_lesion]
     slices = tuple(_comparison(liver, low, high, spacing) for liver, low, high in shown[:_SLICES])
     return ValidationResult(liver_metrics(predictions, spacing), slices)
 
 
 def validation_livers(
-    read: Callable[[str], tuple[Any, UInt8[np.ndarray, "z y x"]]],
+    read: Callable[[str], tuple[Any, Integer[np.ndarray, "z y x"]]],
     names: Sequence[str],
     seen: Mapping[str, Bool[np.ndarray, " phase"]],
     count: int,
@@ -122,7 +135,7 @@ def validation_livers(
     """Livers of up to ``count`` held-out cases, the same for the same names; those without liver are passed over.
 
     Args:
-        read: Function that gives the prepared image [phase, z, y, x] and the labels 0-13 of a case.
+        read: Function that gives the prepared image [channel, z, y, x] and the labels of a case.
         names: Held-out cases.
         seen: Phases the network may see of each case.
         count: Most livers to take.
@@ -131,7 +144,7 @@ def validation_livers(
     found: list[ValidationLiver] = []
     for name in sorted(names, key=sha256_text):
         data, labels = read(name)
-        box = bounding_box(liver_with_content(labels))
+        box = bounding_box(surely(labels, LIVER_CLASSES))
         if box is not None:
             box = _wider(box, labels.shape, card.patch_size, card.spacing_mm)
             image = phase_input(torch.from_numpy(np.asarray(data[(slice(None), *box)])), torch.from_numpy(seen[name]))
@@ -237,19 +250,24 @@ def _wider(box: Box, shape: Sequence[int], size: Size, spacing: Triple) -> Box:
 def _padded(
     name: str,
     image: Float32[torch.Tensor, "channel z y x"],
-    labels: UInt8[np.ndarray, "z y x"],
+    labels: Integer[np.ndarray, "z y x"],
     present: Bool[np.ndarray, " phase"],
     size: Size,
 ) -> ValidationLiver:
     """Images smaller than a window are filled up as in training: phases with 0, flags go on."""
+    plain = resolved(labels, unknown_lesion=_ANY_TYPE)
+    lesions = surely(labels, LESION_CLASSES)
+    typed = not bool((lesions & (labels >= NUM_CLASSES)).any())
+    if not typed:
+        plain[lesions] = _ANY_TYPE
     missing = [max(want - have, 0) for have, want in zip(labels.shape, size, strict=True)]
     around = (0, missing[2], 0, missing[1], 0, missing[0])
-    phases = torch.nn.functional.pad(image[: len(present)], around)
-    flags = torch.from_numpy(present).to(image.dtype)[:, None, None, None].expand(phases.shape)
-    filled = np.pad(labels, [(0, n) for n in missing])
+    phases = torch.nn.functional.pad(image[: -len(present)], around)
+    flags = torch.from_numpy(present).to(image.dtype)[:, None, None, None].expand(-1, *phases.shape[1:])
+    filled, unsaid = (np.pad(one, [(0, n) for n in missing]) for one in (plain, ignored(labels)))
     # VP shows lesions best; where it is absent, the first phase that is there.
     shown = 2 if present[2] else int(np.flatnonzero(present)[0])
-    return ValidationLiver(name, torch.cat((phases, flags)), filled, shown)
+    return ValidationLiver(name, torch.cat((phases, flags)), filled, shown, unsaid, typed)
 
 
 def _lesion(labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
