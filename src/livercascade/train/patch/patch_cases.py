@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 
+from livercascade.data.coverage import ALL_CLASSES, LESION_CLASSES, ignored, label_of, resolved, surely
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
+from livercascade.data.labels import NUM_CLASSES, LesionType
 from livercascade.data.lesion import Lesion
 from livercascade.detect.seg2det import seg2det
 from livercascade.reclassification.patches import (
     PATCH_LIVER,
     PATCH_OUTSIDE,
+    Patch,
     PatchVolume,
+    cut,
     is_lesion,
     liver_region,
     patch_labels,
@@ -29,6 +33,7 @@ from livercascade.train.training_cases import TrainingCase, read_arrays
 from livercascade.train.training_loop import TrainingReporter
 from livercascade.train.training_settings import PatchSettings
 
+_IGNORED, _UNTYPED = "ignored.npy", "untyped"
 DONE = "done"
 """File that ends the cache of a case: hash of the prediction it was made with, empty without one."""
 
@@ -46,6 +51,8 @@ class PatchCase:
         missed: True lesions that UNet^whole did not touch.
         false: Detections of UNet^whole that touch no true lesion.
         predicted: True if a predicted liver region is there beside the true one.
+        typed: False if types of lesions are unknown: then every "Other" of the case is a lesion of some type.
+        ignored: True if there are voxels that nothing is said of.
     """
 
     name: str
@@ -56,6 +63,8 @@ class PatchCase:
     missed: tuple[Lesion, ...]
     false: tuple[Lesion, ...]
     predicted: bool
+    typed: bool = True
+    ignored: bool = False
 
     def hu(self) -> Int16[np.ndarray, "phase z y x"]:
         """HU of all phases, mapped from disk."""
@@ -70,10 +79,21 @@ class PatchCase:
         labels = self.labels(predicted=predicted and self.predicted)
         return PatchVolume.of(self.hu(), labels, self.spacing, fill, avoid=self._avoid(labels))
 
+    def targets(self, patch: Patch) -> Int16[np.ndarray, "16 128 128"]:
+        """Reference of a patch of this case: patch classes, and sets of them where types or all is open."""
+        targets = patch.labels.astype(np.int16)
+        if not self.typed:
+            targets[patch.labels == LesionType.OTHER] = label_of(LESION_CLASSES)
+        if self.ignored:
+            unsaid = cut(np.load(self.home / _IGNORED), patch.start, False)
+            # A lesion that was moved there is known; what lies outside the liver is blank to the network.
+            targets[unsaid & ~patch.lesion & (patch.labels != PATCH_OUTSIDE)] = label_of(ALL_CLASSES)
+        return targets
+
     def _avoid(self, labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"] | None:
-        if not self.false:
+        if not self.false and not self.ignored:
             return None
-        avoid = np.zeros(labels.shape, dtype=bool)
+        avoid = np.load(self.home / _IGNORED) if self.ignored else np.zeros(labels.shape, dtype=bool)
         for detection in self.false:
             avoid[detection.bbox] |= detection.mask
         return avoid
@@ -112,8 +132,9 @@ def prepare_cases(
 def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: PatchSettings) -> None:
     arrays = read_arrays(case)
     grid = Grid.axial(arrays.labels.shape, arrays.spacing)
-    guess = None if prediction is None else read_prediction(prediction, arrays.labels)
-    region = liver_region(arrays.labels)
+    labels, unsaid = resolved(arrays.labels, unknown_lesion=LesionType.OTHER), ignored(arrays.labels)
+    guess = None if prediction is None else read_prediction(prediction, labels)
+    region = liver_region(labels)
     if guess is not None:
         region |= liver_region(guess)
     if region.any():
@@ -121,10 +142,15 @@ def _cache(case: TrainingCase, prediction: Path | None, home: Path, settings: Pa
         # Whole HU in 16 bits: half the disk and memory of floating point, and scanners give no more.
         hu = np.stack([np.rint(resample_linear(phase, grid, box)) for phase in arrays.hu])
         np.save(home / "hu.npy", hu.astype(np.int16))
-        np.save(home / "labels.npy", resample_nearest(patch_labels(arrays.labels), grid, box))
+        np.save(home / "labels.npy", resample_nearest(patch_labels(labels), grid, box))
+        if bool((surely(arrays.labels, LESION_CLASSES) & (arrays.labels >= NUM_CLASSES)).any()):
+            (home / _UNTYPED).touch()
+        if unsaid.any():
+            np.save(home / _IGNORED, resample_nearest(unsaid.astype(np.uint8), grid, box).astype(bool))
         if guess is not None:
-            np.save(home / "predicted.npy", resample_nearest(_truth_in_guess(arrays.labels, guess), grid, box))
-            np.save(home / "guess.npy", resample_nearest(guess, grid, box))
+            np.save(home / "predicted.npy", resample_nearest(_truth_in_guess(labels, guess), grid, box))
+            # What nobody could judge is no false finding.
+            np.save(home / "guess.npy", resample_nearest(np.where(unsaid, 0, guess).astype(np.uint8), grid, box))
 
 
 def _truth_in_guess(
@@ -140,4 +166,5 @@ def _open(case: TrainingCase, home: Path, spacing: Triple) -> PatchCase:
     lesions = seg2det(labels, spacing, min_volume_ml=MIN_LESION_ML)
     predicted = (home / "guess.npy").is_file()
     missed, false = hard_lesions(lesions, labels, np.load(home / "guess.npy")) if predicted else ((), ())
-    return PatchCase(case.name, case.present, home, spacing, lesions.lesions, missed, false, predicted)
+    typed, unsaid = not (home / _UNTYPED).is_file(), (home / _IGNORED).is_file()
+    return PatchCase(case.name, case.present, home, spacing, lesions.lesions, missed, false, predicted, typed, unsaid)

@@ -116,7 +116,7 @@ class PatchSampler:
         """Network input ``[8, z, y, x]`` and patch classes ``[1, z, y, x]`` of one patch."""
         case, patch = self.patch(rng, number)
         image = normalise(torch.from_numpy(patch.image), self.normalisation)
-        target = torch.from_numpy(patch.labels.astype(np.int16))[None]
+        target = torch.from_numpy(case.targets(patch))[None]
         if self.augment is not None:
             changed = self.augment(image=image, segmentation=target)
             image, target = self._emptied(changed["image"], changed["segmentation"]), changed["segmentation"]

@@ -37,6 +37,7 @@ class ValidationPatch:
         data: Network input.
         patch: Patch in HU.
         lesion: True lesion in it; None if there is none.
+        typed: True if its type is known; else any type is right.
         voxel_ml: Volume of a voxel.
     """
 
@@ -44,6 +45,7 @@ class ValidationPatch:
     data: torch.Tensor
     patch: Patch
     lesion: Lesion | None
+    typed: bool
     voxel_ml: float
 
     @property
@@ -111,7 +113,7 @@ def validation_patches(
                 seen = torch.from_numpy(seen_phases(case.present, settings.phases))
                 data = phase_input(normalise(torch.from_numpy(patch.image), normalisation), seen)
                 voxel_ml = float(np.prod(case.spacing)) / 1000
-                found.append(ValidationPatch(case.name, data, patch, lesion if true else None, voxel_ml))
+                found.append(ValidationPatch(case.name, data, patch, lesion if true else None, case.typed, voxel_ml))
     return tuple(found[: settings.validation_patches])
 
 
@@ -144,6 +146,8 @@ def _kept(sample: ValidationPatch, labels: Integer[np.ndarray, "z y x"]) -> bool
 def _typed(sample: ValidationPatch, labels: Integer[np.ndarray, "z y x"]) -> bool:
     if sample.lesion is None or not _kept(sample, labels):
         return False
+    if not sample.typed:
+        return True
     votes = np.bincount(labels[sample.patch.lesion].astype(np.int64), minlength=LAST_LESION + 1)
     return int(votes[FIRST_LESION : LAST_LESION + 1].argmax()) + FIRST_LESION == int(sample.lesion.label)
 

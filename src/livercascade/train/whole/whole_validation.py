@@ -117,9 +117,7 @@ def validate_livers(
         spacing: Voxel spacing (z, y, x) in mm.
         trainer: Network in training.
     """
-    predictions = [
-        (liver.labels, *(liver.judged(found) for found in _predict(trainer, liver, patch_size))) for liver in livers
-    ]
+    predictions = [(liver.labels, *_judged(trainer, liver, patch_size)) for liver in livers]
     shown = [(liver, low, high) for liver, (_, low, high) in zip(livers, predictions, strict=True) if liver.has_lesion]
     slices = tuple(_comparison(liver, low, high, spacing) for liver, low, high in shown[:_SLICES])
     return ValidationResult(liver_metrics(predictions, spacing), slices)
@@ -215,6 +213,13 @@ def _predict(
     low = total.argmax(0)
     total[FIRST_LESION : LAST_LESION + 1] += math.log(HIGH_FACTOR) * _weight(liver.image.shape[1:], size)
     return low.numpy().astype(np.uint8), total.argmax(0).numpy().astype(np.uint8)
+
+
+def _judged(
+    trainer: NetworkTrainer, liver: ValidationLiver, size: Size
+) -> tuple[UInt8[np.ndarray, "z y x"], UInt8[np.ndarray, "z y x"]]:
+    low, high = _predict(trainer, liver, size)
+    return liver.judged(low), liver.judged(high)
 
 
 def _tent(size: Size) -> Float32[torch.Tensor, "z y x"]:
