@@ -85,7 +85,7 @@ class PatchCase:
         if not self.typed:
             targets[patch.labels == LesionType.OTHER] = label_of(LESION_CLASSES)
         if self.ignored:
-            unsaid = cut(np.load(self.home / _IGNORED), patch.start, False)
+            unsaid = cut(np.load(self.home / _IGNORED), patch.start, 0.0)
             # A lesion that was moved there is known; what lies outside the liver is blank to the network.
             targets[unsaid & ~patch.lesion & (patch.labels != PATCH_OUTSIDE)] = label_of(ALL_CLASSES)
         return targets
