@@ -181,7 +181,7 @@ def _further(lesions: LesionSet, case: RealLiver) -> int:
     for lesion in lesions:
         where = case.lesions[lesion.bbox][lesion.mask] > 0
         doubtful = case.ignored[lesion.bbox][lesion.mask]
-        count += not where.any() and doubtful.mean() < IN_IGNORED
+        count += int(not where.any() and doubtful.mean() < IN_IGNORED)
     return count
 
 

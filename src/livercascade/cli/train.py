@@ -1,4 +1,4 @@
-"""Commands ``livercascade train whole``, ``patch``, ``types``, ``out-of-fold``, ``import`` and ``presets``."""
+"""Commands ``livercascade train ...``: the trainings, and what makes cases for them."""
 
 from __future__ import annotations
 
@@ -268,6 +268,34 @@ def import_folder(
         with progress_steps("importing scans", len(scans), quiet=quiet) as advance:
             for home in scans:
                 import_scan(home, out / home.name, phase=phase, min_contrast=min_contrast)
+                advance()
+
+
+@app.command()
+def teach(
+    studies: Annotated[list[Path], typer.Argument(help="Studies without masks: DICOM folders or folders of phases.")],
+    out: Annotated[Path, typer.Option(help="Folder of training cases; those already there are kept.")],
+    whole: Annotated[
+        Path | None, typer.Option(help="Model folder of the teacher, a UNet^whole; bundled if absent.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    quiet: ErrorsOnlyOption = False,
+) -> None:
+    """Make training cases of studies without masks: the liver where a network sees it in all views, the rest left open.
+
+    Example: livercascade train teach study1 study2 --whole runs/whole/model --out cases
+    """
+    from livercascade.cascade.cascade import Cascade
+    from livercascade.cascade.teacher_labels import write_teacher_case
+    from livercascade.io.study_reader import read_study
+
+    with exit_on_error():
+        cascade = Cascade.load(whole=whole, device=device)
+        with progress_steps("studies", len(studies), quiet=quiet) as advance:
+            for source in studies:
+                study = read_study(source)
+                if not (out / study.case_id).is_dir():
+                    write_teacher_case(study, cascade, out / study.case_id)
                 advance()
 
 
