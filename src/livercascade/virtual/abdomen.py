@@ -13,7 +13,7 @@ from livercascade.virtual.vessel_trees import bent_line
 
 def retroperitoneum(body: BodyBuilder) -> None:
     """Kidneys with sinus fat, adrenals."""
-    for side, z in ((-1.0, -150.0), (1.0, -135.0)):
+    for side, z in ((-1.0, -150.0 + body.right_kidney_mm), (1.0, -135.0)):
         centre = (z + body.rng.normal(0, 10), body.habitus.spine_y - 8.0, side * (62.0 + body.rng.normal(0, 4)))
         kidney = body.ellipsoid(
             (float(centre[0]), float(centre[1]), float(centre[2])), (54.0, 26.0, 29.0), tilt=-0.2 * side

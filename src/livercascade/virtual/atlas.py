@@ -23,7 +23,7 @@ from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.randomness import coarse_noise, enlarge
 from livercascade.virtual.tissue import Tissue
 from livercascade.virtual.tissue_map import TissueMap
-from livercascade.virtual.vessel_trees import paint_hepatic_veins, paint_portal_tree
+from livercascade.virtual.vessel_trees import paint_liver_vessels
 from livercascade.virtual.virtual_settings import VirtualSettings
 
 Tissues = UInt8[np.ndarray, "z y x"]
@@ -113,7 +113,7 @@ def make_atlas_anatomy(path: Path, habitus: Habitus, settings: VirtualSettings, 
     _warp_into(tissue_map, atlas, scale, habitus.warp, rng)
     _fill_hollow(tissue_map, rng)
     paint_table(tissue_map, half_depth)
-    hilum = _vessels(tissue_map, rng)
+    hilum = paint_liver_vessels(tissue_map, rng)
     habitus = replace(habitus, liver_ml=liver_volume_ml(tissue_map))
     return Anatomy(tissue_map, hilum, habitus, path.name)
 
@@ -248,35 +248,3 @@ def _fill_hollow(tissue_map: TissueMap, rng: np.random.Generator) -> None:
     bowel = tissue_map.values == Tissue.BOWEL_CONTENT
     tissue_map.values[bowel & (patches > 0.9)] = Tissue.BOWEL_GAS
     tissue_map.values[bowel & (patches < -0.5)] = Tissue.STOOL
-
-
-def _vessels(tissue_map: TissueMap, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
-    """Paint portal and hepatic trees; returns the hilum, (z, y, x) mm."""
-    # Every fourth voxel: goals of vessels need no more, and a search at full size takes longer than all else here.
-    liver = np.argwhere(tissue_map.values[::4, ::4, ::4] == Tissue.LIVER) * 4
-    if len(liver) == 0:
-        return np.zeros(3)
-    place = np.stack([tissue_map.z[liver[:, 0]], tissue_map.y[liver[:, 1]], tissue_map.x[liver[:, 2]]], axis=1).astype(
-        np.float64
-    )
-    hilum = _nearest_contact(tissue_map, Tissue.PORTAL_TRUNK, place)
-    goals = [place[int(i)] for i in rng.integers(len(place), size=9)]
-    paint_portal_tree(tissue_map, hilum, goals[:4], rng)
-    upper = place[place[:, 0] > np.quantile(place[:, 0], 0.7)]
-    paint_hepatic_veins(tissue_map, _nearest_contact(tissue_map, Tissue.IVC, upper), goals[4:], rng)
-    return hilum
-
-
-def _nearest_contact(
-    tissue_map: TissueMap, tissue: int, liver: Float64[np.ndarray, "n 3"]
-) -> Float64[np.ndarray, " 3"]:
-    """The liver point closest to a vessel, or the liver's centre where the vessel is not in the map."""
-    vessel = np.argwhere(tissue_map.values[::4, ::4, ::4] == tissue) * 4
-    if len(vessel) == 0:
-        return liver.mean(axis=0)
-    place = np.stack([tissue_map.z[vessel[:, 0]], tissue_map.y[vessel[:, 1]], tissue_map.x[vessel[:, 2]]], axis=1)
-    # The table of distances below grows with both counts.
-    if len(place) > 2000:
-        place = place[:: len(place) // 2000]
-    distance = np.linalg.norm(liver[:, None, :] - place[None, :, :], axis=2).min(axis=1)
-    return liver[distance <= distance.min() + 3.0].mean(axis=0)

@@ -40,7 +40,10 @@ class BodyBuilder:
         skin, cavity: Signed distances to skin and inner wall, mm, negative inside.
         diaphragm: Height of the diaphragm above each point minus z: positive below it.
         hilum: PositionMm where the portal vein enters the liver, (z, y, x) mm.
+        right_kidney_mm: Height of the right kidney above its usual place: negative under a large liver.
     """
+
+    right_kidney_mm = 0.0
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class BodyBuilder:
 
     def _skin(self, z: DistanceField, y: DistanceField, x: DistanceField) -> DistanceField:
         h = self.habitus
-        trunk = _superellipse(z, y, x, h.half_depth, h.half_width, 0.0)
+        trunk = superellipse(z, y, x, h.half_depth, h.half_width, 0.0)
         # A furrow along the spine and a flat back.
         groove = 9.0 * np.exp(-((x / 22.0) ** 2)) * ease((y - 0.5 * h.half_depth) / 30.0)
         trunk = np.maximum(trunk + groove, y - 0.97 * h.half_depth)
@@ -102,7 +105,7 @@ class BodyBuilder:
     def _cavity(self, z: DistanceField, y: DistanceField, x: DistanceField) -> DistanceField:
         half_y, half_x = self.habitus.cavity
         narrow = 1.0 - 0.55 * ease((CREST_MM + 15.0 - z) / 170.0)
-        inner = _superellipse(z, y, x, half_y * narrow, half_x * narrow, -4.0)
+        inner = superellipse(z, y, x, half_y * narrow, half_x * narrow, -4.0)
         return np.maximum(inner, CROTCH_MM + 30.0 - z).astype(np.float32)
 
     def _diaphragm(self) -> DistanceField:
@@ -116,7 +119,7 @@ class BodyBuilder:
         return (top - drop - self.z).astype(np.float32)
 
 
-def _superellipse(
+def superellipse(
     z: DistanceField,
     y: DistanceField,
     x: DistanceField,
@@ -125,7 +128,7 @@ def _superellipse(
     y0: float,
     power: float = 2.4,
 ) -> DistanceField:
-    # Trunks narrow towards the shoulders.
+    """Signed distance to a trunk of these half axes, round in its corners, that narrows towards the shoulders."""
     taper = 1.0 - 0.0006 * np.clip(z - 20.0, 0, 120)
     rho = (np.abs(x / (half_x * taper)) ** power + np.abs((y - y0) / (half_y * taper)) ** power) ** (1 / power)
     return ((rho - 1.0) * np.minimum(half_x, half_y)).astype(np.float32)

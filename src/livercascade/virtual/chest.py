@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from livercascade.virtual.body_builder import BodyBuilder, smooth_max
@@ -26,14 +28,19 @@ def wall(body: BodyBuilder) -> None:
         body.tissue_map.fill(psoas, (0.0, Tissue.MUSCLE))
 
 
-def chest(body: BodyBuilder) -> None:
-    """Lungs with vessels, mediastinum, heart with its chambers, diaphragm, effusion."""
+def chest(body: BodyBuilder, heart: Callable[[BodyBuilder], None] | None = None) -> None:
+    """Lungs with vessels, mediastinum, heart with its chambers, diaphragm, effusion.
+
+    Args:
+        body: The body.
+        heart: Painter of another heart than the simple one.
+    """
     above = np.maximum(body.cavity + 2.0, body.diaphragm + 2.0)
     mediastinum = body.ellipsoid((60.0, body.habitus.spine_y - 30.0, 0.0), (400.0, 42.0, 30.0))
     lung = smooth_max(above.astype(np.float32), -mediastinum, 8.0)
     body.tissue_map.fill(lung, (0.0, Tissue.LUNG))
     _lung_vessels(body)
-    _heart(body)
+    (heart or _heart)(body)
     sheet = np.maximum(np.abs(body.diaphragm) - 2.0, body.cavity)
     body.tissue_map.fill(sheet.astype(np.float32), (0.0, Tissue.MUSCLE))
     if body.habitus.effusion > 0:

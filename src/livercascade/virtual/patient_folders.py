@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from enum import Enum
 from functools import partial
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
     ``virtual.json`` holds ``virtual`` (true), ``version`` of the package, ``generator``, ``seed``, ``settings``,
     ``anatomy``, ``patient_class``, ``grid`` (shape and spacing as z, y, x; origin as LPS x, y, z), ``lesions`` (type,
     sub-type, true volume in ml, LPS centre in mm, segment, effects, HU per zone and phase), ``mimics``,
-    ``confounders``, ``bolus``, ``liver_hu``, ``habitus`` and ``scanner``; for phases that breathed, ``motion`` with the
-    numbers of `Breath` and the displacement in the liver.
+    ``confounders``, ``bolus``, ``liver_hu``, ``habitus`` and ``scanner``; for whole bodies ``body`` with their plan;
+    for phases that breathed, ``motion`` with the numbers of `Breath` and the displacement in the liver.
 
     Returns:
         The patient's folder: ``nc|ap|vp|dp.nii.gz``, ``labels.nii.gz``, ``mimics.nii.gz``, ``virtual.json`` and,
@@ -69,6 +70,8 @@ def write_patient(patient: VirtualPatient, settings: VirtualSettings, folder: Pa
         write_nifti(case / "labels.nii.gz", patient.labels, patient.grid)
         write_nifti(case / "mimics.nii.gz", patient.mimics_map, patient.grid)
         record = _record(patient, settings)
+        if patient.body is not None:
+            record["body"] = asdict(patient.body, dict_factory=_plain)
         if patient.motions:
             record["motion"] = {phase.value: _write_motion(patient, phase, case) for phase in patient.motions}
         (case / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -144,6 +147,11 @@ def _record(patient: VirtualPatient, settings: VirtualSettings) -> dict[str, obj
         "habitus": asdict(patient.habitus),
         "scanner": asdict(patient.scanner),
     }
+
+
+def _plain(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Fields of a plan with words for what is drawn from a list."""
+    return {key: value.value if isinstance(value, Enum) else value for key, value in pairs}
 
 
 def _without_family(confounder: Mimic) -> dict[str, object]:

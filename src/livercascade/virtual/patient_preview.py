@@ -30,7 +30,7 @@ _COLOURS = (
 def draw_preview(patient: VirtualPatient) -> bytes:
     """PNG with the four phases axial and coronal, and the true labels beside them.
 
-    The slices are those with most lesion, or most liver where there is no lesion.
+    The slices are those with most lesion, with most liver where there is no lesion, and the middle without a liver.
     """
     figure = Figure(figsize=(15, 6.4), dpi=100, facecolor=_PAPER)
     FigureCanvasAgg(figure)
@@ -60,6 +60,8 @@ def _phase_title(patient: VirtualPatient, phase: Phase) -> str:
 def _fullest(labels: UInt8[np.ndarray, "z y x"], axis: int) -> int:
     lesion = (labels > 0) & (labels <= LAST_LESION)
     shown = lesion if lesion.any() else labels == Organ.LIVER
+    if not shown.any():
+        return labels.shape[axis] // 2
     others = tuple(k for k in range(3) if k != axis)
     return int(np.count_nonzero(shown, axis=others).argmax())
 

@@ -33,6 +33,9 @@ class StreamPurpose(IntEnum):
     NOISE = 10
     BREATHING = 11
     ARTEFACTS = 12
+    BODY = 13
+    BODY_TISSUES = 14
+    FIELD_OF_VIEW = 15
 
 
 def random_stream(seed: int, purpose: StreamPurpose, number: int = 0) -> np.random.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int16, Int32
@@ -64,6 +64,12 @@ def draw_scanner(
     shifts = left if settings.motion is PhaseMotion.RESIDUAL else (AT_REST,) * 4
     streak = float(rng.uniform(0, 3)) + (float(rng.uniform(4, 10)) if habitus.arms_down else 0.0)
     return Scanner((noise[0], noise[1], noise[2], noise[3]), float(kernel), float(texture), shifts, streak)
+
+
+def low_dose(scanner: Scanner, factor: float) -> Scanner:
+    """The scanner with noise ``factor`` times as strong."""
+    a, b, c, d = (factor * hu for hu in scanner.noise_hu)
+    return replace(scanner, noise_hu=(a, b, c, d))
 
 
 def _residual(

@@ -105,6 +105,7 @@ class TissueTable:
         mottle: 1 for tissues that show the liver's own mottle: a lesion without it would give itself away.
         patchy_hu: SD of the unevenness inside a lesion at about 9 mm, per tissue value.
         used: Next value to give out.
+        spared: Tissue values that throw no streaks, however dense they are.
     """
 
     hu: Float32[np.ndarray, "4 256"]
@@ -113,6 +114,7 @@ class TissueTable:
     mottle: Float32[np.ndarray, " 256"] = field(default_factory=lambda: _liver_mottle())
     patchy_hu: Float32[np.ndarray, " 256"] = field(default_factory=lambda: np.zeros(256, dtype=np.float32))
     used: int = FIRST_PART
+    spared: tuple[int, ...] = ()
 
     @property
     def room(self) -> int:

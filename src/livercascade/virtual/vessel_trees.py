@@ -42,6 +42,23 @@ def paint_hepatic_veins(
         _paint_branch(tissue_map, (confluence, goal + rng.normal(0, 10, 3)), width, 3, Tissue.HEPATIC_VEIN, rng)
 
 
+def paint_liver_vessels(tissue_map: TissueMap, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
+    """Paint portal and hepatic trees into a liver of any shape; returns the hilum, (z, y, x) mm."""
+    # Every fourth voxel: goals of vessels need no more, and a search at full size takes longer than all else here.
+    liver = np.argwhere(tissue_map.values[::4, ::4, ::4] == Tissue.LIVER) * 4
+    if len(liver) == 0:
+        return np.zeros(3)
+    place = np.stack([tissue_map.z[liver[:, 0]], tissue_map.y[liver[:, 1]], tissue_map.x[liver[:, 2]]], axis=1).astype(
+        np.float64
+    )
+    hilum = _nearest_contact(tissue_map, Tissue.PORTAL_TRUNK, place)
+    goals = [place[int(i)] for i in rng.integers(len(place), size=9)]
+    paint_portal_tree(tissue_map, hilum, goals[:4], rng)
+    upper = place[place[:, 0] > np.quantile(place[:, 0], 0.7)]
+    paint_hepatic_veins(tissue_map, _nearest_contact(tissue_map, Tissue.IVC, upper), goals[4:], rng)
+    return hilum
+
+
 def _paint_branch(
     tissue_map: TissueMap,
     ends: tuple[PositionMm, PositionMm],
@@ -66,3 +83,18 @@ def _paint_branch(
         heading = (end - start) / length + rng.normal(0, 0.75, 3)
         step = heading / np.linalg.norm(heading) * length * rng.uniform(0.55, 0.85)
         _paint_branch(tissue_map, (at, at + step), radius * float(rng.uniform(0.55, 0.75)), depth - 1, value, rng)
+
+
+def _nearest_contact(
+    tissue_map: TissueMap, tissue: int, liver: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, " 3"]:
+    """The liver point closest to a vessel, or the liver's centre where the vessel is not in the map."""
+    vessel = np.argwhere(tissue_map.values[::4, ::4, ::4] == tissue) * 4
+    if len(vessel) == 0:
+        return liver.mean(axis=0)
+    place = np.stack([tissue_map.z[vessel[:, 0]], tissue_map.y[vessel[:, 1]], tissue_map.x[vessel[:, 2]]], axis=1)
+    # The table of distances below grows with both counts.
+    if len(place) > 2000:
+        place = place[:: len(place) // 2000]
+    distance = np.linalg.norm(liver[:, None, :] - place[None, :, :], axis=2).min(axis=1)
+    return liver[distance <= distance.min() + 3.0].mean(axis=0)

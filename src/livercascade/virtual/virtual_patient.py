@@ -13,6 +13,10 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, make_anatomy
 from livercascade.virtual.atlas import make_atlas_anatomy
+from livercascade.virtual.bodies.body_anatomy import make_body
+from livercascade.virtual.bodies.body_plan import BodyPlan, draw_body_plan, fit_habitus
+from livercascade.virtual.bodies.body_tissue import FIRST_FREE, MOTTLED, SPARED, draw_body_tissues
+from livercascade.virtual.bodies.field_of_view import cut_to_circle
 from livercascade.virtual.breathing import Breath, breathe
 from livercascade.virtual.confounders import paint_confounders, resect
 from livercascade.virtual.habitus import Habitus, draw_habitus
@@ -26,7 +30,7 @@ from livercascade.virtual.motion import Motion, moved_tissue_map
 from livercascade.virtual.phantom import Phantom
 from livercascade.virtual.physiology import Physiology, draw_physiology
 from livercascade.virtual.randomness import StreamPurpose, random_stream
-from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases
+from livercascade.virtual.scanner import Scanner, develop, draw_scanner, expose_phases, low_dose
 from livercascade.virtual.slice_averaging import SliceValues, true_labels
 from livercascade.virtual.tissue import TissueTable
 from livercascade.virtual.tissue_map import TissueMap
@@ -54,6 +58,7 @@ class VirtualPatient:
         patient_class: PatCls over the lesions of at least 0.5 ml.
         anatomy: ``procedural``, or the name of the label map the body was made from.
         habitus, physiology, scanner: What the patient was made from.
+        body: Plan of a whole body; None for the usual abdomen.
         motions: Per phase that moved against VP, how; empty unless the settings ask for breathing.
         breaths: The same in numbers.
         moved_labels: True labels 0-13 as each of these phases shows them.
@@ -72,6 +77,7 @@ class VirtualPatient:
     habitus: Habitus
     physiology: Physiology
     scanner: Scanner
+    body: BodyPlan | None = None
     motions: Mapping[Phase, Motion] = field(default_factory=dict[Phase, Motion])
     breaths: Mapping[Phase, Breath] = field(default_factory=dict[Phase, Breath])
     moved_labels: Mapping[Phase, UInt8[np.ndarray, "z y x"]] = field(default_factory=dict[Phase, np.ndarray])
@@ -92,14 +98,14 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
         settings: Mix, matrix, slice thickness, randomisation, anatomies.
 
     Raises:
-        InputError: A label map given as anatomy cannot be read or holds no liver.
+        InputError: A label map given as anatomy, or a mask given as a liver's shape, cannot be read or used.
     """
     plan = draw_plan(settings.mix, random_stream(seed, StreamPurpose.PLAN))
-    habitus = draw_habitus(settings, plan.cirrhotic, random_stream(seed, StreamPurpose.HABITUS))
-    anatomy = _anatomy(habitus, settings, random_stream(seed, StreamPurpose.ANATOMY))
+    habitus, body = _build(plan.cirrhotic, settings, seed)
+    anatomy = _anatomy(habitus, body, settings, random_stream(seed, StreamPurpose.ANATOMY))
     tissue_map, habitus = anatomy.tissue_map, anatomy.habitus
     physiology = draw_physiology(habitus, settings, random_stream(seed, StreamPurpose.PHYSIOLOGY))
-    phantom = Phantom(anatomy, LiverMap.of(anatomy), TissueTable(physiology.hu), physiology)
+    phantom = Phantom(anatomy, LiverMap.of(anatomy), _tissue_table(physiology, body, seed), physiology)
     confounders = resect(phantom, plan.intended, seed)
     lesions, mimics = paint_lesions(phantom, plan.lesions, seed)
     # Mimics and confounders come after the lesions: they are never painted over one.
@@ -108,6 +114,7 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     scanner = draw_scanner(
         habitus, settings, (tissue_map.steps[0], tissue_map.steps[2]), random_stream(seed, StreamPurpose.SCANNER)
     )
+    scanner = scanner if body is None else low_dose(scanner, body.low_dose)
     motions, breaths = _breathing(tissue_map, seed, settings)
     sources = {phase: motion.sources(tissue_map) for phase, motion in motions.items()}
     labels = true_labels(tissue_map, phantom.tissue_table.labels, settings.subslices)
@@ -116,10 +123,14 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
     grid = _grid(tissue_map, settings.subslices)
     mimics += _effects(images, misfit, phantom, labels, mimics_map, settings, seed)
     mimics += _cysts(lesions)
+    hu = develop(images, tissue_map, scanner, settings, seed)
+    if body is not None:
+        edge = random_stream(seed, StreamPurpose.FIELD_OF_VIEW)
+        cut_to_circle(hu, (labels, mimics_map), body, grid.spacing[2], edge)
     return VirtualPatient(
         seed=seed,
         grid=grid,
-        hu=develop(images, tissue_map, scanner, settings, seed),
+        hu=hu,
         labels=labels,
         mimics_map=mimics_map,
         lesions=tuple(lesions),
@@ -130,6 +141,7 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
         habitus=habitus,
         physiology=physiology,
         scanner=scanner,
+        body=body,
         motions=motions,
         breaths=breaths,
         moved_labels={
@@ -137,6 +149,26 @@ def make_patient(seed: int, settings: VirtualSettings) -> VirtualPatient:
             for phase, origin in sources.items()
         },
     )
+
+
+def _build(cirrhotic: bool, settings: VirtualSettings, seed: int) -> tuple[Habitus, BodyPlan | None]:
+    """Habitus of a patient, and the plan of the whole body where the settings ask for one."""
+    habitus = draw_habitus(settings, cirrhotic, random_stream(seed, StreamPurpose.HABITUS))
+    if not settings.whole_bodies:
+        return habitus, None
+    body = draw_body_plan(settings, random_stream(seed, StreamPurpose.BODY))
+    return fit_habitus(habitus, body, random_stream(seed, StreamPurpose.BODY, 1)), body
+
+
+def _tissue_table(physiology: Physiology, body: BodyPlan | None, seed: int) -> TissueTable:
+    """Values for lesions and mimics: after those of the tissues that only whole bodies have."""
+    if body is None:
+        return TissueTable(physiology.hu)
+    draw_body_tissues(physiology, random_stream(seed, StreamPurpose.BODY_TISSUES))
+    table = TissueTable(physiology.hu, used=FIRST_FREE, spared=SPARED)
+    for tissue, mottle in MOTTLED.items():
+        table.mottle[tissue] = mottle
+    return table
 
 
 def _effects(
@@ -196,11 +228,13 @@ def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:
     return PatientClass.of(min(counted, key=lambda label: label.priority)) if counted else PatientClass.NORMAL
 
 
-def _anatomy(habitus: Habitus, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
-    """Body from a real label map or from the procedural builder, as the settings say."""
+def _anatomy(habitus: Habitus, body: BodyPlan | None, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
+    """Body from a real label map or from one of the procedural builders, as the settings say."""
     if settings.anatomies and rng.random() < settings.anatomy_share:
         path = settings.anatomies[int(rng.integers(len(settings.anatomies)))]
         return make_atlas_anatomy(path, habitus, settings, rng)
+    if body is not None:
+        return make_body(habitus, body, settings, rng)
     return make_anatomy(habitus, settings, rng)
 
 

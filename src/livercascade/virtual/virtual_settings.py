@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class CaseMix(Enum):
@@ -37,6 +37,25 @@ class PhaseMotion(Enum):
     BREATHING = "breathing"
 
 
+class ScanRange(Enum):
+    """What a scan covers; the bodies are made from head to thighs.
+
+    ``MIXED`` draws one of the others as often as it is met in hospitals and as models need to see it. The last four
+    hold no liver.
+    """
+
+    MIXED = "mixed"
+    ABDOMEN = "abdomen"
+    CHEST_ABDOMEN = "chest-abdomen"
+    ABDOMEN_PELVIS = "abdomen-pelvis"
+    TRUNK = "trunk"
+    WHOLE_BODY = "whole-body"
+    HEAD_NECK = "head-neck"
+    CHEST_APEX = "chest-apex"
+    PELVIS = "pelvis"
+    THIGHS = "thighs"
+
+
 class VirtualSettings(BaseModel):
     """How virtual patients are made; written into every case beside its seed."""
 
@@ -56,3 +75,24 @@ class VirtualSettings(BaseModel):
     motion: PhaseMotion = Field(default=PhaseMotion.RESIDUAL, description="How NC, AP and DP lie against VP.")
     anatomies: tuple[Path, ...] = Field(default=(), description="Label maps in TotalSegmentator numbering to warp.")
     anatomy_share: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of patients made from `anatomies`.")
+    scan_ranges: tuple[ScanRange, ...] = Field(
+        default=(), description="What scans cover, one drawn per patient; () is the abdomen as the habitus draws it."
+    )
+    liver_shapes: tuple[Path, ...] = Field(default=(), description="Masks of real livers to put into bodies.")
+    liver_shape_share: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of livers with such a shape.")
+    unusual_livers: float = Field(default=0.0, ge=0.0, le=1.0, description="Share of livers other than usual.")
+
+    @model_validator(mode="after")
+    def _bodies_at_rest(self) -> VirtualSettings:
+        # The field of breathing is made for abdomens: a head would breathe with the liver.
+        if self.whole_bodies and self.motion is PhaseMotion.BREATHING:
+            raise ValueError("bodies with a scan range, real or unusual livers do not breathe: choose another motion")
+        return self
+
+    @property
+    def whole_bodies(self) -> bool:
+        """True if bodies are made from head to thighs, with a couch, a field of view and livers of every kind.
+
+        Otherwise each seed gives the patient that it gave before there were such bodies.
+        """
+        return bool(self.scan_ranges or self.liver_shapes or self.unusual_livers > 0)

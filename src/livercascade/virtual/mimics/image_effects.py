@@ -28,6 +28,7 @@ def add_streaks(
     first = next(iter(images.values()))
     added = np.zeros_like(first)
     dense = tissue_table.hu[2] > DENSE_HU
+    dense[list(tissue_table.spared)] = False
     if not dense[FIRST_PART:].any():
         return added
     dense[:FIRST_PART] = False

@@ -1,0 +1,1 @@
+"""Bodies from head to thighs, what lies round them, and livers of every shape."""
