@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from gzip import BadGzipFile
@@ -22,6 +22,7 @@ from livercascade.data.labels import NUM_CLASSES
 from livercascade.data.notice import Notice
 from livercascade.io.canonical_orientation import bad_affine, canonical_grid, check_affine, to_canonical_orientation
 from livercascade.io.hounsfield import check_is_ct, clean_hu
+from livercascade.system.files import shown
 
 try:
     # Reads the same bytes in little more than half the time; the extra "fast" brings it.
@@ -40,6 +41,9 @@ _SLAB = 8
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MILLIMETRES = (0, 2)
+"""Codes of the unit of length that are accepted: unknown and millimetre."""
+_UNITS = {1: "metres", 3: "micrometres"}
 _WRITABLE = ("uint8", "int16", "int32", "float32")
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, BadGzipFile, cast("type[Exception]", InflateError))
 _CONVERT_AGAIN = "Copy or convert the file again."
@@ -56,6 +60,7 @@ class NiftiHead:
         slope: Factor of the stored values; with `intercept` added they are the intensities.
         intercept: Summand of the scaled values.
         header: Header of nibabel, for copies of the file.
+        notices: What of the header was not believed.
     """
 
     shape: tuple[int, int, int]
@@ -64,6 +69,7 @@ class NiftiHead:
     slope: float
     intercept: float
     header: Any
+    notices: tuple[Notice, ...] = ()
 
 
 def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
@@ -80,12 +86,12 @@ def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
 def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice, ...]]:
     """As `read_nifti`, with what was noticed on the way."""
     stored, head = _read_stored(path)
-    ordered, grid = to_canonical_orientation(stored, head.affine_lps, path.name)
+    ordered, grid = to_canonical_orientation(stored, head.affine_lps, shown(path.name))
     if (head.slope, head.intercept) != (1.0, 0.0):
         ordered = ordered.astype(np.float32) * np.float32(head.slope) + np.float32(head.intercept)
-    hu, notices = clean_hu(ordered, path.name)
-    check_is_ct(hu, path.name)
-    return np.ascontiguousarray(hu), grid, notices
+    hu, notices = clean_hu(ordered, shown(path.name))
+    check_is_ct(hu, shown(path.name))
+    return np.ascontiguousarray(hu), grid, (*head.notices, *notices)
 
 
 def read_labels(
@@ -122,12 +128,12 @@ def read_grid(path: Path, *, is_ct: bool = True) -> Grid:
         InputError: As `read_nifti`, as far as the header tells.
     """
     head = read_head(path)
-    return canonical_grid(head.shape, head.affine_lps, path.name, is_ct=is_ct)
+    return canonical_grid(head.shape, head.affine_lps, shown(path.name), is_ct=is_ct)
 
 
 def _read_whole_numbers(path: Path, largest: int, *, is_ct: bool) -> tuple[Shaped[np.ndarray, "z y x"], Grid]:
     stored, head = _read_stored(path)
-    ordered, grid = to_canonical_orientation(stored, head.affine_lps, path.name, is_ct=is_ct)
+    ordered, grid = to_canonical_orientation(stored, head.affine_lps, shown(path.name), is_ct=is_ct)
     if stored.dtype.kind in "iu" and (head.slope, head.intercept) == (1.0, 0.0):
         fits = stored.min() >= 0 and stored.max() <= largest
     else:
@@ -135,7 +141,7 @@ def _read_whole_numbers(path: Path, largest: int, *, is_ct: bool) -> tuple[Shape
         ordered = np.where(np.isfinite(values), values, -1)
         fits = not np.any(ordered != np.rint(ordered)) and ordered.min() >= 0 and ordered.max() <= largest
     if not fits:
-        message = f"{path.name}: a label map holds whole numbers from 0 to {largest} only."
+        message = f"{shown(path.name)}: a label map holds whole numbers from 0 to {largest} only."
         raise InputError("BAD_VALUES", message, "Map the labels to these values.")
     return ordered, grid
 
@@ -208,7 +214,7 @@ def read_head(path: Path) -> NiftiHead:
         InputError: As `read_nifti`, as far as the header tells.
     """
     with _opened(path) as stream:
-        return _head(stream, path.name)
+        return _head(stream, shown(path.name))
 
 
 def read_slabs(path: Path, planes: int) -> Iterator[tuple[int, Shaped[np.ndarray, "i j n"]]]:
@@ -221,21 +227,21 @@ def read_slabs(path: Path, planes: int) -> Iterator[tuple[int, Shaped[np.ndarray
         InputError: As `read_nifti` without the checks of values; ``TRUNCATED_FILE`` may come after good slabs.
     """
     with _opened(path) as stream:
-        head = _head(stream, path.name)
-        _skip_to_voxels(stream, head.header, head.shape, head.dtype, path.name)
+        head = _head(stream, shown(path.name))
+        _skip_to_voxels(stream, head.header, head.shape, head.dtype, shown(path.name))
         i, j, k = head.shape
         for start in range(0, k, planes):
             shape = (i, j, min(planes, k - start))
-            yield start, _exactly(stream, shape, head.dtype, path.name)
+            yield start, _exactly(stream, shape, head.dtype, shown(path.name))
         stream.read(1)
 
 
 def _read_stored(path: Path) -> tuple[Shaped[np.ndarray, "i j k"], NiftiHead]:
     """Voxels as stored ``[i, j, k]``, unscaled, and the header."""
     with _opened(path) as stream:
-        head = _head(stream, path.name)
-        _skip_to_voxels(stream, head.header, head.shape, head.dtype, path.name)
-        array = _exactly(stream, head.shape, head.dtype, path.name)
+        head = _head(stream, shown(path.name))
+        _skip_to_voxels(stream, head.header, head.shape, head.dtype, shown(path.name))
+        array = _exactly(stream, head.shape, head.dtype, shown(path.name))
         # One more read makes gzip compare its checksum.
         stream.read(1)
     return array, head
@@ -245,15 +251,15 @@ def _head(stream: io.BufferedIOBase, name: str) -> NiftiHead:
     header = _header(stream, name)
     shape = _checked_shape(header, name)
     dtype = _checked_dtype(header, name)
-    affine = _LPS_FROM_RAS @ _checked_affine(header, shape, name)
-    return NiftiHead(shape, dtype, affine, *_scaling(header, name), header)
+    affine, notices = _checked_affine(header, shape, name)
+    return NiftiHead(shape, dtype, _LPS_FROM_RAS @ affine, *_scaling(header, name), header, notices)
 
 
 @contextmanager
 def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
     """Stream of the plain bytes; gzip is recognised by its first bytes, since file names lie."""
     if not path.is_file():
-        raise InputError("FILE_MISSING", f"{path}: there is no such file.", "Check the path.")
+        raise InputError("FILE_MISSING", f"{shown(path)}: there is no such file.", "Check the path.")
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
@@ -261,7 +267,7 @@ def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
             with GzipFile(fileobj=file) if packed else nullcontext(file) as stream:
                 yield stream
         except _DAMAGED as error:
-            raise _truncated(path.name, "the compressed data end early or are damaged") from error
+            raise _truncated(shown(path.name), "the compressed data end early or are damaged") from error
 
 
 def _header(stream: io.BufferedIOBase, name: str) -> Any:
@@ -311,21 +317,55 @@ def _checked_dtype(header: Any, name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _checked_affine(header: Any, shape: tuple[int, int, int], name: str) -> Float[np.ndarray, "4 4"]:
-    try:
-        sform, sform_code = header.get_sform(coded=True)
-        qform, qform_code = header.get_qform(coded=True)
-    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
-        raise bad_affine(name, str(error)) from error
-    # The sform comes first where both are set: it keeps the whole matrix, a qform only a rotation.
-    given = [np.asarray(m, dtype=np.float64) for m, code in ((sform, sform_code), (qform, qform_code)) if code > 0]
+def _checked_affine(
+    header: Any, shape: tuple[int, int, int], name: str
+) -> tuple[Float[np.ndarray, "4 4"], tuple[Notice, ...]]:
+    """Matrix from (i, j, k, 1) to RAS mm, and the forms that were not believed."""
+    unit = int(header["xyzt_units"]) & 7
+    if unit not in _MILLIMETRES:
+        message = f"{name}: the header gives lengths in {_UNITS.get(unit, f'unit {unit}')}, not in millimetres."
+        raise InputError("BAD_SPACING", message, "Write the file again in millimetres.")
+    written, header = header, header.copy()
+    pixdim = header["pixdim"]
+    # The standard: anything but a negative qfac counts as 1, and lengths have no sign.
+    pixdim[0] = -1.0 if pixdim[0] < 0 else 1.0
+    pixdim[1:4] = np.abs(pixdim[1:4])
+    sform, sform_code = header.get_sform(coded=True)
+    given = {"sform": np.asarray(sform, dtype=np.float64)} if sform_code > 0 else {}
+    if header["qform_code"] > 0:
+        given["qform"] = _qform(header, name, needed=not given)
+    notices: list[Notice] = []
+    if len(given) == 2:
+        unset = "sform" if not np.any(given["sform"][:3]) else "qform" if _is_unset_qform(written, given) else ""
+        if unset:
+            del given[unset]
+            other = next(iter(given))
+            text = f"{name}: the {unset} is empty although its code is set; the {other} was used."
+            notices.append(Notice(f"{unset.upper()}_IGNORED", text))
     if not given:
         raise bad_affine(name, "neither qform nor sform is set")
-    for affine in given:
+    for affine in given.values():
         check_affine(affine, name)
     if len(given) == 2:
-        _check_forms_agree(given[0], given[1], shape, name)
-    return given[0]
+        _check_forms_agree(given["sform"], given["qform"], shape, name)
+    # The sform comes first where both are set: it keeps the whole matrix, a qform only a rotation.
+    return next(iter(given.values())), tuple(notices)
+
+
+def _qform(header: Any, name: str, *, needed: bool) -> Float[np.ndarray, "4 4"]:
+    try:
+        return np.asarray(header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
+        raise bad_affine(name, f"{'' if needed else 'of the qform '}{error}") from error
+
+
+def _is_unset_qform(header: Any, given: Mapping[str, Float[np.ndarray, "4 4"]]) -> bool:
+    """True for what pipelines leave that write the sform alone: no qfac, or no rotation and offset beside a spacing."""
+    if header["pixdim"][0] == 0:
+        return True
+    fields = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+    lengths = np.linalg.norm(given["sform"][:3, :3], axis=0)
+    return not any(header[name] for name in fields) and np.allclose(np.abs(header["pixdim"][1:4]), lengths, rtol=1e-3)
 
 
 def _check_forms_agree(
@@ -345,10 +385,12 @@ def _skip_to_voxels(
     stream: io.BufferedIOBase, header: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
 ) -> None:
     read = int(header["sizeof_hdr"])
-    offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else 0
-    if not 0 <= offset <= 1 << 24:
-        raise InputError("NOT_NIFTI", f"{name}: the data offset is {offset}.", _CONVERT_AGAIN)
-    stream.read(max(0, offset - read))
+    offset = float(header["vox_offset"])
+    # Four bytes that say whether extensions follow always lie between header and voxels.
+    offset = float(read + 4) if offset == 0 else offset
+    if not (read + 4 <= offset <= 1 << 24 and offset == int(offset)):
+        raise InputError("NOT_NIFTI", f"{name}: the data offset is {offset:g}.", _CONVERT_AGAIN)
+    stream.read(int(offset) - read)
     expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     # Before a byte is read: a forged header must not make the process ask for terabytes.
     if expected > MAX_BYTES:

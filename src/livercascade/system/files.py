@@ -33,6 +33,15 @@ def sha256_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shown(path: str | Path) -> str:
+    """Path to show people, valid in any encoding: bytes that are no text are replaced.
+
+    >>> shown("M\\udcfcller.nii") == "M\\ufffdller.nii"
+    True
+    """
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def write_file(path: Path, content: bytes | str) -> None:
     """Write a file aside, flush it to the disk and rename it to its place; missing folders are made.
 
