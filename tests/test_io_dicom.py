@@ -80,8 +80,8 @@ def test_any_position_of_the_patient_keeps_landmarks(tmp_path_factory, angles, t
         ds.InstanceNumber = int(numbers[i])
 
     series = CtSeries(row=rotation.apply(row), column=rotation.apply(column), change=shuffle)
-    images, _ = find_images(series.write(tmp_path_factory.mktemp("d")))
-    volume = read_stack(stacks_of(images)[0][0])
+    images = find_images(series.write(tmp_path_factory.mktemp("d"))).images
+    volume = read_stack(stacks_of(images).stacks[0])
     assert max(landmark_errors(volume.hu, volume.grid)) < 1.0
     towards = np.array(volume.grid.direction)
     assert towards[0, 2] > 0.5 and towards[1, 1] > 0.5 and towards[2, 0] > 0.5
@@ -181,7 +181,7 @@ def test_orientation_with_three_decimals_is_accepted(tmp_path):
 
 def test_one_more_slice_at_a_position_is_refused(tmp_path):
     folder = CtSeries().write(tmp_path / "s")
-    extra = CtSeries().dataset(7)
+    extra = CtSeries(offset_hu=9).dataset(7)
     extra.SOPInstanceUID = extra.file_meta.MediaStorageSOPInstanceUID = "1.2.3.77"
     extra.save_as(folder / "x.dcm", enforce_file_format=True)
     assert code_of(folder).code == "DUPLICATE_POSITION"
@@ -212,8 +212,9 @@ def test_two_acquisitions_in_one_series_are_split(tmp_path, told_by):
 
     CtSeries(prefix="b", offset_hu=40, change=mark(2)).write(tmp_path / "s")
     CtSeries(prefix="c", offset_hu=0, change=mark(1)).write(tmp_path / "s")
-    stacks, notices = stacks_of(find_images(tmp_path / "s")[0])
-    assert [n.code for n in notices] == ["MULTI_ACQUISITION"]
+    found = stacks_of(find_images(tmp_path / "s").images)
+    assert [n.code for n in found.notices] == ["MULTI_ACQUISITION"]
+    stacks = found.stacks
     hu = [read_stack(stack).hu for stack in stacks]
     assert [int(np.median(h[h > 0])) for h in hu] == [45, 85]
     assert [stack.part for stack in stacks] == [1, 2]
@@ -223,7 +224,8 @@ def test_steps_of_one_acquisition_with_own_numbers_stay_whole(tmp_path):
     def number(i, ds):
         ds.AcquisitionNumber = i
 
-    assert len(stacks_of(find_images(CtSeries(change=number).write(tmp_path / "s"))[0])[0]) == 1
+    images = find_images(CtSeries(change=number).write(tmp_path / "s")).images
+    assert len(stacks_of(images).stacks) == 1
 
 
 def test_junk_localizer_and_other_objects_are_counted(tmp_path):
@@ -257,8 +259,10 @@ def test_derived_images_give_way_to_original_ones(tmp_path):
 
     folder = CtSeries(uid="1.2.3.4.7", prefix="d", change=derive).write(tmp_path / "s")
     assert "DERIVED_USED" in codes(read_one(folder)[1])
-    CtSeries().write(folder)
-    assert "DERIVED_SKIPPED" in codes(read_one(folder)[1])
+    CtSeries(offset_hu=3).write(folder)
+    volume, study = read_one(folder)
+    assert "DERIVED_SKIPPED" in codes(study) and (volume.hu == 48).any()
+    assert [u.code for u in study.unused] == ["DERIVED_SKIPPED"]
 
 
 def test_lossy_input_is_told(tmp_path):

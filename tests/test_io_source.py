@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -79,9 +80,14 @@ def test_source_or_files(tmp_path):
 def test_words_order_and_rivals_in_a_study(tmp_path):
     for number, words in enumerate(["portal venous", "native", "arterial", "arterial thick"], start=1):
         slices = 14 if "thick" in words else 22
-        CtSeries(uid=f"1.2.{number}", number=number, prefix=f"p{number}", description=words, slices=slices).write(
-            tmp_path
-        )
+        CtSeries(
+            uid=f"1.2.{number}",
+            number=number,
+            prefix=f"p{number}",
+            description=words,
+            slices=slices,
+            offset_hu=number,
+        ).write(tmp_path)
     study = read_study(tmp_path)
     assert [(v.phase, v.description) for v in study.volumes] == [
         (Phase.NC, "series 2"),
@@ -98,13 +104,17 @@ def test_check_tells_every_series(app, tmp_path):
     CtSeries(uid="1.2.2", number=2, prefix="b", change=lambda i, ds: i != 5).write(folder)
     result = run(app, "check", folder, "--json")
     report = json.loads(result.stdout)
-    assert result.exit_code == 1 and (report["status"], report["code"]) == ("rejected", "MISSING_SLICES")
+    assert result.exit_code == 0 and (report["status"], report["code"]) == ("ok_with_warnings", None)
     first, second = report["series"]
     assert (first["status"], first["phase"], first["phase_source"]) == ("ok", "AP", "tags")
     assert first["shape"] == [22, 64, 80] and first["spacing_mm"] == [2.5, 1.4, 1.4]
-    assert second["code"] == "MISSING_SLICES" and second["remedy"]
+    assert (second["status"], second["code"]) == ("unused", "MISSING_SLICES")
     shown = run(app, "check", folder)
-    assert shown.exit_code == 1 and "MISSING_SLICES" in shown.stdout
+    assert shown.exit_code == 0 and "MISSING_SLICES" in shown.stdout
+    shutil.rmtree(folder)
+    CtSeries(change=lambda i, ds: i != 5).write(folder)
+    alone = json.loads(run(app, "check", folder, "--json").stdout)
+    assert (alone["status"], alone["code"]) == ("rejected", "MISSING_SLICES") and alone["series"][0]["remedy"]
 
 
 def test_check_of_good_and_of_missing_input(app, tmp_path):

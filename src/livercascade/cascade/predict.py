@@ -24,6 +24,7 @@ def predict(
     cascade: Cascade,
     *,
     files: Mapping[Phase, Path] | None = None,
+    resample: bool = False,
     progress: Progress | None = None,
     again: bool = False,
 ) -> CaseResult:
@@ -34,6 +35,7 @@ def predict(
         out: Case folder; appears complete or not at all.
         cascade: Networks and settings.
         files: NIfTI file per phase, instead of ``source``.
+        resample: True interpolates DICOM slices that are missing, unevenly spaced or tilted, and tells it.
         progress: Called with (step in words, done, total).
         again: True analyses even if the result is there already.
 
@@ -42,7 +44,9 @@ def predict(
         OutputError: The result cannot be written; nothing is left behind.
         UsageError: Neither or both of ``source`` and ``files``.
     """
-    (result,) = predict_variants(source, [(out, cascade)], files=files, progress=progress, again=again)
+    (result,) = predict_variants(
+        source, [(out, cascade)], files=files, resample=resample, progress=progress, again=again
+    )
     return result
 
 
@@ -51,6 +55,7 @@ def predict_variants(
     variants: Sequence[tuple[Path, Cascade]],
     *,
     files: Mapping[Phase, Path] | None = None,
+    resample: bool = False,
     case_id: str | None = None,
     progress: Progress | None = None,
     again: bool = False,
@@ -63,6 +68,7 @@ def predict_variants(
         variants: Case folder and cascade of each; all propose the same lesions. A later one whose ``high_factor`` is
             its ``low_factor`` judges the lesions of Base alone.
         files: NIfTI file per phase, instead of ``source``.
+        resample: True interpolates DICOM slices that are missing, unevenly spaced or tilted, and tells it.
         case_id: Name of the case; taken from the path if absent.
         progress: Called with (step in words, done, total).
         again: True analyses even if the result is there already.
@@ -79,7 +85,7 @@ def predict_variants(
         raise ValueError("variants share UNet^whole and every setting up to it")
     clock = StageClock()
     with clock.stage("read"):
-        study = read_study(source, files=files, case_id=case_id)
+        study = read_study(source, files=files, case_id=case_id, resample=resample)
     # Before anything takes time: a cohort that is run again is mostly there.
     results = [None if again else finished_result(out, study, cascade) for out, cascade in variants]
     if all(results):

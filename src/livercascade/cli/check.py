@@ -28,6 +28,14 @@ ApOption = Annotated[Path | None, typer.Option("--ap", help="NIfTI file of the a
 VpOption = Annotated[Path | None, typer.Option("--vp", help="NIfTI file of the venous phase.")]
 DpOption = Annotated[Path | None, typer.Option("--dp", help="NIfTI file of the delayed phase.")]
 
+ResampleOption = Annotated[
+    bool,
+    typer.Option(
+        "--resample",
+        help="Interpolate DICOM slices that are missing, unevenly spaced or tilted; the result tells it.",
+    ),
+]
+
 
 def check(
     source: SourceArgument = None,
@@ -35,6 +43,7 @@ def check(
     ap: ApOption = None,
     vp: VpOption = None,
     dp: DpOption = None,
+    resample: ResampleOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Read a study as predict would and show what is in it; exit code 1 if it is refused.
@@ -43,7 +52,7 @@ def check(
     """
     with exit_on_error():
         try:
-            report = report_of(survey_study(source, files=phase_files(nc, ap, vp, dp)))
+            report = report_of(survey_study(source, files=phase_files(nc, ap, vp, dp), resample=resample))
         except InputError as error:
             report = _refusal(error, source)
     if as_json:

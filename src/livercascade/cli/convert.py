@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
+from livercascade.cli.check import ApOption, DpOption, NcOption, ResampleOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.io.nifti import write_nifti
 from livercascade.io.study import Study
@@ -22,6 +22,7 @@ def convert(
     ap: ApOption = None,
     vp: VpOption = None,
     dp: DpOption = None,
+    resample: ResampleOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Write what was read from a study as nc|ap|vp|dp.nii.gz, each phase on its own grid.
@@ -29,7 +30,7 @@ def convert(
     Example: livercascade convert study/dicom --out study/nifti
     """
     with exit_on_error():
-        study = read_study(source, files=phase_files(nc, ap, vp, dp))
+        study = read_study(source, files=phase_files(nc, ap, vp, dp), resample=resample)
         _write(study, out)
     if quiet:
         return

@@ -13,7 +13,7 @@ from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.predict import predict
 from livercascade.cascade.prediction import REPORT
 from livercascade.cascade.settings import read_settings
-from livercascade.cli.check import ApOption, DpOption, NcOption, SourceArgument, VpOption, phase_files
+from livercascade.cli.check import ApOption, DpOption, NcOption, ResampleOption, SourceArgument, VpOption, phase_files
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.labels import Phase
 from livercascade.results.result import CaseResult
@@ -49,6 +49,7 @@ def predict_command(
     ap: ApOption = None,
     vp: VpOption = None,
     dp: DpOption = None,
+    resample: ResampleOption = False,
     device: DeviceOption = "auto",
     engine: EngineOption = Runtime.AUTO,
     precision: PrecisionOption = Precision.AUTO,
@@ -77,7 +78,7 @@ def predict_command(
             chosen, whole=whole, patch=patch, types=types, device=device, engine=engine, precision=precision
         )
         files = phase_files(nc, ap, vp, dp)
-        run(source, out, cascade, files=files, again=again, quiet=quiet)
+        run(source, out, cascade, files=files, resample=resample, again=again, quiet=quiet)
 
 
 def demo(
@@ -106,6 +107,7 @@ def run(
     cascade: Cascade,
     *,
     files: dict[Phase, Path] | None = None,
+    resample: bool = False,
     again: bool = False,
     quiet: bool = False,
 ) -> CaseResult:
@@ -125,7 +127,7 @@ def run(
                 tasks[step] = bar.add_task(step, total=total)
             bar.update(tasks[step], completed=done)
 
-        result = predict(source, out, cascade, files=files, progress=tell, again=again)
+        result = predict(source, out, cascade, files=files, resample=resample, progress=tell, again=again)
     show(result, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
     return result
 

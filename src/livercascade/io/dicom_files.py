@@ -1,164 +1,106 @@
-"""Finding the CT images of a DICOM folder: junk, other objects and derived images are set apart and counted."""
+"""Finding the CT slices of a folder: junk, other objects and projections are set apart, counted and named."""
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pydicom
-from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
 
 from livercascade.data.errors import InputError
 from livercascade.data.notice import Notice
+from livercascade.io.dicom_header import DicomImage, read_images
+from livercascade.io.study import UnusedSeries
+from livercascade.system.files import shown
 
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_DIRECTORY = "1.2.840.10008.1.3.10"
 # Words of ImageType that stand for projections and maps, which are no slices in HU.
 _PROJECTIONS = (
-    "MIP",
-    "MINIP",
-    "VRT",
-    "PROJECTION IMAGE",
-    "VOLUME_RENDER",
-    "IODINE",
-    "VNC",
-    "MONOENERGETIC",
-    "SCREENSHOT",
+    *("MIP", "MINIP", "MIN IP", "MAX IP", "VRT", "PROJECTION IMAGE", "VOLUME_RENDER", "SCREENSHOT", "SCREEN SAVE"),
+    *("IODINE", "VNC", "MONOENERGETIC", "ZEFF", "EFFECTIVE", "ELECTRON", "SUBTRACT", "PERFUSION"),
 )
-# Only these are parsed: a study of a thousand slices is surveyed in seconds.
-_TAGS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "PatientID",
-    "Modality",
-    "ImageType",
-    "SeriesDescription",
-    "ProtocolName",
-    "SeriesNumber",
-    "AcquisitionNumber",
-    "AcquisitionDate",
-    "AcquisitionTime",
-    "ContentDate",
-    "ContentTime",
-    "SeriesTime",
-    "InstanceNumber",
-    "ContrastBolusAgent",
-    "ConvolutionKernel",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "BitsAllocated",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-]
+# The same in the description of a derived series, where words mean more than one thing.
+_PROJECTION_WORDS = re.compile(
+    r"\b(mip|minip|vrt|iodine|vnc|zeff|electron density|subtraction|perfusion|blood (flow|volume)|mtt|ttp)\b"
+    r"|\bmono\w*[ _]?e?[ _]?\d{2,3}|\d{2,3} ?kev\b",
+    re.IGNORECASE,
+)
+# Secondary captures with these tags are slices that a research tool wrote into that class.
+_SLICE_TAGS = ("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DicomImage:
-    """Header of one DICOM file.
+class FoundImages:
+    """CT slices of a folder, and what was left out.
 
     Attributes:
-        path: File it was read from.
-        header: Data set without pixels.
+        images: Slices that may belong to a volume, in the order of their paths.
+        notices: What was left out, counted.
+        unused: Series of which nothing is left.
+        counts: Number of images of each SeriesInstanceUID before anything was left out.
     """
 
-    path: Path
-    header: FileDataset = field(repr=False)
-
-    def text(self, keyword: str) -> str:
-        """Value of a tag as text, empty where absent; several values are joined by a backslash."""
-        value: Any = self.header.get(keyword)
-        if value is None:
-            return ""
-        parts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-        return "\\".join(str(part).strip() for part in parts)
-
-    @property
-    def sop_class(self) -> str:
-        """SOP class, from the file meta header where a de-identifier emptied the data set."""
-        return self.text("SOPClassUID") or str(self.header.file_meta.get("MediaStorageSOPClassUID", ""))
-
-    @property
-    def sop_uid(self) -> str:
-        """SOP instance, from the file meta header where a de-identifier emptied the data set."""
-        return self.text("SOPInstanceUID") or str(self.header.file_meta.get("MediaStorageSOPInstanceUID", ""))
-
-    @property
-    def image_type(self) -> tuple[str, ...]:
-        """ImageType in capitals."""
-        return tuple(self.text("ImageType").upper().split("\\"))
+    images: tuple[DicomImage, ...]
+    notices: tuple[Notice, ...] = ()
+    unused: tuple[UnusedSeries, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def find_images(folder: Path) -> tuple[tuple[DicomImage, ...], tuple[Notice, ...]]:
-    """CT images below a folder that may belong to a volume, in the order of their paths, and what was left out.
+def find_images(folder: Path) -> FoundImages:
+    """CT slices below a folder that may belong to a volume; links are followed, each folder once.
 
     Raises:
-        InputError: ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``WRONG_MODALITY`` or ``MIXED_PATIENTS``.
+        InputError: ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``WRONG_MODALITY``, ``CANNOT_READ``, ``MALFORMED_DICOM`` or
+            ``TOO_LARGE``.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise InputError("EMPTY_FOLDER", f"{folder}: the folder is empty.", "Give the folder that holds the study.")
-    found = [read_header(path) for path in files]
-    images = [image for image in found if image is not None]
-    if not images:
-        message = f"{folder}: none of {len(files)} files is DICOM or NIfTI."
-        raise InputError("NOTHING_READABLE", message, "Give a DICOM study or files named nc, ap, vp, dp.nii.gz.")
-    notices = _counted("FILES_SKIPPED", len(files) - len(images), "files that are not DICOM images were skipped")
-    ct, more = _only_ct(images, folder)
-    kept, dropped = _without_derived(ct)
-    if not kept:
-        message = f"{folder}: there are localizers, projections or screenshots only."
-        raise InputError("NOTHING_READABLE", message, "Give the folder with the axial series.")
-    check_one_study(kept, folder)
-    return tuple(kept), (*notices, *more, *dropped)
-
-
-def read_header(path: Path) -> DicomImage | None:
-    """Header of a DICOM image, or None for anything else; the file may lack the preamble."""
-    with path.open("rb") as stream:
-        start = stream.read(132)
-    bare = start[:2] == b"\x08\x00"
-    if start[128:] != b"DICM" and not bare:
-        return None
-    header = read_dataset(path, pixels=False, force=bare)
-    if header is None:
-        return None
-    image = DicomImage(path, header)
-    return image if image.sop_class and image.sop_uid else None
-
-
-def read_dataset(path: Path, *, pixels: bool, force: bool = False) -> FileDataset | None:
-    """Data set of a DICOM file, or None if it cannot be parsed."""
-    with warnings.catch_warnings():
-        # Odd values are judged by our own checks, with a code.
-        warnings.simplefilter("ignore")
+    files, denied = _files_below(folder)
+    if not files and not denied:
+        message = f"{shown(folder)}: the folder is empty."
+        raise InputError("EMPTY_FOLDER", message, "Give the folder that holds the study.")
+    images: list[DicomImage] = []
+    damaged: list[tuple[Path, InputError]] = []
+    skipped = 0
+    for path in files:
         try:
-            tags: Any = None if pixels else _TAGS
-            return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags, force=force)
-        except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError):
-            return None
+            found = read_images(path)
+        except OSError as error:
+            denied.append((path, error.strerror or "it cannot be read"))
+        except InputError as error:
+            damaged.append((path, error))
+        else:
+            images += found
+            skipped += not found
+    _check_read(images, denied, damaged)
+    images = [image for image in images if image.sop_class != _DIRECTORY]
+    if not images:
+        message = f"{shown(folder)}: none of {len(files)} files is DICOM or NIfTI."
+        raise InputError("NOTHING_READABLE", message, "Give a DICOM study or files named nc, ap, vp, dp.nii.gz.")
+    notices = _counted("FILES_SKIPPED", skipped, "files that are not DICOM images were skipped")
+    notices += [Notice("CANNOT_READ", f"{shown(path)}: {reason}; it was left out.") for path, reason in denied]
+    ct, more = _only_ct(images, folder)
+    kept, dropped, unused = _without_projections(ct)
+    if not kept:
+        message = f"{shown(folder)}: there are localizers, projections or screenshots only."
+        raise InputError("NOTHING_READABLE", message, "Give the folder with the axial series.")
+    counts = Counter(image.text("SeriesInstanceUID") for image in images)
+    return FoundImages(tuple(kept), (*notices, *more, *dropped), tuple(unused), counts)
+
+
+def by_study(images: Sequence[DicomImage]) -> dict[str, list[DicomImage]]:
+    """Slices by StudyInstanceUID, in the order in which the studies come."""
+    studies: dict[str, list[DicomImage]] = defaultdict(list)
+    for image in images:
+        studies[image.text("StudyInstanceUID")].append(image)
+    return dict(studies)
 
 
 def check_one_study(images: Sequence[DicomImage], folder: Path) -> None:
-    """Refuse images of several patients or studies.
+    """Refuse slices of several patients or studies.
 
     Raises:
         InputError: ``MIXED_PATIENTS``.
@@ -166,42 +108,129 @@ def check_one_study(images: Sequence[DicomImage], folder: Path) -> None:
     for keyword, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
         count = len({image.text(keyword) for image in images})
         if count > 1:
-            message = f"{folder}: images of {count} {what} lie in one folder."
-            raise InputError("MIXED_PATIENTS", message, "Put each study in a folder of its own.")
+            message = f"{shown(folder)}: images of {count} {what} lie in one folder."
+            remedy = "Put each study in a folder of its own; predict, check and convert take several studies at once."
+            raise InputError("MIXED_PATIENTS", message, remedy)
+
+
+def _files_below(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Files below a folder, sorted, and what cannot be opened there with the reason."""
+    denied: list[tuple[Path, str]] = []
+    files: list[Path] = []
+    for path in _walk(folder, set(), denied):
+        try:
+            # Not open: a pipe would wait for ever.
+            if path.is_file():
+                files.append(path)
+            elif path.is_symlink() and not path.exists():
+                denied.append((path, "the link leads nowhere"))
+        except OSError as error:
+            denied.append((path, error.strerror or "it cannot be read"))
+    return sorted(files), denied
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]], denied: list[tuple[Path, str]]) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        denied.append((folder, error.strerror or "it cannot be read"))
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), seen, denied)
+        else:
+            yield Path(entry.path)
+
+
+def _check_read(
+    images: Sequence[DicomImage], denied: Sequence[tuple[Path, str]], damaged: Sequence[tuple[Path, InputError]]
+) -> None:
+    """Refuse a study of which a slice may be lost: a file beside its images cannot be read."""
+    beside = {image.path.parent for image in images}
+    for path, error in damaged:
+        if path.parent in beside or not images:
+            raise error
+    for path, reason in denied:
+        if path.parent in beside or not images:
+            message = f"{shown(path)}: {reason}."
+            raise InputError("CANNOT_READ", message, "Give yourself the right to read it, or remove it.")
 
 
 def _only_ct(images: Sequence[DicomImage], folder: Path) -> tuple[list[DicomImage], list[Notice]]:
-    ct = [image for image in images if image.sop_class == _CT_IMAGE and image.text("Modality") in ("CT", "")]
-    others = Counter(image.text("Modality") or "unknown" for image in images if image not in ct)
-    if not ct and any(image.sop_class in _ENHANCED_CT for image in images):
-        message = f"{folder}: the study is stored as enhanced multi-frame CT."
-        raise InputError("UNSUPPORTED_SYNTAX", message, "Export it as classic CT images, one file per slice.")
+    ct = [image for image in images if _is_ct(image)]
+    others = Counter(image.text("Modality") or "unknown" for image in images if not _is_ct(image))
     if not ct:
-        names = ", ".join(sorted(others))
-        raise InputError("WRONG_MODALITY", f"{folder}: modality {names}, not CT.", "Give a CT study.")
-    captures = sum(image.sop_class.startswith(_SECONDARY_CAPTURE) for image in images)
+        text = ", ".join(sorted({_kind(image) for image in images}))
+        message = f"{shown(folder)}: there are no CT slices, but {text}."
+        raise InputError(
+            "WRONG_MODALITY", message, "Give a CT study as CT images, one file for each slice or enhanced."
+        )
+    captures = sum(image.sop_class.startswith(_SECONDARY_CAPTURE) for image in images if not _is_ct(image))
     text = ", ".join(f"{count} {name}" for name, count in sorted(others.items()))
     notices = _counted("OBJECTS_SKIPPED", others.total(), f"objects that are not CT slices were left out ({text})")
-    return ct, [*notices, *_counted("DERIVED_SKIPPED", captures, "secondary captures were left out")]
+    notices += _counted("DERIVED_SKIPPED", captures, "secondary captures were left out")
+    odd = [image for image in ct if image.sop_class == _CT_IMAGE and image.text("Modality") not in ("CT", "")]
+    notices += _counted("MODALITY_ODD", len(odd), "CT images name another modality (OT)")
+    captured = [image for image in ct if image.sop_class.startswith(_SECONDARY_CAPTURE)]
+    return ct, notices + _counted("CLASS_ODD", len(captured), "CT slices are stored as secondary captures")
 
 
-def _without_derived(images: Sequence[DicomImage]) -> tuple[list[DicomImage], list[Notice]]:
-    """Drop localizers and projections; derived images too, as long as original ones remain."""
-    sliced = [image for image in images if "LOCALIZER" not in image.image_type]
-    notices = _counted("LOCALIZER_DROPPED", len(images) - len(sliced), "localizer images were left out")
-    plain = [image for image in sliced if not _is_projection(image)]
-    original = [image for image in plain if image.image_type[0] != "DERIVED"]
-    kept = original or plain
-    if kept and not original:
-        notices += [
-            Notice("DERIVED_USED", "all images are marked as derived; they were used since nothing else is there")
-        ]
-    return kept, notices + _counted("DERIVED_SKIPPED", len(sliced) - len(kept), "derived images were left out")
+def _is_ct(image: DicomImage) -> bool:
+    modality = image.text("Modality")
+    if image.sop_class == _CT_IMAGE:
+        # OT, other, says nothing; a class of CT with another modality contradicts itself.
+        return modality in ("CT", "", "OT")
+    if image.sop_class.startswith(_SECONDARY_CAPTURE):
+        return modality == "CT" and all(image.text(tag) for tag in _SLICE_TAGS)
+    return image.sop_class in _ENHANCED_CT and modality in ("CT", "")
+
+
+def _kind(image: DicomImage) -> str:
+    if image.sop_class.startswith(_SECONDARY_CAPTURE):
+        return f"secondary captures (modality {image.text('Modality') or 'unknown'}) without place and rescale"
+    return f"modality {image.text('Modality') or 'unknown'}"
+
+
+def _without_projections(
+    images: Sequence[DicomImage],
+) -> tuple[list[DicomImage], list[Notice], list[UnusedSeries]]:
+    """Drop localizers, projections and maps; other derived images stay, series by series."""
+    kept: list[DicomImage] = []
+    localizers: list[DicomImage] = []
+    maps: list[DicomImage] = []
+    for image in images:
+        (localizers if "LOCALIZER" in image.image_type else maps if _is_projection(image) else kept).append(image)
+    notices = _counted("LOCALIZER_DROPPED", len(localizers), "localizer images were left out")
+    notices += _counted("DERIVED_SKIPPED", len(maps), "projections, maps or screenshots were left out")
+    used = {image.text("SeriesInstanceUID") for image in kept}
+    unused = [
+        UnusedSeries(f"series {group[0].text('SeriesNumber') or '?'}", code, f"{len(group)} {what}")
+        for code, what, left in (
+            ("LOCALIZER_DROPPED", "localizer images", localizers),
+            ("DERIVED_SKIPPED", "projections, maps or screenshots", maps),
+        )
+        for uid, group in _by_series(left).items()
+        if uid not in used
+    ]
+    return kept, notices, unused
+
+
+def _by_series(images: Sequence[DicomImage]) -> dict[str, list[DicomImage]]:
+    series: dict[str, list[DicomImage]] = defaultdict(list)
+    for image in images:
+        series[image.text("SeriesInstanceUID")].append(image)
+    return series
 
 
 def _is_projection(image: DicomImage) -> bool:
-    colour = int(image.header.get("SamplesPerPixel") or 1) != 1
-    return colour or any(word == part for part in image.image_type for word in _PROJECTIONS)
+    if image.text("SamplesPerPixel") not in ("", "1", "1\\1"):
+        return True
+    described = image.image_type[0] == "DERIVED" and _PROJECTION_WORDS.search(image.text("SeriesDescription"))
+    return bool(described) or any(word in part for part in image.image_type for word in _PROJECTIONS)
 
 
 def _counted(code: str, count: int, text: str) -> list[Notice]:

@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from livercascade.data.errors import InputError
-from livercascade.io.dicom_files import DicomImage
+from livercascade.io.dicom_header import DicomImage
+from livercascade.system.files import shown
 
 ORIENTATION_TOLERANCE = 2e-3
 """Largest difference of one direction cosine within a series (some writers keep three decimals)."""
+MAX_PIXELS, MAX_SLICES = 1024, 3000
+"""Largest accepted matrix along a side, and number of slices."""
 _REPAIR = "Fetch the series again from the archive."
+_RESAMPLE = "Or let --resample interpolate, which the result tells."
+# Share of the distances that may be wide before a stack counts as unevenly spaced rather than as incomplete.
+_MAX_WIDE = 0.25
+# Lesions of 1 cm must not fall into an interpolated gap.
+_WIDEST_MM = 15.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +41,29 @@ class SlicePlacement:
     columns: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UnevenSlices:
+    """Slices sorted along their normal, at any distances.
+
+    Attributes:
+        slices: Slices in order, with the matrix of the first one and the step of `step_mm`.
+        heights_mm: Height of each slice above the first.
+        sideways: Shift of each slice against the first along a row and along a column, in pixels.
+        step_mm: Usual distance of slices.
+    """
+
+    slices: SlicePlacement
+    heights_mm: Float[np.ndarray, " n"]
+    sideways: Float[np.ndarray, "n 2"]
+    step_mm: float
+
+
 def tolerance_mm(step: float) -> float:
-    """Accepted deviation of a slice position for a slice distance, both in mm."""
-    return max(0.05, 0.01 * step)
+    """Accepted deviation of a slice position from its place for a slice distance, both in mm.
+
+    A position written with one decimal is up to 0.05 mm off, and a little more from the line through all of them.
+    """
+    return min(0.1, max(0.055, 0.01 * step))
 
 
 def place_slices(images: Sequence[DicomImage], name: str) -> SlicePlacement:
@@ -48,19 +76,53 @@ def place_slices(images: Sequence[DicomImage], name: str) -> SlicePlacement:
             ``MISSING_SLICES``, ``VARIABLE_SPACING``, ``GANTRY_TILT`` or ``INCONSISTENT_ORIENTATION``, ``..._MATRIX``,
             ``..._SPACING``.
     """
+    frame, positions = _sorted_slices(images, name)
+    axes = frame.affine_lps[:3, :2] / np.linalg.norm(frame.affine_lps[:3, :2], axis=0)
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    step, first = _even_step(positions, normal, name)
+    # The line through all slices, not the first slice, whose position may be rounded, says where they are.
+    frame.affine_lps[:3, 3] += (first - positions[0] @ normal) * normal
+    frame.affine_lps[:3, 2] = step
+    return frame
+
+
+def place_uneven_slices(images: Sequence[DicomImage], name: str) -> UnevenSlices:
+    """Slices of one volume that need not be evenly spaced or straight above each other, for resampling.
+
+    Raises:
+        InputError: As `place_slices`, but ``MISSING_SLICES``, ``VARIABLE_SPACING`` and ``GANTRY_TILT`` only beyond what
+            may be interpolated: gaps of more than three slice distances, or of more than 15 mm.
+    """
+    frame, positions = _sorted_slices(images, name)
+    if len(images) < 2:
+        raise InputError("TOO_FEW_SLICES", f"{name}: there is one slice only.", "Give the whole series.")
+    axes = frame.affine_lps[:3, :2] / np.linalg.norm(frame.affine_lps[:3, :2], axis=0)
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    heights = positions @ normal
+    _check_duplicates(heights, name)
+    sideways_step(positions, normal, name)
+    places = places_of(heights)
+    gaps = np.diff(heights)
+    step = float(np.median(gaps)) if places is None else even_line(heights, places)[0]
+    if gaps.max() > min(3.01 * step, _WIDEST_MM):
+        raise _uneven(heights, name)
+    sideways = (positions - positions[0]) @ axes / np.linalg.norm(frame.affine_lps[:3, :2], axis=0)
+    frame.affine_lps[:3, 2] = normal * step
+    return UnevenSlices(frame, heights - heights[0], sideways, step)
+
+
+def _sorted_slices(images: Sequence[DicomImage], name: str) -> tuple[SlicePlacement, Float[np.ndarray, "n 3"]]:
+    """Slices sorted along their normal with the matrix of the first one, without a step, and their positions."""
     rows, columns = _one_matrix(images, name)
     orientation = _one_orientation(images, name)
     spacing = _one_spacing(images, name)
-    normal = np.cross(orientation[:3], orientation[3:])
     positions = numbers_of(images, "ImagePositionPatient", 3, name)
-    order = np.argsort(positions @ normal, kind="stable")
-    step = _even_step(positions[order], normal, name)
+    order = np.argsort(positions @ np.cross(orientation[:3], orientation[3:]), kind="stable")
     affine = np.eye(4)
     affine[:3, 0] = orientation[:3] * spacing[1]
     affine[:3, 1] = orientation[3:] * spacing[0]
-    affine[:3, 2] = step
     affine[:3, 3] = positions[order[0]]
-    return SlicePlacement(tuple(images[i] for i in order), affine, rows, columns)
+    return SlicePlacement(tuple(images[i] for i in order), affine, rows, columns), positions[order]
 
 
 def normal_of(image: DicomImage, name: str) -> Float[np.ndarray, " 3"]:
@@ -94,28 +156,29 @@ def numbers_of(images: Sequence[DicomImage], keyword: str, count: int, name: str
 def _numbers(image: DicomImage, keyword: str, count: int, name: str) -> list[float]:
     text = image.text(keyword)
     if not text:
-        message = f"{name}: {keyword} is absent in {image.path.name}."
+        message = f"{name}: {keyword} is absent in {shown(image.path.name)}."
         raise InputError("TAG_MISSING", message, "Export the series again from the scanner or archive.")
     try:
         values = [float(part) for part in text.split("\\")]
     except ValueError:
         values = []
     if len(values) != count or not np.all(np.isfinite(values)):
-        message = f"{name}: {keyword} is '{text[:40]}' in {image.path.name}."
+        message = f"{name}: {keyword} is '{text[:40]}' in {shown(image.path.name)}."
         raise InputError("BAD_VALUE", message, "Export the series again from the scanner or archive.")
     return values
 
 
 def _one_matrix(images: Sequence[DicomImage], name: str) -> tuple[int, int]:
-    matrix = np.hstack([numbers_of(images, tag, 1, name) for tag in ("Rows", "Columns")]).astype(np.int64)
+    matrix = np.hstack([numbers_of(images, tag, 1, name) for tag in ("Rows", "Columns")])
     if np.any(matrix != matrix[0]):
-        odd = images[_odd_one(matrix)].path.name
+        odd = shown(images[_odd_one(matrix)].path.name)
         raise InputError("INCONSISTENT_MATRIX", f"{name}: {odd} has another matrix than the rest.", _REPAIR)
-    rows, columns = (int(n) for n in matrix[0])
-    if not (2 <= rows <= 1024 and 2 <= columns <= 1024) or len(images) > 3000:
-        message = f"{name}: {len(images)} slices of {rows} x {columns}."
-        raise InputError("TOO_LARGE", message, "At most 3000 slices of 1024 x 1024 are accepted.")
-    return rows, columns
+    rows, columns = (float(n) for n in matrix[0])
+    if not (2 <= rows <= MAX_PIXELS and 2 <= columns <= MAX_PIXELS) or len(images) > MAX_SLICES:
+        message = f"{name}: {len(images)} slices of {rows:g} x {columns:g}."
+        remedy = f"At most {MAX_SLICES} slices of {MAX_PIXELS} x {MAX_PIXELS} are accepted."
+        raise InputError("TOO_LARGE", message, remedy)
+    return int(rows), int(columns)
 
 
 def _one_orientation(images: Sequence[DicomImage], name: str) -> Float[np.ndarray, " 6"]:
@@ -123,7 +186,7 @@ def _one_orientation(images: Sequence[DicomImage], name: str) -> Float[np.ndarra
     middle = np.median(cosines, axis=0)
     apart = np.abs(cosines - middle).max(axis=1)
     if apart.max() > ORIENTATION_TOLERANCE:
-        odd = images[int(apart.argmax())].path.name
+        odd = shown(images[int(apart.argmax())].path.name)
         raise InputError("INCONSISTENT_ORIENTATION", f"{name}: {odd} is turned against the rest.", _REPAIR)
     row, column = middle[:3], middle[3:]
     sizes = np.linalg.norm(row), np.linalg.norm(column)
@@ -137,68 +200,119 @@ def _one_orientation(images: Sequence[DicomImage], name: str) -> Float[np.ndarra
 
 def _one_spacing(images: Sequence[DicomImage], name: str) -> Float[np.ndarray, " 2"]:
     spacing = numbers_of(images, "PixelSpacing", 2, name)
+    if spacing.min() <= 0:
+        raise InputError("BAD_VALUE", f"{name}: PixelSpacing is {spacing.min():g} mm.", _REPAIR)
     middle = np.median(spacing, axis=0)
     apart = np.abs(spacing - middle).max(axis=1)
     if apart.max() > 1e-3 * middle.max():
-        odd = images[int(apart.argmax())].path.name
+        odd = shown(images[int(apart.argmax())].path.name)
         raise InputError("INCONSISTENT_SPACING", f"{name}: PixelSpacing of {odd} differs from the rest.", _REPAIR)
     return middle
 
 
 def _even_step(
     positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"], name: str
-) -> Float[np.ndarray, " 3"]:
-    """Vector from slice to slice, along the normal, of sorted positions."""
+) -> tuple[Float[np.ndarray, " 3"], float]:
+    """Vector from slice to slice, along the normal, of sorted positions, and the height of the first slice."""
     if len(positions) < 2:
         raise InputError("TOO_FEW_SLICES", f"{name}: there is one slice only.", "Give the whole series.")
     heights = positions @ normal
+    _check_duplicates(heights, name)
+    step, first, apart = even_line(heights, np.arange(len(heights), dtype=np.float64))
+    if apart > tolerance_mm(step):
+        raise _uneven(heights, name)
+    _check_tilt(positions, normal, step, name)
+    return normal * step, first
+
+
+def even_line(heights: Float[np.ndarray, " n"], places: Float[np.ndarray, " n"]) -> tuple[float, float, float]:
+    """Line through heights that is nowhere further off than any other line would be somewhere.
+
+    Args:
+        heights: Positions along the normal in mm.
+        places: Number of each slice in the stack, ascending.
+
+    Returns:
+        Slope in mm for each place, height at place 0 in mm, and the largest distance of a height from the line in mm.
+    """
+    slope = float(np.polyfit(places, heights, 1)[0])
+    # How far a slope misses is convex in it: golden section finds the least, from well beyond any rounding.
+    reach = float(np.ptp(heights - slope * places)) / max(float(places[-1] - places[0]), 1.0) + 1e-9
+    low, high, ratio = slope - reach, slope + reach, (5**0.5 - 1) / 2
+    for _ in range(60):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if np.ptp(heights - left * places) <= np.ptp(heights - right * places):
+            high = right
+        else:
+            low = left
+    slope = (low + high) / 2
+    rest = heights - slope * places
+    return slope, float(rest.max() + rest.min()) / 2, float(np.ptp(rest)) / 2
+
+
+def places_of(heights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
+    """Number of each slice in a stack with gaps, ascending from 0; None where the heights lie on no even stack."""
     gaps = np.diff(heights)
-    typical = float(np.median(gaps))
-    _check_duplicates(heights, gaps, typical, name)
-    _check_gaps(heights, gaps, typical, name)
-    # From end to end: positions are rounded slice by slice, and single gaps would add the rounding up.
-    step = (heights[-1] - heights[0]) / (len(positions) - 1)
-    _check_tilt(positions, normal, float(step), name)
-    return normal * step
+    step = float(np.median(gaps))
+    steps = np.ones(len(gaps))
+    for _ in range(3):
+        steps = np.maximum(np.rint(gaps / step), 1)
+        # Single steps first: many small errors of rounding would add up over a wide gap.
+        step = float(gaps[steps == 1].mean()) if np.any(steps == 1) else step
+    places = np.concatenate([[0.0], np.cumsum(steps)])
+    fitted, _, apart = even_line(heights, places)
+    return places if apart <= tolerance_mm(fitted) else None
 
 
-def _check_duplicates(heights: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " m"], step: float, name: str) -> None:
-    close = gaps < min(0.01, 0.1 * max(step, 0.0)) if step > 0 else gaps <= 0.01
+def _check_duplicates(heights: Float[np.ndarray, " n"], name: str) -> None:
+    gaps = np.diff(heights)
+    close = gaps < min(0.01, 0.1 * max(float(np.median(gaps)), 0.0)) if np.median(gaps) > 0 else gaps <= 0.01
     if close.any():
         message = f"{name}: {int(close.sum())} slices share a position, first at {heights[int(close.argmax())]:.1f} mm."
         raise InputError("DUPLICATE_POSITION", message, "Export one acquisition per series.")
 
 
-def _check_gaps(heights: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " m"], step: float, name: str) -> None:
-    steps = np.rint(gaps / step)
-    if np.all(np.abs(gaps - step) <= tolerance_mm(step)):
-        return
-    if np.all(steps >= 1) and np.all(np.abs(gaps - steps * step) <= tolerance_mm(step) * steps):
-        first = int(np.argmax(steps > 1))
-        lost = int((steps - 1).sum())
+def _uneven(heights: Float[np.ndarray, " n"], name: str) -> InputError:
+    gaps = np.diff(heights)
+    places = places_of(heights)
+    wide = np.diff(places) > 1 if places is not None else np.zeros(len(gaps), dtype=np.bool_)
+    # Wide gaps everywhere are no loss but another distance of slices.
+    if places is not None and wide.any() and wide.mean() <= _MAX_WIDE:
+        first, lost = int(wide.argmax()), int(places[-1]) + 1 - len(heights)
         message = (
             f"{name}: {lost} of {len(heights) + lost} slices are missing, first between "
             f"{heights[first]:.1f} and {heights[first + 1]:.1f} mm."
         )
-        raise InputError("MISSING_SLICES", message, _REPAIR)
-    message = f"{name}: the slice distance varies from {gaps.min():.2f} to {gaps.max():.2f} mm."
-    raise InputError("VARIABLE_SPACING", message, "Export a reconstruction with even spacing.")
+        return InputError("MISSING_SLICES", message, f"{_REPAIR} {_RESAMPLE}")
+    message = f"{name}: the slice distance varies from {gaps.min():.3f} to {gaps.max():.3f} mm."
+    return InputError("VARIABLE_SPACING", message, f"Export a reconstruction with even spacing. {_RESAMPLE}")
 
 
 def _check_tilt(positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"], step: float, name: str) -> None:
-    offsets = positions - positions[0]
-    lateral = offsets - np.outer(offsets @ normal, normal)
-    line = np.linspace(0, 1, len(positions))[:, None] * lateral[-1]
-    if np.linalg.norm(lateral - line, axis=1).max() > tolerance_mm(step):
-        message = f"{name}: slices are shifted sideways against each other."
-        raise InputError("INCONSISTENT_ORIENTATION", message, _REPAIR)
-    per_slice = float(np.linalg.norm(lateral[-1])) / (len(positions) - 1)
+    per_slice = sideways_step(positions, normal, name)
     if per_slice > tolerance_mm(step):
         angle = np.degrees(np.arctan2(per_slice, step))
         message = f"{name}: the gantry is tilted by {angle:.1f} degrees."
-        raise InputError("GANTRY_TILT", message, "Export a reconstruction without tilt.")
+        raise InputError("GANTRY_TILT", message, f"Export a reconstruction without tilt. {_RESAMPLE}")
 
 
-def _odd_one(rows: Int[np.ndarray, "n k"]) -> int:
+def sideways_step(positions: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"], name: str) -> float:
+    """Sideways shift from slice to slice in mm of sorted positions, as a tilted gantry gives.
+
+    Raises:
+        InputError: ``INCONSISTENT_ORIENTATION`` if the corners of the slices do not lie on one line.
+    """
+    offsets = positions - positions[0]
+    heights = offsets @ normal
+    lateral = offsets - np.outer(heights, normal)
+    line = (heights / heights[-1])[:, None] * lateral[-1]
+    step = float(np.median(np.diff(heights)))
+    if np.linalg.norm(lateral - line, axis=1).max() > 2 * tolerance_mm(step):
+        message = f"{name}: slices are shifted sideways against each other."
+        raise InputError("INCONSISTENT_ORIENTATION", message, _REPAIR)
+    return float(np.linalg.norm(lateral[-1])) / (len(positions) - 1)
+
+
+def _odd_one(rows: Float[np.ndarray, "n k"]) -> int:
     _, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     return int(counts[inverse.reshape(-1)].argmin())

@@ -1,14 +1,15 @@
-"""Headers of DICOM files as plain texts, whatever they hold: one for each image, or for each frame of an enhanced one."""
+"""Headers of DICOM files as plain texts, whatever they hold: one for each slice, be it a file or a frame."""
 
 from __future__ import annotations
 
+import io
 import mmap
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -24,23 +25,27 @@ MAX_INFLATED_BYTES = 1 << 29
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 # Only these are parsed: a study of a thousand slices is surveyed in seconds.
-_KEYWORDS = """
-    SpecificCharacterSet SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID PatientID
-    Modality ImageType SeriesDescription ProtocolName StudyDescription SeriesNumber AcquisitionNumber InstanceNumber
-    StudyDate SeriesDate AcquisitionDate ContentDate SeriesTime AcquisitionTime ContentTime AcquisitionDateTime
-    ContrastBolusAgent ContrastBolusStartTime ImageComments ConvolutionKernel FilterType KVP TemporalPositionIdentifier
-    DiffusionBValue ImagesInAcquisition ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness
-    Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated BitsStored HighBit PixelRepresentation
-    PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType
-    LossyImageCompression LossyImageCompressionRatio
-""".split()
+_KEYWORDS = (
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("FrameOfReferenceUID", "PatientID", "Modality", "ImageType", "SeriesDescription", "ProtocolName"),
+    *("StudyDescription", "SeriesNumber", "AcquisitionNumber", "InstanceNumber", "StudyDate", "SeriesDate"),
+    *("AcquisitionDate", "ContentDate", "SeriesTime", "AcquisitionTime", "ContentTime"),
+    *("AcquisitionDateTime", "ContrastBolusAgent", "ContrastBolusStartTime", "ImageComments"),
+    *("ConvolutionKernel", "FilterType", "KVP", "TemporalPositionIdentifier", "DiffusionBValue"),
+    *("ImagesInAcquisition", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SliceThickness", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "LossyImageCompression"),
+    *("LossyImageCompressionRatio",),
+)
 _TAGS: list[Any] = [*_KEYWORDS, _SHARED, _PER_FRAME]
 # Functional groups of an enhanced image whose values stand for those of a classic one.
-_GROUPS = """
-    PixelMeasuresSequence PlanePositionSequence PlaneOrientationSequence PixelValueTransformationSequence
-    CTImageFrameTypeSequence FrameContentSequence CTReconstructionSequence CTXRayDetailsSequence
-    ContrastBolusUsageSequence FrameVOILUTSequence
-""".split()
+_GROUPS = (
+    *("PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence"),
+    *("PixelValueTransformationSequence", "CTImageFrameTypeSequence", "FrameContentSequence"),
+    *("CTReconstructionSequence", "CTXRayDetailsSequence", "ContrastBolusUsageSequence"),
+    *("FrameVOILUTSequence",),
+)
 _CLASSIC = {
     "FrameType": "ImageType",
     "FrameAcquisitionNumber": "AcquisitionNumber",
@@ -136,7 +141,7 @@ def _parsed(path: Path, stream: mmap.mmap) -> tuple[DicomImage, ...]:
     return (image,)
 
 
-def read_dataset(data: BinaryIO) -> FileDataset:
+def read_dataset(data: io.BytesIO) -> FileDataset:
     """Data set of a DICOM file with all its elements; raises whatever pydicom raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.dicom_files import find_images
+from livercascade.io.dicom_files import check_one_study, find_images
+from livercascade.io.dicom_header import DicomImage
 from livercascade.io.dicom_series import MIN_SLICES, DicomStack, StackVolume, is_axial, read_stack, stacks_of
 from livercascade.io.nifti import read_ct
 from livercascade.io.phase_from_image import measure_organ_hu, phase_probabilities
@@ -25,7 +28,7 @@ from livercascade.io.phase_identification import (
     identify_phases,
 )
 from livercascade.io.study import Study, UnusedSeries, checked_case_id
-from livercascade.system.files import sha256_of
+from livercascade.system.files import sha256_of, shown
 from livercascade.system.manifest import MANIFEST
 
 VIRTUAL_RECORD = "virtual.json"
@@ -34,6 +37,10 @@ _PHASE_FILE = re.compile(r"(nc|ap|vp|dp)\.nii(\.gz)?", re.IGNORECASE)
 _NIFTI_FILE = re.compile(r".+\.nii(\.gz)?", re.IGNORECASE)
 # Names of sharp reconstruction kernels of the large vendors; their noise hides lesions.
 _SHARP = re.compile(r"lung|bone|edge|sharp|detail|^B[A-Za-z]?[6-9]\d|^FC5\d|^YC|^YD", re.IGNORECASE)
+# Reconstructions of one acquisition begin together, and organs are alike in them.
+_SAME_TIME_S, _SAME_ORGAN_HU = 1.0, 12.0
+# Thinner slices are mostly noise.
+_NOISY_MM = 0.9
 _NAME_THEM = "Name the files nc, ap, vp, dp.nii.gz, or give them with --nc, --ap, --vp, --dp."
 
 
@@ -42,6 +49,7 @@ def read_study(
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
+    resample: bool = False,
 ) -> Study:
     """Phases of one study; whatever is damaged or doubtful is refused with a code, never guessed.
 
@@ -52,15 +60,18 @@ def read_study(
             from its image. None if ``files`` is given.
         files: NIfTI file per phase, instead of ``source``.
         case_id: Name of the case; taken from the path if absent.
+        resample: True interpolates DICOM series with missing slices, varying distances or a tilted gantry; a notice
+            ``RESAMPLED`` tells it. Otherwise they are refused.
 
     Raises:
-        InputError: ``FILE_MISSING``, ``EMPTY_FOLDER``, ``NOTHING_READABLE``, or the first refusal of a series or file.
+        InputError: ``FILE_MISSING``, ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``MIXED_PATIENTS`` if there are several
+            studies, the first refusal of a NIfTI file, or that of a series if no series can be read.
         UsageError: ``BAD_CASE_ID``, or neither or both of ``source`` and ``files`` (``WRONG_USE``).
 
     Example:
         ``read_study("patient/dicom")``, or ``read_study(files={Phase.NC: "a.nii.gz", Phase.VP: "b.nii.gz"})``.
     """
-    study = survey_study(source, files=files, case_id=case_id)
+    study = survey_study(source, files=files, case_id=case_id, resample=resample)
     if study.refused:
         raise study.refused[0][1]
     return study
@@ -71,6 +82,7 @@ def survey_study(
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
+    resample: bool = False,
 ) -> Study:
     """As `read_study`, but refusals of single series stand in ``refused`` and are not raised.
 
@@ -86,11 +98,13 @@ def survey_study(
         return _survey_files(paths, (), case_id=_case_id(case_id, first.absolute().parent.name))
     path = Path(source or "").absolute()
     if path.is_dir():
-        return _survey_folder(path, _case_id(case_id, path.name))
+        return _survey_folder(path, _case_id(case_id, path.name), resample=resample)
     if not path.exists():
-        raise InputError("FILE_MISSING", f"{source}: there is no such file or folder.", "Check the path.")
+        raise InputError("FILE_MISSING", f"{shown(path)}: there is no such file or folder.", "Check the path.")
     if not _NIFTI_FILE.fullmatch(path.name):
-        raise InputError("NOTHING_READABLE", f"{path.name}: not a NIfTI file.", "Give the folder of a DICOM study.")
+        raise InputError(
+            "NOTHING_READABLE", f"{shown(path.name)}: not a NIfTI file.", "Give the folder of a DICOM study."
+        )
     return _survey_one_file(path, _case_id(case_id, path.name.split(".nii")[0]))
 
 
@@ -100,19 +114,19 @@ def _case_id(given: str | None, name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:128] or "case"
 
 
-def _survey_folder(folder: Path, case_id: str) -> Study:
+def _survey_folder(folder: Path, case_id: str, *, resample: bool) -> Study:
     entries = sorted(folder.iterdir())
     named = [path for path in entries if path.is_file() and _PHASE_FILE.fullmatch(path.name)]
     if not named:
-        return _survey_dicom(folder, case_id)
+        return _survey_dicom(folder, case_id, resample=resample)
     files: dict[Phase, Path] = {}
     for path in named:
         phase = Phase[path.name[:2].upper()]
         if phase in files:
-            message = f"{files[phase].name} and {path.name} are both the {phase.title} phase."
+            message = f"{shown(files[phase].name)} and {shown(path.name)} are both the {phase.title} phase."
             raise InputError("PHASE_AMBIGUOUS", message, "Keep one file per phase.")
         files[phase] = path
-    rest = [path.name for path in entries if path not in named and path.name != MANIFEST]
+    rest = [shown(path.name) for path in entries if path not in named and path.name != MANIFEST]
     others = [UnusedSeries(name, "FILES_SKIPPED", "not named after a phase") for name in rest]
     return _survey_files(files, others, case_id=case_id)
 
@@ -128,11 +142,22 @@ def _survey_files(files: Mapping[Phase, Path], unused: Sequence[UnusedSeries], *
         read = list(pool.map(_named_file, ordered, (files[phase] for phase in ordered)))
     for phase, made in zip(ordered, read, strict=True):
         if isinstance(made, InputError):
-            refused.append((files[phase].name, made))
+            refused.append((shown(files[phase].name), made))
+        elif (same := _same_volume(made[0], volumes)) is not None:
+            refused.append((made[0].description, _equal_phases(made[0], same)))
         else:
             volumes.append(made[0])
             notices += made[1]
     return Study(case_id, tuple(volumes), tuple(notices), tuple(unused), virtual=virtual, refused=tuple(refused))
+
+
+def _same_volume(one: PhaseVolume, others: Sequence[PhaseVolume]) -> PhaseVolume | None:
+    return next((o for o in others if o.grid.matches(one.grid) and np.array_equal(o.hu, one.hu)), None)
+
+
+def _equal_phases(one: PhaseVolume, other: PhaseVolume) -> InputError:
+    names = f"{other.description} ({other.phase.title}) and {one.description} ({one.phase.title})"
+    return InputError("EQUAL_PHASES", f"{names} are one and the same image.", "Give each phase its own image.")
 
 
 def _named_file(phase: Phase, path: Path) -> tuple[PhaseVolume, tuple[Notice, ...]] | InputError:
@@ -142,32 +167,119 @@ def _named_file(phase: Phase, path: Path) -> tuple[PhaseVolume, tuple[Notice, ..
     except InputError as error:
         return error
     seen = phase_probabilities(measure_organ_hu(hu, grid))
-    volume = PhaseVolume(phase, hu, grid, "user", 1.0, sha256_of(path), path.name)
-    return volume, (*noticed, *contradicted_by_image(path.name, phase, seen))
+    volume = PhaseVolume(phase, hu, grid, "user", 1.0, sha256_of(path), shown(path.name))
+    return volume, (*noticed, *contradicted_by_image(shown(path.name), phase, seen))
 
 
 def _survey_one_file(path: Path, case_id: str) -> Study:
     hu, grid, noticed = read_ct(path)
-    name = path.name.split(".nii")[0]
+    shown_name = shown(path.name)
+    words = shown_name.split(".nii")[0].replace("_", " ")
     image = phase_probabilities(measure_organ_hu(hu, grid))
-    decision = identify_phases([PhaseEvidence(path.name, image, guess_from_texts([name.replace("_", " ")]))])[0]
-    notices = (*noticed, *decision.notices, *_unknown(path.name, decision))
-    volume = PhaseVolume(decision.phase, hu, grid, decision.source, decision.confidence, sha256_of(path), path.name)
+    decision = identify_phases([PhaseEvidence(shown_name, image, guess_from_texts([words]))])[0]
+    notices = (*noticed, *decision.notices, *_unknown(shown_name, decision))
+    volume = PhaseVolume(decision.phase, hu, grid, decision.source, decision.confidence, sha256_of(path), shown_name)
     return Study(case_id, (volume,), notices, virtual=(path.parent / VIRTUAL_RECORD).is_file())
 
 
-def _survey_dicom(folder: Path, case_id: str) -> Study:
+def _survey_dicom(folder: Path, case_id: str, *, resample: bool) -> Study:
     if any(_NIFTI_FILE.fullmatch(path.name) for path in folder.iterdir()) and not _has_dicom(folder):
-        raise InputError("NOTHING_READABLE", f"{folder}: no file is named after a phase.", _NAME_THEM)
-    images, skipped = find_images(folder)
-    stacks, split = stacks_of(images)
-    chosen, unused, thin = _possible_phases(stacks)
-    read, refused = _read_all(chosen)
-    taken, noticed, passed = _with_phases(read)
+        raise InputError("NOTHING_READABLE", f"{shown(folder)}: no file is named after a phase.", _NAME_THEM)
+    found = find_images(folder)
+    check_one_study(found.images, folder)
+    sorted_study = stacks_of(found.images, found.counts)
+    chosen, unused, thin = _possible_phases(sorted_study.stacks)
+    read, refused = _read_all(chosen, resample=resample)
+    different, copies, equal = _without_copies(read)
+    best, others = _best_reconstructions(different)
+    taken, noticed, passed = _with_phases(best)
     volumes = tuple(_phase_volume(one, decision) for one, decision in taken.values())
-    slices = {phase: one.placement for phase, (one, _) in taken.items()}
-    notices = (*skipped, *split, *thin, *(n for one in read for n in one.notices), *noticed)
-    return Study(case_id, volumes, notices, (*unused, *passed), dicom=True, slices=slices, refused=refused)
+    slices = {phase: one.placement for phase, (one, _) in taken.items() if one.placement is not None}
+    refused = (*sorted_study.refused, *refused, *equal)
+    lost, told = _set_aside(refused) if taken else ([], [])
+    unused = [*found.unused, *sorted_study.unused, *unused, *lost, *copies, *others, *passed]
+    if not taken and not refused:
+        raise _no_volume(folder, unused)
+    reading = (n for one in best for n in one.notices)
+    copied = (Notice(copy.code, f"{copy.name}: {copy.reason}.") for copy in copies)
+    notices = (*found.notices, *sorted_study.notices, *thin, *told, *reading, *copied, *noticed)
+    left = () if taken else refused
+    return Study(case_id, volumes, notices, tuple(unused), dicom=True, slices=slices, refused=left)
+
+
+def _set_aside(refused: Sequence[tuple[str, InputError]]) -> tuple[list[UnusedSeries], list[Notice]]:
+    """A series that cannot be used does not take the study with it, but its error is told."""
+    unused = [UnusedSeries(name, error.code, error.message) for name, error in refused]
+    return unused, [Notice(e.code, f"{e.message} The series was left out.", e.remedy) for _, e in refused]
+
+
+def _no_volume(folder: Path, unused: Sequence[UnusedSeries]) -> InputError:
+    reasons = "; ".join(f"{one.name}: {one.reason}" for one in unused)
+    message = f"{shown(folder)}: no series is a volume ({reasons})."
+    return InputError("NOTHING_READABLE", message, "Give the folder with the axial series.")
+
+
+def _without_copies(
+    read: Sequence[StackVolume],
+) -> tuple[list[StackVolume], list[UnusedSeries], list[tuple[str, InputError]]]:
+    """Volumes that differ; the same voxels at the same place are one volume, sent twice.
+
+    Where their texts name two phases, one of the texts is wrong: neither is used.
+    """
+    groups: list[list[StackVolume]] = []
+    for one in sorted(read, key=_quality):
+        equal = (g for g in groups if g[0].grid.matches(one.grid) and np.array_equal(g[0].hu, one.hu))
+        if (same := next(equal, None)) is None:
+            groups.append([one])
+        else:
+            same.append(one)
+    kept: list[StackVolume] = []
+    unused: list[UnusedSeries] = []
+    refused: list[tuple[str, InputError]] = []
+    for first, *copies in groups:
+        named = {found[0] for one in (first, *copies) if (found := guess_from_texts(_texts(one))) is not None}
+        if len(named) > 1:
+            names = " and ".join(one.stack.name for one in (first, *copies))
+            message = f"{names} are one and the same image, but their texts name several phases."
+            error = InputError("EQUAL_PHASES", message, "Give each phase its own image.")
+            refused += [(one.stack.name, error) for one in (first, *copies)]
+            continue
+        kept.append(first)
+        reason = f"the same voxels at the same place as {first.stack.name}"
+        unused += [UnusedSeries(one.stack.name, "DUPLICATE_DROPPED", reason) for one in copies]
+    return [one for one in read if one in kept], unused, refused
+
+
+def _best_reconstructions(read: Sequence[StackVolume]) -> tuple[list[StackVolume], list[UnusedSeries]]:
+    """One volume of each acquisition: thin and thick slices, soft and sharp kernels show the same moment."""
+    kept: list[StackVolume] = []
+    unused: list[UnusedSeries] = []
+    for one in sorted(read, key=_quality):
+        same = next((k for k in kept if _same_moment(k, one)), None)
+        if same is None:
+            kept.append(one)
+        else:
+            reason = f"another reconstruction of {same.stack.name}, which was preferred"
+            unused.append(UnusedSeries(one.stack.name, "OTHER_RECONSTRUCTION", reason))
+    return [one for one in read if one in kept], unused
+
+
+def _same_moment(one: StackVolume, other: StackVolume) -> bool:
+    times = (one.stack.time, other.stack.time)
+    if times[0] is None or times[1] is None or abs(times[0] - times[1]) > _SAME_TIME_S:
+        return False
+    first, second = one.stack.images[0], other.stack.images[0]
+    if first.text("SeriesInstanceUID") == second.text("SeriesInstanceUID") and _differ(first, second):
+        return first.text("AcquisitionNumber") == second.text("AcquisitionNumber")
+    # A de-identifier may give every series one time: the same moment shows the same contrast as well.
+    organs = (measure_organ_hu(one.hu, one.grid), measure_organ_hu(other.hu, other.grid))
+    pairs = [(organs[0].aorta, organs[1].aorta), (organs[0].liver, organs[1].liver)]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return bool(known) and all(abs(a - b) <= _SAME_ORGAN_HU for a, b in known)
+
+
+def _differ(first: DicomImage, second: DicomImage) -> bool:
+    return first.text("ConvolutionKernel") != second.text("ConvolutionKernel")
 
 
 def _has_dicom(folder: Path) -> bool:
@@ -180,9 +292,14 @@ def _possible_phases(stacks: Sequence[DicomStack]) -> tuple[list[DicomStack], li
     chosen: list[DicomStack] = []
     for stack in stacks:
         count = len(stack.images)
+        try:
+            axial = is_axial(stack)
+        except InputError:
+            # Reading it says what is wrong.
+            axial = True
         if count < MIN_SLICES:
             unused.append(UnusedSeries(stack.name, "TOO_FEW_SLICES", f"{count} slices cannot be a phase"))
-        elif not is_axial(stack):
+        elif not axial:
             unused.append(UnusedSeries(stack.name, "DERIVED_SKIPPED", "the slices are not axial"))
         else:
             chosen.append(stack)
@@ -192,12 +309,14 @@ def _possible_phases(stacks: Sequence[DicomStack]) -> tuple[list[DicomStack], li
     return list(stacks), [], notices
 
 
-def _read_all(stacks: Sequence[DicomStack]) -> tuple[list[StackVolume], tuple[tuple[str, InputError], ...]]:
+def _read_all(
+    stacks: Sequence[DicomStack], *, resample: bool
+) -> tuple[list[StackVolume], tuple[tuple[str, InputError], ...]]:
     read: list[StackVolume] = []
     refused: list[tuple[str, InputError]] = []
     for stack in stacks:
         try:
-            read.append(read_stack(stack))
+            read.append(read_stack(stack, resample=resample))
         except InputError as error:
             refused.append((stack.name, error))
     return read, tuple(refused)
@@ -218,6 +337,10 @@ def _with_phases(
         name, phase = one.stack.name, decision.phase
         if known and decision.confidence < MIN_CONFIDENCE:
             unused.append(UnusedSeries(name, "PHASE_UNKNOWN", f"the phase is not clear (best guess {phase.title})"))
+        elif phase in taken and one.stack.derived:
+            reason = f"derived images, {phase.title} like {taken[phase][0].stack.name}"
+            unused.append(UnusedSeries(name, "DERIVED_SKIPPED", reason))
+            notices.append(Notice("DERIVED_SKIPPED", f"{name}: {reason}; they were left out."))
         elif phase in taken:
             kept = taken[phase][0].stack.name
             unused.append(UnusedSeries(name, "PHASE_AMBIGUOUS", f"{phase.title} like {kept}, which was preferred"))
@@ -225,24 +348,33 @@ def _with_phases(
         else:
             taken[phase] = (one, decision)
             notices += [*decision.notices, *_unknown(name, decision), *_kernel_notice(one)]
+            notices += _derived_notice(one)
     return {phase: taken[phase] for phase in PHASES if phase in taken}, notices, unused
 
 
 def _evidence(one: StackVolume) -> PhaseEvidence:
-    first = one.stack.images[0]
-    texts = [first.text(tag) for tag in ("SeriesDescription", "ProtocolName", "ContrastBolusAgent")]
     image = phase_probabilities(measure_organ_hu(one.hu, one.grid))
     return PhaseEvidence(
-        one.stack.name, image, guess_from_texts(texts), one.stack.time, one.stack.series_uid, one.stack.part
+        one.stack.name, image, guess_from_texts(_texts(one)), one.stack.time, one.stack.series_uid, one.stack.part
     )
 
 
-def _rank(one: StackVolume, decision: PhaseDecision) -> tuple[bool, int, bool, float, float]:
-    """Sort key, best first: clear phase, height covered (to 2 cm), soft kernel, thin slices, confidence."""
+def _texts(one: StackVolume) -> list[str]:
+    first = one.stack.images[0]
+    return [first.text(tag) for tag in ("SeriesDescription", "ProtocolName", "ContrastBolusAgent")]
+
+
+def _rank(one: StackVolume, decision: PhaseDecision) -> tuple[bool, tuple[bool, int, bool, bool, float], float]:
+    """Sort key, best first: clear phase, quality, confidence."""
+    return (decision.confidence < MIN_CONFIDENCE, _quality(one), -decision.confidence)
+
+
+def _quality(one: StackVolume) -> tuple[bool, int, bool, bool, float]:
+    """Sort key, best first: original, height covered (to 2 cm), soft kernel, thin slices, though not below 0.9 mm."""
     grid = one.grid
     height = round(grid.shape[0] * grid.spacing[0] / 20)
     thickness = round(grid.spacing[0], 1)
-    return (decision.confidence < MIN_CONFIDENCE, -height, _is_sharp(one), thickness, -decision.confidence)
+    return (one.stack.derived, -height, _is_sharp(one), thickness < _NOISY_MM, thickness)
 
 
 def _is_sharp(one: StackVolume) -> bool:
@@ -254,6 +386,11 @@ def _kernel_notice(one: StackVolume) -> tuple[Notice, ...]:
         return ()
     kernel = one.stack.images[0].text("ConvolutionKernel")
     return (Notice("SHARP_KERNEL", f"{one.stack.name}: reconstructed with the sharp kernel {kernel}."),)
+
+
+def _derived_notice(one: StackVolume) -> list[Notice]:
+    text = f"{one.stack.name}: all images are marked as derived; they were used since no original shows this phase."
+    return [Notice("DERIVED_USED", text)] if one.stack.derived else []
 
 
 def _unknown(name: str, decision: PhaseDecision) -> tuple[Notice, ...]:

@@ -131,7 +131,7 @@ def import_seg(data: bytes, grid: Grid, mapping: Mapping[int, int] | None = None
 
 def _series_on(folder: Path, grid: Grid) -> SlicePlacement:
     try:
-        stacks, _ = stacks_of(find_images(folder)[0])
+        stacks = stacks_of(find_images(folder).images).stacks
     except CascadeError as error:
         raise _no_dicom(error.message.rstrip(".")) from error
     for stack in stacks:
