@@ -95,3 +95,16 @@ def test_a_share_of_the_samples_is_centred_there() -> None:
         int(loader._centre({key: at for key, at in locations.items() if "hard" not in str(key)})[0]) for _ in "ab"
     ]
     assert set(without) <= {1, 2}
+
+
+def test_a_case_without_any_label_is_trained_on(data: Path) -> None:
+    write_training_case(data / "data" / "empty", SHAPE, 1)
+    write_array(data / "data" / "empty" / "labels.nii.gz", np.zeros(SHAPE, np.uint8))
+    assert train("--data", data / "data", "--out", data / "run", "--settings", data / "s.toml") == 0
+    from livercascade.train.whole.whole_sampling import CaseArrays, LesionCentredLoader
+
+    _, seg, _, properties = CaseArrays(RunFolder(data / "run"), ["empty"]).load_case("empty")
+    assert np.asarray(seg[:]).max() <= 0
+    loader: Any = LesionCentredLoader.__new__(LesionCentredLoader)
+    loader.shares = WholeSettings(lesion_share=0.5, organ_share=0.5)
+    assert loader._centre(properties["class_locations"]) is None

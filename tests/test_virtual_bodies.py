@@ -1,6 +1,7 @@
 """Bodies from head to thighs: what each scan range holds, field of view, real liver shapes, the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, ScanRang
 SHAPES = Path(__file__).parents[2] / "shared/data/real_ct/liver_shapes"
 LIVERLESS = (ScanRange.HEAD_NECK, ScanRange.CHEST_APEX, ScanRange.PELVIS, ScanRange.THIGHS)
 SINGLE = [one for one in ScanRange if one is not ScanRange.MIXED]
-SMALL = VirtualSettings(matrix=96, subslices=3, mix=CaseMix.TRAINING)
+SMALL = VirtualSettings(matrix=72, slice_mm=7.0, subslices=3, mix=CaseMix.TRAINING)
 
 
 def of_range(*ranges, **more):
@@ -43,8 +44,6 @@ def tissue_map(seed, asked, liver=None):
     rng = np.random.default_rng(seed)
     plan = draw_body_plan(asked, rng)
     if liver is not None:
-        from dataclasses import replace
-
         plan = replace(plan, liver=liver)
     habitus = fit_habitus(draw_habitus(asked, False, rng), plan, rng)
     anatomy = make_body(habitus, plan, asked, rng)
@@ -146,7 +145,7 @@ def test_a_slab_is_the_body_cut_out(seed):
 def test_a_real_liver_keeps_its_size_under_the_lungs(mask_file):
     asked = of_range(ScanRange.TRUNK, liver_shapes=(mask_file,), liver_shape_share=1.0)
     wanted = float((load_liver(mask_file).field < 0).sum()) * 0.027
-    for seed in range(4):
+    for seed in range(2):
         found, habitus = tissue_map(seed, asked, LiverVariant.USUAL)
         assert 0.6 * wanted < liver_volume_ml(found) < 1.45 * wanted
         liver = np.argwhere(np.isin(found.values, LIVER_TISSUES))
@@ -161,7 +160,7 @@ def test_a_real_liver_keeps_its_size_under_the_lungs(mask_file):
 def test_real_shapes_of_the_shared_data_find_room():
     if not SHAPES.is_dir():
         pytest.skip(f"no real liver shapes at {SHAPES}")
-    files = sorted(SHAPES.glob("*.nii.gz"))[::25]
+    files = sorted(SHAPES.glob("*.nii.gz"))[::40]
     for seed, file in enumerate(files):
         found, _ = tissue_map(seed, of_range(ScanRange.ABDOMEN, liver_shapes=(file,), liver_shape_share=1.0))
         assert 400 < liver_volume_ml(found) < 4500
@@ -180,7 +179,7 @@ def test_livers_differ_as_their_variants_say():
     asked = of_range(ScanRange.ABDOMEN)
     volume = {}
     for kind in (LiverVariant.SMALL, LiverVariant.USUAL, LiverVariant.RIEDEL, LiverVariant.RESECTED):
-        volume[kind] = np.mean([liver_volume_ml(tissue_map(seed, asked, kind)[0]) for seed in range(3)])
+        volume[kind] = np.mean([liver_volume_ml(tissue_map(seed, asked, kind)[0]) for seed in range(2)])
     assert volume[LiverVariant.SMALL] < 0.85 * volume[LiverVariant.USUAL]
     assert volume[LiverVariant.RESECTED] < 0.85 * volume[LiverVariant.USUAL] < volume[LiverVariant.RIEDEL]
 
@@ -213,6 +212,18 @@ def test_the_command_makes_bodies(tmp_path, mask_file):
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "b" / "virtual-000000" / "virtual.json").read_text())
     assert "liver.nii.gz" in record["anatomy"] and record["body"]["liver"] != "usual"
+
+
+def test_label_maps_serve_for_scans_with_a_liver_alone(tmp_path):
+    z, y, x = np.ogrid[-40:40, -50:50, -60:60]
+    labels = np.where((z / 30) ** 2 + (y / 34) ** 2 + ((x + 15) / 36) ** 2 <= 1, 5, 0).astype(np.uint8)
+    path = tmp_path / "map.nii.gz"
+    write_nifti(path, labels, Grid.axial(labels.shape, (2.5, 2.5, 2.5)))
+    sources = {
+        one: make_patient(0, of_range(one, anatomies=(path,), anatomy_share=1.0)).anatomy
+        for one in (ScanRange.ABDOMEN, ScanRange.HEAD_NECK)
+    }
+    assert sources == {ScanRange.ABDOMEN: "map.nii.gz", ScanRange.HEAD_NECK: "procedural body"}
 
 
 def test_the_command_refuses_breathing_bodies_and_empty_folders(tmp_path):

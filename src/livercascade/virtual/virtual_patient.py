@@ -14,7 +14,7 @@ from livercascade.data.labels import PatientClass, Phase
 from livercascade.virtual.anatomy import Anatomy, make_anatomy
 from livercascade.virtual.atlas import make_atlas_anatomy
 from livercascade.virtual.bodies.body_anatomy import make_body
-from livercascade.virtual.bodies.body_plan import BodyPlan, draw_body_plan, fit_habitus
+from livercascade.virtual.bodies.body_plan import BodyPlan, draw_body_plan, fit_habitus, shows_liver
 from livercascade.virtual.bodies.body_tissue import FIRST_FREE, MOTTLED, SPARED, draw_body_tissues
 from livercascade.virtual.bodies.field_of_view import cut_to_circle
 from livercascade.virtual.breathing import Breath, breathe
@@ -230,7 +230,7 @@ def _patient_class(lesions: Sequence[PlacedLesion]) -> PatientClass:
 
 def _anatomy(habitus: Habitus, body: BodyPlan | None, settings: VirtualSettings, rng: np.random.Generator) -> Anatomy:
     """Body from a real label map or from one of the procedural builders, as the settings say."""
-    if settings.anatomies and rng.random() < settings.anatomy_share:
+    if settings.anatomies and rng.random() < settings.anatomy_share and (body is None or shows_liver(habitus)):
         path = settings.anatomies[int(rng.integers(len(settings.anatomies)))]
         return make_atlas_anatomy(path, habitus, settings, rng)
     if body is not None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from livercascade.virtual import abdomen, bones, chest, liver_shape, pelvis
 from livercascade.virtual.anatomy import Anatomy, liver_volume_ml
-from livercascade.virtual.bodies.body_plan import BodyPlan, LiverVariant
+from livercascade.virtual.bodies.body_plan import BodyPlan, LiverVariant, shows_liver
 from livercascade.virtual.bodies.body_tissue import BodyTissue
 from livercascade.virtual.bodies.couch_and_covers import implants, surround
 from livercascade.virtual.bodies.head_and_neck import SPINE_FROM_MM, head, neck
-from livercascade.virtual.bodies.heart_and_vessels import ARCH_MM, dense_lung, heart, mediastinum
+from livercascade.virtual.bodies.heart_and_vessels import ARCH_MM, dense_lung, heart, lung_marks, mediastinum
 from livercascade.virtual.bodies.pelvic_organs import decoys, fatty_muscles, pelvic_organs, thigh_seams
 from livercascade.virtual.bodies.real_liver import (
     fit_liver,
@@ -25,7 +25,7 @@ from livercascade.virtual.bodies.real_liver import (
 )
 from livercascade.virtual.bodies.shoulders import arms, breasts, shoulder_girdle, upper_ribs
 from livercascade.virtual.bodies.whole_body import APEX_MM, WholeBody, scanned, start_body
-from livercascade.virtual.body_builder import CREST_MM, CROTCH_MM
+from livercascade.virtual.body_builder import CREST_MM, CROTCH_MM, DistanceField
 from livercascade.virtual.habitus import Habitus
 from livercascade.virtual.tissue import LIVER_TISSUES, Tissue
 from livercascade.virtual.virtual_settings import VirtualSettings
@@ -62,7 +62,7 @@ def _liver_shape(habitus: Habitus, settings: VirtualSettings, rng: np.random.Gen
     if not settings.liver_shapes or rng.random() >= settings.liver_shape_share:
         return None
     path = settings.liver_shapes[int(rng.integers(len(settings.liver_shapes)))]
-    return path if habitus.top > -60.0 and habitus.bottom < -20.0 else None
+    return path if shows_liver(habitus) else None
 
 
 def _trunk(body: WholeBody) -> None:
@@ -73,7 +73,7 @@ def _trunk(body: WholeBody) -> None:
     body.paint(_FEET_MM, 250.0, fatty_muscles)
     body.paint(110.0, 260.0, shoulder_girdle)
     body.paint(0.0, 130.0, breasts)
-    body.paint(-150.0, APEX_MM, partial(chest.chest, heart=heart), dense_lung)
+    body.paint(-150.0, APEX_MM, partial(chest.chest, heart=heart), lung_marks, dense_lung)
 
 
 def _abdomen(body: WholeBody) -> None:
@@ -125,7 +125,7 @@ def _resect(body: WholeBody) -> None:
     rng, tissue_map = body.rng, body.tissue_map
     right = rng.random() < 0.5
     tilt = float(rng.uniform(-0.35, 0.35))
-    at = float(rng.uniform(-75.0, -45.0)) if right else float(rng.uniform(-10.0, 15.0))
+    at = float(rng.uniform(-90.0, -55.0)) if right else float(rng.uniform(-10.0, 15.0))
     plane = (body.x - at + tilt * body.y) * (1.0 if right else -1.0)
     liver = (*LIVER_TISSUES, Tissue.GALLBLADDER_WALL, Tissue.BILE)
     before = liver_volume_ml(tissue_map)
@@ -133,7 +133,21 @@ def _resect(body: WholeBody) -> None:
     tissue_map.fill(margin, (0.0, Tissue.FAT), only=liver)
     if before - liver_volume_ml(tissue_map) < 20.0:
         return
+    _bowel_instead(body, margin, right=right)
     for _ in range(int(rng.integers(2, 7))):
         z, y = float(rng.uniform(-110.0, -30.0)), float(rng.uniform(-40.0, 30.0))
         clip = np.array([[z, y, at - tilt * y], [z + rng.normal(0, 3), y + rng.normal(0, 3), at - tilt * y]])
         tissue_map.tube(clip, np.full(2, 0.9), BodyTissue.METAL, (Tissue.FAT, Tissue.LIVER))
+
+
+def _bowel_instead(body: WholeBody, margin: DistanceField, *, right: bool) -> None:
+    """Loops of bowel that have moved to where the liver was."""
+    rng, half_x = body.rng, body.habitus.cavity[1]
+    aside = (-half_x + 15.0, -60.0) if right else (5.0, 60.0)
+    for _ in range(int(rng.integers(8, 16)) if right else 4):
+        centre = (float(rng.uniform(-150, -25)), float(rng.uniform(-60, 50)), float(rng.uniform(*aside)))
+        radii = rng.uniform(14, 27, 3)
+        loop = body.ellipsoid(centre, (float(radii[0]), float(radii[1]), float(radii[2])))
+        loop = np.maximum(np.maximum(loop, margin + 3.0), np.maximum(body.cavity + 4.0, 5.0 - body.diaphragm))
+        inside = (Tissue.BOWEL_CONTENT, Tissue.BOWEL_GAS, Tissue.STOOL)[int(rng.integers(3))]
+        body.tissue_map.fill(loop.astype(np.float32), (0.0, Tissue.BOWEL_WALL), (-2.5, inside), only=(Tissue.FAT,))

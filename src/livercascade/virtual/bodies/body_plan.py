@@ -147,10 +147,15 @@ def fit_habitus(habitus: Habitus, plan: BodyPlan, rng: np.random.Generator) -> H
         # A field of view that cuts the body.
         fov *= float(rng.uniform(0.78, 0.95))
     elif draw > 0.74:
-        fov = float(rng.uniform(500, 650))
+        fov = float(rng.uniform(480, 720))
     changes = _liver_changes(habitus, plan.liver, rng)
     fitted = replace(habitus, top=top, bottom=bottom, fov=fov, arms_down=plan.arms is not Arms.UP)
     return replace(fitted, **changes)
+
+
+def shows_liver(habitus: Habitus) -> bool:
+    """True if a scan with these ends holds a liver."""
+    return habitus.top > -60.0 and habitus.bottom < -20.0
 
 
 def _liver_changes(habitus: Habitus, kind: LiverVariant, rng: np.random.Generator) -> dict[str, float | bool]:

@@ -63,7 +63,7 @@ _TABLE: dict[BodyTissue, tuple[Curve, Curve]] = {
     BodyTissue.CALCIFICATION: ((500, 500, 500, 500), (180, 0, 0, 0)),
     BodyTissue.FOAM: ((-900, -900, -900, -900), (50, 0, 0, 0)),
     BodyTissue.MATTRESS: ((-150, -150, -150, -150), (170, 0, 0, 0)),
-    BodyTissue.CARBON: ((-350, -350, -350, -350), (220, 0, 0, 0)),
+    BodyTissue.CARBON: ((50, 50, 50, 50), (260, 0, 0, 0)),
     BodyTissue.CLOTH: ((-600, -600, -600, -600), (160, 0, 0, 0)),
     BodyTissue.CABLE: ((500, 500, 500, 500), (600, 0, 0, 0)),
     BodyTissue.METAL: ((3000, 3000, 3000, 3000), (0, 0, 0, 0)),

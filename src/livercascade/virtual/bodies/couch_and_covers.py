@@ -76,9 +76,12 @@ def _couch(body: WholeBody) -> None:
     width = float(rng.uniform(190, 260))
     share = np.clip(np.abs(x) / width, 0, 1)
     over = back + pad - bow * share**2
-    deep = float(rng.uniform(18, 60))
-    under = over + deep * (1.0 - share**4) + 1.0
-    shell = float(rng.uniform(1.2, 2.8))
+    deep = float(rng.uniform(18, 80))
+    # From a shallow bowl to a trough with a flat floor and slanting sides.
+    under = (
+        over + deep * np.minimum(1.0, float(rng.uniform(1.0, 2.5)) * (1.0 - share ** float(rng.uniform(1, 4)))) + 1.0
+    )
+    shell = float(rng.uniform(1.5, 4.0))
     on = (np.abs(x) <= width)[None]
     inside = (y >= over) & (y <= under) & on
     layers: list[tuple[np.ndarray, int]] = [(inside, BodyTissue.FOAM)]

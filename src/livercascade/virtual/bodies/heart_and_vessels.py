@@ -26,8 +26,8 @@ _PLACES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]
 def heart(body: BodyBuilder) -> None:
     """Heart on the diaphragm: chambers full of blood, walls that enhance less, fat round it; at times calcified."""
     rng = body.rng
-    size = float(np.clip(rng.normal(1.0, 0.12), 0.8, 1.35))
-    middle = np.array([rng.uniform(46, 60) + 8.0 * (size - 1.0), -18.0, rng.uniform(12, 26)])
+    size = float(np.clip(rng.normal(1.07, 0.12), 0.85, 1.4))
+    middle = np.array([rng.uniform(32, 46) + 20.0 * (size - 1.0), -18.0, rng.uniform(12, 26)])
     # The long axis runs from behind on the right to the front, left and down.
     axis = np.array([-0.45, -0.62, 0.64]) + rng.normal(0, 0.12, 3)
     frame = _frame(axis)
@@ -89,6 +89,17 @@ def mediastinum(body: WholeBody) -> None:
     _airways(body)
     if rng.random() < 0.3:
         _calcify(body, arch, wide)
+
+
+def lung_marks(body: WholeBody) -> None:
+    """Small vessels all through the lungs, thicker towards the middle."""
+    for cells, level in ((1.6, 2.0), (2.6, 2.3)):
+        spots = (
+            level
+            + 0.006 * np.abs(np.abs(body.x) - 60.0)
+            - coarse_noise(body.shape, (1.4 * cells, cells, cells), body.rng)
+        )
+        body.tissue_map.fill((3.0 * spots).astype(np.float32), (0.0, Tissue.LUNG_VESSEL), only=(Tissue.LUNG,))
 
 
 def dense_lung(body: WholeBody) -> None:

@@ -79,17 +79,22 @@ def load_liver(path: Path) -> RealLiver:
 
 
 def room_for(habitus: Habitus, liver: RealLiver) -> Habitus:
-    """The habitus with a trunk wide and deep enough for a liver."""
+    """The habitus with a trunk wide and deep enough for a liver, and not much wider or deeper."""
     half_y, half_x = habitus.cavity
     _, deep, wide = np.ptp(liver.points, axis=0)
-    more_y = float(np.clip(0.54 * deep + 2.0 - half_y, 0.0, 45.0))
-    more_x = float(np.clip(0.57 * wide - half_x, 0.0, 45.0))
+    more_y = _change(half_y, 0.54 * float(deep) + 2.0, 0.66 * float(deep) + 2.0)
+    more_x = _change(half_x, 0.57 * float(wide), 0.68 * float(wide))
     return replace(
         habitus,
         half_width=habitus.half_width + more_x,
         half_depth=habitus.half_depth + more_y,
         fov=habitus.fov + 2.0 * more_x,
     )
+
+
+def _change(half: float, least: float, most: float) -> float:
+    """What brings a half axis between two lengths: up to 45 mm more, up to 20 mm less."""
+    return float(np.clip(max(least - half, 0.0) + min(most - half, 0.0), -20.0, 45.0))
 
 
 def fit_liver(body: WholeBody, liver: RealLiver) -> None:
