@@ -188,7 +188,9 @@ class LesionListingPreprocessor(DefaultPreprocessor):
         """Image, labels and properties of a case."""
         data, seg, properties = super().run_case_npy(*args, **kwargs)
         # nnU-Net lists voxels by class, so that a small lesion drowns in a large one of its type.
-        organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in properties["class_locations"].items() if k > LAST_LESION}
+        # What a case does not hold, all of it in a scan without a liver, is an empty list there.
+        listed = {k: v for k, v in properties["class_locations"].items() if k > LAST_LESION and len(v)}
+        organs = {k: v[:_SAMPLES_PER_CLASS] for k, v in listed.items()}
         properties["class_locations"] = organs | _open_liver_voxels(seg) | _lesion_voxels(seg)
         return data, seg, properties
 
