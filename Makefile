@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -75,6 +75,12 @@ speed: .venv/develop runs/peers/ready  ## Beside nnU-Net's own path, other libra
 benchmark-small: .venv/develop  ## A small set for every change, each run kept under runs/benchmarks and compared with the one before
 	@mkdir -p runs/benchmarks
 	$(BIN)/pytest -q benchmarks/small --benchmark-storage=runs/benchmarks --benchmark-autosave --benchmark-timer=time.process_time --benchmark-group-by=func --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname $(if $(wildcard runs/benchmarks/*/*.json),--benchmark-compare)
+
+MUTATIONS ?= 20000
+SEED ?= 0
+
+fuzz-readers: .venv/develop  ## Damaged DICOM and NIfTI files by the thousand, judged by SimpleITK and highdicom (minutes; SEED=N for others)
+	$(BIN)/python benchmarks/fuzz_readers.py --mutations $(MUTATIONS) --seed $(SEED) --out runs/fuzz
 
 REAL ?= ../shared/data/hcc_tace_005_pre
 

@@ -13,13 +13,14 @@ from livercascade.cascade.prediction import RESULT, StageClock
 from livercascade.data.labels import Phase
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
+from livercascade.io.study_sources import StudySource
 from livercascade.results.result import CaseResult
 from livercascade.system.manifest import verify
 from livercascade.system.progress import Progress
 
 
 def predict(
-    source: str | Path | None,
+    source: str | Path | StudySource | None,
     out: Path,
     cascade: Cascade,
     *,
@@ -31,7 +32,8 @@ def predict(
     """Analyse one study and write its case folder; a finished result of the same input, models and settings is kept.
 
     Args:
-        source: DICOM study folder, folder with ``nc|ap|vp|dp.nii.gz``, or one NIfTI file; None if ``files`` is given.
+        source: DICOM study folder or zip, folder with ``nc|ap|vp|dp.nii.gz``, one NIfTI file, or one of `studies_in`;
+            None if ``files`` is given.
         out: Case folder; appears complete or not at all.
         cascade: Networks and settings.
         files: NIfTI file per phase, instead of ``source``.
@@ -51,7 +53,7 @@ def predict(
 
 
 def predict_variants(
-    source: str | Path | None,
+    source: str | Path | StudySource | None,
     variants: Sequence[tuple[Path, Cascade]],
     *,
     files: Mapping[Phase, Path] | None = None,

@@ -14,14 +14,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.data.errors import CascadeError, InputError
+from livercascade.data.errors import CascadeError, InputError, UsageError
 from livercascade.data.labels import Phase
 from livercascade.io.study import Study
 from livercascade.io.study_reader import survey_study
+from livercascade.io.study_sources import StudySource, studies_in
+from livercascade.system.files import shown
 
 SourceArgument = Annotated[
     Path | None,
-    typer.Argument(help="DICOM study folder, folder with nc|ap|vp|dp.nii.gz, or one NIfTI file.", show_default=False),
+    typer.Argument(
+        help="DICOM study folder, folder with nc|ap|vp|dp.nii.gz or nnU-Net's case_0000.nii.gz, a zip of these, or one "
+        "file; a folder may hold several studies.",
+        show_default=False,
+    ),
 ]
 NcOption = Annotated[Path | None, typer.Option("--nc", help="NIfTI file of the non-contrast phase.")]
 ApOption = Annotated[Path | None, typer.Option("--ap", help="NIfTI file of the arterial phase.")]
@@ -36,6 +42,11 @@ ResampleOption = Annotated[
     ),
 ]
 
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option("--channels", help="Phases of nnU-Net's channels, or of the volumes of one file: nc,ap,vp,dp."),
+]
+
 
 def check(
     source: SourceArgument = None,
@@ -44,22 +55,50 @@ def check(
     vp: VpOption = None,
     dp: DpOption = None,
     resample: ResampleOption = False,
+    channels: ChannelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Read a study as predict would and show what is in it; exit code 1 if it is refused.
+    """Read studies as predict would and show what is in them; exit code 1 if one is refused.
 
     Example: livercascade check study/dicom --json
     """
+    files = phase_files(nc, ap, vp, dp)
     with exit_on_error():
         try:
-            report = report_of(survey_study(source, files=phase_files(nc, ap, vp, dp), resample=resample))
+            found = [None] if files else studies_of(source, channels)
+            reports = [_surveyed(one, files, resample=resample) for one in found]
         except InputError as error:
-            report = _refusal(error, source)
+            reports = [_refusal(error, source.name if source else "")]
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        typer.echo(json.dumps(reports[0] if len(reports) == 1 else {"studies": reports}, indent=2))
     else:
-        _show(report)
-    raise typer.Exit(0 if report["status"] != InputError.status else 1)
+        for report in reports:
+            _show(report)
+    raise typer.Exit(1 if any(report["status"] == InputError.status for report in reports) else 0)
+
+
+def studies_of(source: Path | None, channels: str | None) -> tuple[StudySource, ...]:
+    """Studies below SOURCE, with the phases of its channels as ``--channels`` names them.
+
+    Raises:
+        InputError: As `studies_in`.
+        UsageError: ``WRONG_USE``: no SOURCE, or what ``--channels`` names is no phase.
+    """
+    if source is None:
+        raise UsageError("WRONG_USE", "Exactly one of SOURCE and phase files is needed.", "See --help.")
+    names = [name.strip().upper() for name in (channels or "").split(",") if name.strip()]
+    wrong = [name for name in names if name not in Phase.__members__]
+    if wrong:
+        raise UsageError("WRONG_USE", f"--channels: {wrong[0]} is no phase.", "Phases are nc, ap, vp and dp.")
+    return studies_in(source, tuple(Phase[name] for name in names) or None)
+
+
+def _surveyed(source: StudySource | None, files: dict[Phase, Path] | None, *, resample: bool) -> dict[str, Any]:
+    """Report of one study; the refusal of one leaves the others."""
+    try:
+        return report_of(survey_study(source, files=files, resample=resample))
+    except InputError as error:
+        return _refusal(error, source.case_id if source else "")
 
 
 def phase_files(nc: Path | None, ap: Path | None, vp: Path | None, dp: Path | None) -> dict[Phase, Path] | None:
@@ -101,9 +140,9 @@ def report_of(study: Study) -> dict[str, Any]:
     }
 
 
-def _refusal(error: CascadeError, source: Path | None) -> dict[str, Any]:
+def _refusal(error: CascadeError, case_id: str) -> dict[str, Any]:
     return {
-        "case_id": source.name if source else "",
+        "case_id": case_id,
         "status": error.status,
         "code": error.code,
         "message": error.message,
@@ -123,7 +162,7 @@ def _show(report: Mapping[str, Any]) -> None:
     if report["code"]:
         text = escape(f"{report['message']} {report['remedy']}")
         console.print(f"[bold red]{report['code']}[/bold red] {text}", soft_wrap=True)
-    console.print(f"{escape(report['case_id'])}: {report['status']}")
+    console.print(f"{escape(shown(report['case_id']))}: {report['status']}")
 
 
 def _table(report: Mapping[str, Any]) -> Table:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from livercascade.cli.check import ApOption, DpOption, NcOption, ResampleOption, SourceArgument, VpOption, phase_files
+from livercascade.cli.check import (
+    ApOption,
+    ChannelsOption,
+    DpOption,
+    NcOption,
+    ResampleOption,
+    SourceArgument,
+    VpOption,
+    phase_files,
+    studies_of,
+)
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.io.nifti import write_nifti
 from livercascade.io.study import Study
@@ -23,15 +33,34 @@ def convert(
     vp: VpOption = None,
     dp: DpOption = None,
     resample: ResampleOption = False,
+    channels: ChannelsOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Write what was read from a study as nc|ap|vp|dp.nii.gz, each phase on its own grid.
+    """Write what was read from a study as nc|ap|vp|dp.nii.gz, each phase on its own grid; several in a folder each.
 
     Example: livercascade convert study/dicom --out study/nifti
     """
+    files = phase_files(nc, ap, vp, dp)
     with exit_on_error():
-        study = read_study(source, files=phase_files(nc, ap, vp, dp), resample=resample)
-        _write(study, out)
+        found = [None] if files else studies_of(source, channels)
+    failed = False
+    for one in found:
+        place = out / one.case_id if one is not None and len(found) > 1 else out
+        try:
+            with exit_on_error():
+                study = read_study(one, files=files, resample=resample)
+                _write(study, place)
+        except typer.Exit:
+            if len(found) == 1:
+                raise
+            failed = True
+        else:
+            _tell(study, place, quiet=quiet)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tell(study: Study, out: Path, *, quiet: bool) -> None:
     if quiet:
         return
     for notice in study.warnings:

@@ -13,9 +13,20 @@ from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.predict import predict
 from livercascade.cascade.prediction import REPORT
 from livercascade.cascade.settings import read_settings
-from livercascade.cli.check import ApOption, DpOption, NcOption, ResampleOption, SourceArgument, VpOption, phase_files
+from livercascade.cli.check import (
+    ApOption,
+    ChannelsOption,
+    DpOption,
+    NcOption,
+    ResampleOption,
+    SourceArgument,
+    VpOption,
+    phase_files,
+    studies_of,
+)
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.labels import Phase
+from livercascade.io.study_sources import StudySource
 from livercascade.results.result import CaseResult
 from livercascade.segment.engine import Precision, Runtime
 
@@ -50,6 +61,7 @@ def predict_command(
     vp: VpOption = None,
     dp: DpOption = None,
     resample: ResampleOption = False,
+    channels: ChannelsOption = None,
     device: DeviceOption = "auto",
     engine: EngineOption = Runtime.AUTO,
     precision: PrecisionOption = Precision.AUTO,
@@ -64,7 +76,7 @@ def predict_command(
     again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Find, type and filter liver lesions in one study; writes result.json, label maps and report.html.
+    """Find, type and filter liver lesions; writes result.json, label maps and report.html, of several studies each.
 
     Example: livercascade predict study/dicom --out results/study
     """
@@ -78,7 +90,20 @@ def predict_command(
             chosen, whole=whole, patch=patch, types=types, device=device, engine=engine, precision=precision
         )
         files = phase_files(nc, ap, vp, dp)
-        run(source, out, cascade, files=files, resample=resample, again=again, quiet=quiet)
+        studies = [None] if files else studies_of(source, channels)
+    failed = False
+    for study in studies:
+        place = out / study.case_id if study is not None and len(studies) > 1 else out
+        try:
+            with exit_on_error():
+                run(study, place, cascade, files=files, resample=resample, again=again, quiet=quiet)
+        except typer.Exit:
+            # The refusal of one study leaves the others.
+            if len(studies) == 1:
+                raise
+            failed = True
+    if failed:
+        raise typer.Exit(1)
 
 
 def demo(
@@ -102,7 +127,7 @@ def demo(
 
 
 def run(
-    source: Path | None,
+    source: Path | StudySource | None,
     out: Path,
     cascade: Cascade,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,13 +52,13 @@ class FoundImages:
 
 
 def find_images(folder: Path) -> FoundImages:
-    """CT slices below a folder that may belong to a volume; links are followed, each folder once.
+    """CT slices below a folder, or in one file, that may belong to a volume; links are followed, each folder once.
 
     Raises:
         InputError: ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``WRONG_MODALITY``, ``CANNOT_READ``, ``MALFORMED_DICOM`` or
             ``TOO_LARGE``.
     """
-    files, denied = _files_below(folder)
+    files, denied = _files_below(folder) if folder.is_dir() else ([folder], [])
     if not files and not denied:
         message = f"{shown(folder)}: the folder is empty."
         raise InputError("EMPTY_FOLDER", message, "Give the folder that holds the study.")
@@ -161,32 +161,37 @@ def _check_read(
 
 
 def _only_ct(images: Sequence[DicomImage], folder: Path) -> tuple[list[DicomImage], list[Notice]]:
-    ct = [image for image in images if _is_ct(image)]
-    others = Counter(image.text("Modality") or "unknown" for image in images if not _is_ct(image))
+    series_of_ct = {image.text("SeriesInstanceUID") for image in images if image.text("Modality") == "CT"}
+    ct: list[DicomImage] = []
+    rest: list[DicomImage] = []
+    for image in images:
+        (ct if _is_ct(image, series_of_ct) else rest).append(image)
+    others = Counter(image.text("Modality") or "unknown" for image in rest)
     if not ct:
-        text = ", ".join(sorted({_kind(image) for image in images}))
+        text = ", ".join(sorted({_kind(image) for image in rest}))
         message = f"{shown(folder)}: there are no CT slices, but {text}."
         raise InputError(
             "WRONG_MODALITY", message, "Give a CT study as CT images, one file for each slice or enhanced."
         )
-    captures = sum(image.sop_class.startswith(_SECONDARY_CAPTURE) for image in images if not _is_ct(image))
+    captures = sum(image.sop_class.startswith(_SECONDARY_CAPTURE) for image in rest)
     text = ", ".join(f"{count} {name}" for name, count in sorted(others.items()))
     notices = _counted("OBJECTS_SKIPPED", others.total(), f"objects that are not CT slices were left out ({text})")
     notices += _counted("DERIVED_SKIPPED", captures, "secondary captures were left out")
-    odd = [image for image in ct if image.sop_class == _CT_IMAGE and image.text("Modality") not in ("CT", "")]
-    notices += _counted("MODALITY_ODD", len(odd), "CT images name another modality (OT)")
+    odd = Counter(image.text("Modality") for image in ct if image.text("Modality") not in ("CT", ""))
+    text = ", ".join(sorted(odd))
+    notices += _counted("MODALITY_ODD", odd.total(), f"CT images name another modality ({text[:40]})")
     captured = [image for image in ct if image.sop_class.startswith(_SECONDARY_CAPTURE)]
     return ct, notices + _counted("CLASS_ODD", len(captured), "CT slices are stored as secondary captures")
 
 
-def _is_ct(image: DicomImage) -> bool:
+def _is_ct(image: DicomImage, series_of_ct: Container[str]) -> bool:
     modality = image.text("Modality")
-    if image.sop_class == _CT_IMAGE:
-        # OT, other, says nothing; a class of CT with another modality contradicts itself.
-        return modality in ("CT", "", "OT")
+    if image.sop_class == _CT_IMAGE or image.sop_class in _ENHANCED_CT:
+        # OT, other, says nothing; one odd slice among those of a CT is one of them, not a gap.
+        return modality in ("CT", "", "OT") or image.text("SeriesInstanceUID") in series_of_ct
     if image.sop_class.startswith(_SECONDARY_CAPTURE):
         return modality == "CT" and all(image.text(tag) for tag in _SLICE_TAGS)
-    return image.sop_class in _ENHANCED_CT and modality in ("CT", "")
+    return False
 
 
 def _kind(image: DicomImage) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Integer
+from pydicom import config
 from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
@@ -173,16 +174,24 @@ def _own_bits(
     words: Integer[np.ndarray, "row column"], image: DicomImage, bits: int, name: str
 ) -> Integer[np.ndarray, "row column"]:
     """Values from the bits that hold them: others may hold overlays, or nothing."""
-    held = image.integer("BitsStored") or bits
-    top = image.integer("HighBit")
-    top = held - 1 if top is None else top
+    held = _whole(image, "BitsStored", bits, name)
+    top = _whole(image, "HighBit", held - 1, name)
+    signed = _whole(image, "PixelRepresentation", 0, name)
     if not (1 <= held <= bits and held - 1 <= top < bits):
         message = f"{name}: {shown(image.path.name)} keeps {held} bits up to bit {top} of {bits}."
         raise InputError("DECODE_FAILED", message, _REPAIR)
     values = words.astype(np.int64 if bits == 32 else np.int32)
     if held < bits:
         values = (values >> (top - held + 1)) & ((1 << held) - 1)
-    return _with_sign(values, held) if image.integer("PixelRepresentation") == 1 else values
+    return _with_sign(values, held) if signed == 1 else values
+
+
+def _whole(image: DicomImage, keyword: str, absent: int, name: str) -> int:
+    value = image.integer(keyword)
+    if value is None and image.text(keyword):
+        message = f"{name}: {keyword} is '{image.text(keyword)[:40]}' in {shown(image.path.name)}."
+        raise InputError("BAD_VALUE", message, "Export the series again from the scanner or archive.")
+    return absent if value is None else value
 
 
 def _with_sign(values: Any, bits: int) -> Any:
@@ -193,7 +202,8 @@ def _with_sign(values: Any, bits: int) -> Any:
 def _decompressed(
     file: _PixelFile, image: DicomImage, shape: tuple[int, int], name: str
 ) -> Integer[np.ndarray, "row column"]:
-    syntax = UID(image.syntax)
+    # pydicom warns of what is no UID.
+    syntax = UID(image.syntax, config.IGNORE)
     decoder = _codec(syntax, name)
     try:
         dataset = file.dataset()
@@ -220,7 +230,9 @@ def _decompressed(
 
 def _codec(syntax: UID, name: str) -> Any:
     try:
-        decoder = get_decoder(syntax)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoder = get_decoder(syntax)
     except NotImplementedError as error:
         message = f"{name}: the transfer syntax {shown(syntax.name)[:60]} is not known."
         raise InputError("UNSUPPORTED_SYNTAX", message, "Export the series uncompressed.") from error

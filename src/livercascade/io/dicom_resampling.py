@@ -9,7 +9,7 @@ from scipy import ndimage
 from livercascade.data.scan import OUTSIDE_HU
 from livercascade.io.dicom_geometry import UnevenSlices
 
-Straight = tuple[Int16[np.ndarray, "slice row column"], Float[np.ndarray, "4 4"]]
+Straight = tuple[Int16[np.ndarray, "even_slice wide_row wide_column"], Float[np.ndarray, "4 4"]]
 """HU of a straight stack, and its matrix from (column, row, slice, 1) to LPS mm."""
 
 

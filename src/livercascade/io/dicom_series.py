@@ -23,7 +23,7 @@ from livercascade.io.dicom_geometry import (
 from livercascade.io.dicom_header import DicomImage
 from livercascade.io.dicom_pixels import read_pixels, slice_hu
 from livercascade.io.dicom_resampling import even_stack
-from livercascade.io.dicom_split import changes_of, split_at_repeats, split_interleaved
+from livercascade.io.dicom_split import changes_of, split_at_repeats, split_interleaved, without_watching
 from livercascade.io.dicom_time import acquired_at
 from livercascade.io.hounsfield import check_is_ct
 from livercascade.io.study import UnusedSeries
@@ -199,7 +199,8 @@ def _sorted_series(group: Sequence[DicomImage], name: str) -> SortedStudy:
     placed, unused = _with_place(unique, name)
     views = _by_view(placed, name)
     stacks: list[DicomStack] = []
-    for view in views:
+    for seen in views:
+        view = seen
         places = _places(view, name)
         if _watches_contrast(places):
             count = int(places.max()) + 1
@@ -207,6 +208,10 @@ def _sorted_series(group: Sequence[DicomImage], name: str) -> SortedStudy:
             text = f"{len(view)} images at {where}, as bolus tracking or perfusion gives"
             unused.append(UnusedSeries(name, "SAME_PLACE", text))
             continue
+        if (main := without_watching(view, places)) is not None:
+            text = f"{len(view) - len(main)} images of bolus tracking in the series"
+            unused.append(UnusedSeries(name, "SAME_PLACE", text))
+            view, places = main, _places(main, name)
         parts, told = _split(view, places, name)
         notices += told
         single = len(views) == 1 and len(parts) == 1

@@ -22,6 +22,8 @@ _NOT_TOLD = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "FileMetaInformatio
 # Seconds between slices that no single pass over the body leaves.
 _PAUSE_S = 5.0
 _MAX_PAIRED = 40
+# Bolus tracking looks at one place, wide detectors at some, many times.
+_WATCHED_PLACES, _WATCHED_TIMES = 4, 4
 Labels = Int[np.ndarray, " n"]
 """Number of the stack of each image."""
 
@@ -50,6 +52,31 @@ def split_at_repeats(images: Sequence[DicomImage], places: Labels) -> list[list[
         ranked = (_by_pauses(times, most), _by_rank(times, places), _by_rank(numbers, places))
         labels = next((one for one in ranked if one is not None and _is_clean(one, places)), None)
     return None if labels is None else _parts(images, labels)
+
+
+def without_watching(images: Sequence[DicomImage], places: Labels) -> list[DicomImage] | None:
+    """The stack of a series in which a few places were scanned again and again while the contrast medium arrived.
+
+    None where no tag says, or several say differently, which images are the stack.
+
+    Args:
+        images: Slices in no order.
+        places: Number of each slice's position.
+    """
+    counts = np.bincount(places)
+    crowded = counts[counts > 1]
+    if not 1 <= len(crowded) <= _WATCHED_PLACES or crowded.min() < _WATCHED_TIMES:
+        return None
+    whole: set[bytes] = set()
+    for labels in _columns(images, len(images)):
+        for number in range(int(labels.max()) + 1):
+            chosen = labels == number
+            if chosen.sum() == len(counts) == len(np.unique(places[chosen])):
+                whole.add(chosen.tobytes())
+    if len(whole) != 1:
+        return None
+    chosen = np.frombuffer(whole.pop(), dtype=np.bool_)
+    return [image for image, kept in zip(images, chosen, strict=True) if kept]
 
 
 def split_interleaved(

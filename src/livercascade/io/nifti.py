@@ -83,9 +83,14 @@ def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
     return hu, grid
 
 
-def read_ct(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice, ...]]:
-    """As `read_nifti`, with what was noticed on the way."""
-    stored, head = _read_stored(path)
+def read_ct(path: Path, *, volume: int | None = None) -> tuple[Int16[np.ndarray, "z y x"], Grid, tuple[Notice, ...]]:
+    """As `read_nifti`, with what was noticed on the way.
+
+    Args:
+        path: File, ``.nii`` or ``.nii.gz``.
+        volume: Number of the volume in a file of several; a file of one volume needs none.
+    """
+    stored, head = _read_stored(path, volume)
     ordered, grid = to_canonical_orientation(stored, head.affine_lps, shown(path.name))
     if (head.slope, head.intercept) != (1.0, 0.0):
         ordered = ordered.astype(np.float32) * np.float32(head.slope) + np.float32(head.intercept)
@@ -236,20 +241,33 @@ def read_slabs(path: Path, planes: int) -> Iterator[tuple[int, Shaped[np.ndarray
         stream.read(1)
 
 
-def _read_stored(path: Path) -> tuple[Shaped[np.ndarray, "i j k"], NiftiHead]:
+def volumes_of(path: Path) -> int:
+    """Number of volumes in a file by its header: 1 but for a file of four dimensions.
+
+    Raises:
+        InputError: ``FILE_MISSING``, ``NOT_NIFTI`` or ``TRUNCATED_FILE``.
+    """
+    with _opened(path) as stream:
+        shape = [int(n) for n in _header(stream, shown(path.name)).get_data_shape()]
+    return shape[3] if len(shape) == 4 and shape[3] > 0 else 1
+
+
+def _read_stored(path: Path, volume: int | None = None) -> tuple[Shaped[np.ndarray, "i j k"], NiftiHead]:
     """Voxels as stored ``[i, j, k]``, unscaled, and the header."""
     with _opened(path) as stream:
-        head = _head(stream, shown(path.name))
+        head = _head(stream, shown(path.name), several=volume is not None)
         _skip_to_voxels(stream, head.header, head.shape, head.dtype, shown(path.name))
+        for _ in range(volume or 0):
+            _exactly(stream, head.shape, head.dtype, shown(path.name))
         array = _exactly(stream, head.shape, head.dtype, shown(path.name))
         # One more read makes gzip compare its checksum.
         stream.read(1)
     return array, head
 
 
-def _head(stream: io.BufferedIOBase, name: str) -> NiftiHead:
+def _head(stream: io.BufferedIOBase, name: str, *, several: bool = False) -> NiftiHead:
     header = _header(stream, name)
-    shape = _checked_shape(header, name)
+    shape = _checked_shape(header, name, several=several)
     dtype = _checked_dtype(header, name)
     affine, notices = _checked_affine(header, shape, name)
     return NiftiHead(shape, dtype, _LPS_FROM_RAS @ affine, *_scaling(header, name), header, notices)
@@ -282,7 +300,7 @@ def _header(stream: io.BufferedIOBase, name: str) -> Any:
     start += stream.read(kinds[0] - 348)
     try:
         header = _HEADER_BYTES[kinds[0]].from_fileobj(io.BytesIO(start), check=False)
-        single = bytes(header["magic"].tobytes()).startswith((b"n+1", b"n+2"))
+        single = bytes(header["magic"].tobytes()).startswith((b"n+1\0", b"n+2\0"))
     except (HeaderDataError, ValueError) as error:
         raise InputError("NOT_NIFTI", f"{name}: the header cannot be read: {error}.", _CONVERT_AGAIN) from error
     if not single:
@@ -290,8 +308,10 @@ def _header(stream: io.BufferedIOBase, name: str) -> Any:
     return header
 
 
-def _checked_shape(header: Any, name: str) -> tuple[int, int, int]:
+def _checked_shape(header: Any, name: str, *, several: bool) -> tuple[int, int, int]:
     shape = [int(n) for n in header.get_data_shape()]
+    if several and len(shape) == 4:
+        shape.pop()
     # Many converters write a single volume as a series of one time point.
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()

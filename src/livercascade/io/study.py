@@ -17,6 +17,7 @@ from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
+from livercascade.io.archive import UnpackedFolder
 from livercascade.io.canonical_orientation import check_spacing
 from livercascade.io.dicom_geometry import SlicePlacement
 from livercascade.io.hounsfield import check_is_ct, clean_hu
@@ -48,6 +49,7 @@ class Study:
         slices: DICOM slices of each phase, in order, where its volume has their voxels; results in DICOM refer to them.
         virtual: True if it is a virtual patient: `virtual.json` lies beside the images.
         refused: Name and error of each series or file that refuses the study; empty unless the study was surveyed.
+        unpacked: Folder that an archive was unpacked into, where `slices` lie; it is removed with the study.
     """
 
     case_id: str
@@ -58,6 +60,7 @@ class Study:
     slices: Mapping[Phase, SlicePlacement] = field(default_factory=dict[Phase, SlicePlacement])
     virtual: bool = False
     refused: tuple[tuple[str, InputError], ...] = ()
+    unpacked: UnpackedFolder | None = None
 
     @classmethod
     def from_arrays(

@@ -14,7 +14,7 @@ from livercascade.data.errors import InputError, UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.dicom_files import check_one_study, find_images
+from livercascade.io.dicom_files import FoundImages, check_one_study
 from livercascade.io.dicom_header import DicomImage
 from livercascade.io.dicom_series import MIN_SLICES, DicomStack, StackVolume, is_axial, read_stack, stacks_of
 from livercascade.io.nifti import read_ct
@@ -28,24 +28,21 @@ from livercascade.io.phase_identification import (
     identify_phases,
 )
 from livercascade.io.study import Study, UnusedSeries, checked_case_id
-from livercascade.system.files import sha256_of, shown
-from livercascade.system.manifest import MANIFEST
+from livercascade.io.study_sources import PhaseFile, StudySource, safe_name, studies_in
+from livercascade.system.files import sha256_of, sha256_text, shown
 
 VIRTUAL_RECORD = "virtual.json"
 """Name of the file that says that images beside it are those of a virtual patient."""
-_PHASE_FILE = re.compile(r"(nc|ap|vp|dp)\.nii(\.gz)?", re.IGNORECASE)
-_NIFTI_FILE = re.compile(r".+\.nii(\.gz)?", re.IGNORECASE)
 # Names of sharp reconstruction kernels of the large vendors; their noise hides lesions.
 _SHARP = re.compile(r"lung|bone|edge|sharp|detail|^B[A-Za-z]?[6-9]\d|^FC5\d|^YC|^YD", re.IGNORECASE)
 # Reconstructions of one acquisition begin together, and organs are alike in them.
 _SAME_TIME_S, _SAME_ORGAN_HU = 1.0, 12.0
 # Thinner slices are mostly noise.
 _NOISY_MM = 0.9
-_NAME_THEM = "Name the files nc, ap, vp, dp.nii.gz, or give them with --nc, --ap, --vp, --dp."
 
 
 def read_study(
-    source: str | Path | None = None,
+    source: str | Path | StudySource | None = None,
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
@@ -56,8 +53,8 @@ def read_study(
     For phases in memory see `Study.from_arrays`.
 
     Args:
-        source: DICOM study folder, folder with ``nc|ap|vp|dp.nii[.gz]``, or one NIfTI file whose phase is identified
-            from its image. None if ``files`` is given.
+        source: DICOM study folder or zip, folder with ``nc|ap|vp|dp.nii[.gz]``, one NIfTI file whose phase is
+            identified from its image, or one of `studies_in`. None if ``files`` is given.
         files: NIfTI file per phase, instead of ``source``.
         case_id: Name of the case; taken from the path if absent.
         resample: True interpolates DICOM series with missing slices, varying distances or a tilted gantry; a notice
@@ -78,7 +75,7 @@ def read_study(
 
 
 def survey_study(
-    source: str | Path | None = None,
+    source: str | Path | StudySource | None = None,
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
@@ -93,62 +90,50 @@ def survey_study(
     if (source is None) == (not files):
         raise UsageError("WRONG_USE", "Exactly one of SOURCE and phase files is needed.", "See --help.")
     if files:
-        paths = {phase: Path(path) for phase, path in files.items()}
-        first = next(iter(paths.values()))
-        return _survey_files(paths, (), case_id=_case_id(case_id, first.absolute().parent.name))
-    path = Path(source or "").absolute()
-    if path.is_dir():
-        return _survey_folder(path, _case_id(case_id, path.name), resample=resample)
-    if not path.exists():
-        raise InputError("FILE_MISSING", f"{shown(path)}: there is no such file or folder.", "Check the path.")
-    if not _NIFTI_FILE.fullmatch(path.name):
-        raise InputError(
-            "NOTHING_READABLE", f"{shown(path.name)}: not a NIfTI file.", "Give the folder of a DICOM study."
-        )
-    return _survey_one_file(path, _case_id(case_id, path.name.split(".nii")[0]))
+        paths = {phase: PhaseFile(Path(path)) for phase, path in files.items()}
+        folder = next(iter(paths.values())).path.absolute().parent
+        one = StudySource(safe_name(folder.name), folder, paths)
+    elif isinstance(source, StudySource):
+        one = source
+    else:
+        one = _only(studies_in(source or ""))
+    case = one.case_id if case_id is None else checked_case_id(case_id)
+    if one.found is not None:
+        return _survey_dicom(one, case, resample=resample)
+    return _survey_files(one, case) if one.files else _survey_one_file(one, case)
 
 
-def _case_id(given: str | None, name: str) -> str:
-    if given is not None:
-        return checked_case_id(given)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:128] or "case"
+def _only(studies: Sequence[StudySource]) -> StudySource:
+    if len(studies) > 1:
+        message = f"{shown(studies[0].path)}: {len(studies)} studies lie in one folder."
+        remedy = "Put each study in a folder of its own; predict, check and convert take several studies at once."
+        raise InputError("MIXED_PATIENTS", message, remedy)
+    return studies[0]
 
 
-def _survey_folder(folder: Path, case_id: str, *, resample: bool) -> Study:
-    entries = sorted(folder.iterdir())
-    named = [path for path in entries if path.is_file() and _PHASE_FILE.fullmatch(path.name)]
-    if not named:
-        return _survey_dicom(folder, case_id, resample=resample)
-    files: dict[Phase, Path] = {}
-    for path in named:
-        phase = Phase[path.name[:2].upper()]
-        if phase in files:
-            message = f"{shown(files[phase].name)} and {shown(path.name)} are both the {phase.title} phase."
-            raise InputError("PHASE_AMBIGUOUS", message, "Keep one file per phase.")
-        files[phase] = path
-    rest = [shown(path.name) for path in entries if path not in named and path.name != MANIFEST]
-    others = [UnusedSeries(name, "FILES_SKIPPED", "not named after a phase") for name in rest]
-    return _survey_files(files, others, case_id=case_id)
-
-
-def _survey_files(files: Mapping[Phase, Path], unused: Sequence[UnusedSeries], *, case_id: str) -> Study:
+def _survey_files(source: StudySource, case_id: str) -> Study:
+    files = source.files
     volumes: list[PhaseVolume] = []
     notices: list[Notice] = []
-    virtual = (next(iter(files.values())).parent / VIRTUAL_RECORD).is_file()
+    virtual = (next(iter(files.values())).path.parent / VIRTUAL_RECORD).is_file()
     refused: list[tuple[str, InputError]] = []
     ordered = sorted(files, key=lambda p: p.index)
+    if source.assumed:
+        text = f"{case_id}: nobody names the phases of its channels; NC, AP, VP, DP were assumed, in this order."
+        notices.append(Notice("PHASE_ASSUMED", text, "Name them with --channels."))
     # Inflating and hashing let other threads run: four phases take little longer than two on two cores.
     with ThreadPoolExecutor(min(len(ordered), os.cpu_count() or 1)) as pool:
         read = list(pool.map(_named_file, ordered, (files[phase] for phase in ordered)))
     for phase, made in zip(ordered, read, strict=True):
         if isinstance(made, InputError):
-            refused.append((shown(files[phase].name), made))
+            refused.append((shown(files[phase].path.name), made))
         elif (same := _same_volume(made[0], volumes)) is not None:
             refused.append((made[0].description, _equal_phases(made[0], same)))
         else:
             volumes.append(made[0])
             notices += made[1]
-    return Study(case_id, tuple(volumes), tuple(notices), tuple(unused), virtual=virtual, refused=tuple(refused))
+    unused = tuple(UnusedSeries(name, "FILES_SKIPPED", "not named after a phase") for name in source.beside)
+    return Study(case_id, tuple(volumes), tuple(notices), unused, virtual=virtual, refused=tuple(refused))
 
 
 def _same_volume(one: PhaseVolume, others: Sequence[PhaseVolume]) -> PhaseVolume | None:
@@ -160,18 +145,23 @@ def _equal_phases(one: PhaseVolume, other: PhaseVolume) -> InputError:
     return InputError("EQUAL_PHASES", f"{names} are one and the same image.", "Give each phase its own image.")
 
 
-def _named_file(phase: Phase, path: Path) -> tuple[PhaseVolume, tuple[Notice, ...]] | InputError:
+def _named_file(phase: Phase, file: PhaseFile) -> tuple[PhaseVolume, tuple[Notice, ...]] | InputError:
     """A file whose phase the user names, and what was noticed; the refusal is given back rather than raised."""
+    name, sha256 = shown(file.path.name), ""
     try:
-        hu, grid, noticed = read_ct(path)
+        hu, grid, noticed = read_ct(file.path, volume=file.volume)
+        sha256 = sha256_of(file.path)
     except InputError as error:
         return error
+    if file.volume is not None:
+        name, sha256 = f"{name} volume {file.volume}", sha256_text(f"{sha256} {file.volume}")
     seen = phase_probabilities(measure_organ_hu(hu, grid))
-    volume = PhaseVolume(phase, hu, grid, "user", 1.0, sha256_of(path), shown(path.name))
-    return volume, (*noticed, *contradicted_by_image(shown(path.name), phase, seen))
+    volume = PhaseVolume(phase, hu, grid, "user", 1.0, sha256, name)
+    return volume, (*noticed, *contradicted_by_image(name, phase, seen))
 
 
-def _survey_one_file(path: Path, case_id: str) -> Study:
+def _survey_one_file(source: StudySource, case_id: str) -> Study:
+    path = source.path
     hu, grid, noticed = read_ct(path)
     shown_name = shown(path.name)
     words = shown_name.split(".nii")[0].replace("_", " ")
@@ -182,10 +172,8 @@ def _survey_one_file(path: Path, case_id: str) -> Study:
     return Study(case_id, (volume,), notices, virtual=(path.parent / VIRTUAL_RECORD).is_file())
 
 
-def _survey_dicom(folder: Path, case_id: str, *, resample: bool) -> Study:
-    if any(_NIFTI_FILE.fullmatch(path.name) for path in folder.iterdir()) and not _has_dicom(folder):
-        raise InputError("NOTHING_READABLE", f"{shown(folder)}: no file is named after a phase.", _NAME_THEM)
-    found = find_images(folder)
+def _survey_dicom(source: StudySource, case_id: str, *, resample: bool) -> Study:
+    found, folder = source.found or FoundImages(()), source.path
     check_one_study(found.images, folder)
     sorted_study = stacks_of(found.images, found.counts)
     chosen, unused, thin = _possible_phases(sorted_study.stacks)
@@ -204,7 +192,7 @@ def _survey_dicom(folder: Path, case_id: str, *, resample: bool) -> Study:
     copied = (Notice(copy.code, f"{copy.name}: {copy.reason}.") for copy in copies)
     notices = (*found.notices, *sorted_study.notices, *thin, *told, *reading, *copied, *noticed)
     left = () if taken else refused
-    return Study(case_id, volumes, notices, tuple(unused), dicom=True, slices=slices, refused=left)
+    return Study(case_id, volumes, notices, tuple(unused), True, slices, refused=left, unpacked=source.unpacked)
 
 
 def _set_aside(refused: Sequence[tuple[str, InputError]]) -> tuple[list[UnusedSeries], list[Notice]]:
@@ -280,10 +268,6 @@ def _same_moment(one: StackVolume, other: StackVolume) -> bool:
 
 def _differ(first: DicomImage, second: DicomImage) -> bool:
     return first.text("ConvolutionKernel") != second.text("ConvolutionKernel")
-
-
-def _has_dicom(folder: Path) -> bool:
-    return any(path.is_file() and not _NIFTI_FILE.fullmatch(path.name) for path in folder.rglob("*"))
 
 
 def _possible_phases(stacks: Sequence[DicomStack]) -> tuple[list[DicomStack], list[UnusedSeries], list[Notice]]:

@@ -8,5 +8,6 @@ Nothing is downloaded and no patient is involved; equal arguments give equal byt
 * `livercascade.testing.nifti_cases`: NIfTI cases as ``livercascade train`` reads them.
 * `livercascade.testing.example_results`: candidates, results and case folders without networks.
 * `livercascade.testing.tiny_networks`: model cards and settings that make networks and alignment quick.
+* `livercascade.testing.damaged_files`: DICOM and NIfTI files damaged element by element; needs hypothesis.
 * `livercascade.testing.strategies`: hypothesis strategies of grids, label maps and lesions; needs hypothesis.
 """

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 
 from livercascade.data.grid import Grid
 
@@ -54,13 +64,15 @@ def _keep(index: int, dataset: FileDataset) -> bool:
 
 @dataclass
 class CtSeries:
-    """One CT series to write, uncompressed and with slices in the order of their numbers.
+    """One CT series to write, with slices in the order of their numbers.
 
     Attributes:
         row: Unit vector (LPS) along a row of pixels.
         column: Unit vector (LPS) along a column of pixels.
         shift: Offset (LPS mm) of each slice against the one before, as a tilted gantry gives.
         slices: Number of slices, ``STEP_MM`` apart.
+        heights: Height of each slice above the centre in mm, for other distances; there are as many slices.
+        noise_hu: Standard deviation of noise in HU, other in each slice.
         offset_hu: HU added to soft tissue, as contrast agent does.
         study: StudyInstanceUID.
         uid: SeriesInstanceUID.
@@ -68,6 +80,7 @@ class CtSeries:
         number: SeriesNumber.
         description: SeriesDescription.
         prefix: First letters of the files' names.
+        syntax: Transfer syntax; compressed ones need the codec.
         change: Called with the number of the slice and its data set before it is saved; False leaves the slice out.
     """
 
@@ -75,6 +88,8 @@ class CtSeries:
     column: np.ndarray = field(default_factory=lambda: np.array([0, 1.0, 0]))
     shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
     slices: int = SLICES
+    heights: Sequence[float] | np.ndarray | None = None
+    noise_hu: float | int = 0.0
     offset_hu: float | int = 0.0
     study: str = "1.2.3.4"
     uid: str = "1.2.3.4.1"
@@ -82,7 +97,12 @@ class CtSeries:
     number: int = 1
     description: str = ""
     prefix: str = "a"
+    syntax: str = ExplicitVRLittleEndian
     change: Callable[[int, FileDataset], bool | None] = _keep
+
+    def __post_init__(self) -> None:
+        if self.heights is not None:
+            self.slices = len(self.heights)
 
     def write(self, folder: Path) -> Path:
         """Write the series and return the folder, made if absent."""
@@ -90,8 +110,44 @@ class CtSeries:
         for index in range(self.slices):
             dataset = self.dataset(index)
             if self.change(index, dataset) is not False:
-                dataset.save_as(folder / f"{self.prefix}{index:03d}.dcm", enforce_file_format=True)
+                self._save(dataset, folder / f"{self.prefix}{index:03d}.dcm")
         return folder
+
+    def write_enhanced(self, path: Path, order: Sequence[int] | None = None) -> Path:
+        """Write the series as one enhanced multi-frame CT and return the file.
+
+        Args:
+            path: File to write; its folder is made if absent.
+            order: Slices in the order of the frames; ascending if not given.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        slices = [self.dataset(index) for index in (range(self.slices) if order is None else order)]
+        slices = [one for index, one in enumerate(slices) if self.change(index, one) is not False]
+        enhanced = slices[0]
+        pixels = b"".join(one.PixelData for one in slices)
+        enhanced.PerFrameFunctionalGroupsSequence = [_frame_groups(one) for one in slices]
+        enhanced.SharedFunctionalGroupsSequence = [_shared_groups(enhanced)]
+        for keyword in _IN_GROUPS:
+            del enhanced[keyword]
+        enhanced.NumberOfFrames, enhanced.PixelData = len(slices), pixels
+        enhanced.SOPClassUID = enhanced.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+        self._save(enhanced, path)
+        return path
+
+    def _save(self, dataset: FileDataset, path: Path) -> None:
+        syntax = UID(self.syntax)
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+        if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dcmwrite(
+            path,
+            dataset,
+            enforce_file_format=True,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+        )
 
     def dataset(self, index: int) -> FileDataset:
         """Data set of one slice, before ``change``."""
@@ -112,7 +168,8 @@ class CtSeries:
     def _place(self, ds: FileDataset, index: int) -> None:
         """Fill in where the slice lies and what is there."""
         normal = np.cross(self.row, self.column)
-        height = (index - (self.slices - 1) / 2) * STEP_MM
+        even = (index - (self.slices - 1) / 2) * STEP_MM
+        height = even if self.heights is None else float(self.heights[index])
         corner = BODY_CENTRE + height * normal + index * self.shift
         corner = corner - self.row * PIXEL_MM * (COLUMNS - 1) / 2 - self.column * PIXEL_MM * (ROWS - 1) / 2
         j, i = np.meshgrid(np.arange(ROWS), np.arange(COLUMNS), indexing="ij")
@@ -129,4 +186,36 @@ class CtSeries:
         ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
         hu = body_hu(points)
         hu = hu + self.offset_hu * (hu == SOFT_TISSUE_HU)
+        if self.noise_hu:
+            # Another stream for each slice, the same in each run.
+            rng = np.random.default_rng([index, *self.prefix.encode()])
+            hu = np.rint(hu + rng.normal(0, self.noise_hu, hu.shape))
         ds.PixelData = (hu + 1024).astype("<i2").tobytes()
+
+
+_IN_GROUPS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+
+
+def _frame_groups(one: FileDataset) -> Dataset:
+    """Functional groups of one frame: its place, and what it is."""
+    groups = Dataset()
+    groups.PlanePositionSequence = [_item(ImagePositionPatient=one.ImagePositionPatient)]
+    groups.FrameContentSequence = [_item(FrameAcquisitionNumber=one.AcquisitionNumber)]
+    groups.CTImageFrameTypeSequence = [_item(FrameType=list(one.ImageType))]
+    return groups
+
+
+def _shared_groups(one: FileDataset) -> Dataset:
+    groups = Dataset()
+    groups.PlaneOrientationSequence = [_item(ImageOrientationPatient=one.ImageOrientationPatient)]
+    groups.PixelMeasuresSequence = [_item(PixelSpacing=one.PixelSpacing, SliceThickness=one.SliceThickness)]
+    rescale = _item(RescaleSlope=one.RescaleSlope, RescaleIntercept=one.RescaleIntercept, RescaleType="HU")
+    groups.PixelValueTransformationSequence = [rescale]
+    return groups
+
+
+def _item(**values: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item
