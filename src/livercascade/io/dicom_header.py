@@ -23,6 +23,7 @@ from livercascade.data.errors import InputError
 MAX_INFLATED_BYTES = 1 << 29
 """Largest accepted size of a deflated data set; a small file can hold gigabytes."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_DEFLATED_META = b"\x02\x00\x10\x00UI\x16\x00" + _DEFLATED
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 # Only these are parsed: a study of a thousand slices is surveyed in seconds.
 _KEYWORDS = (
@@ -113,7 +114,7 @@ def read_images(path: Path) -> tuple[DicomImage, ...]:
         if not _is_dicom(start):
             return ()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
-            if _DEFLATED in start:
+            if _DEFLATED_META in start:
                 _check_inflated(stream, start, path.name)
             # Odd values are judged by our own checks, with a code.
             with warnings.catch_warnings():
