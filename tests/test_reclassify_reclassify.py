@@ -7,12 +7,16 @@ from hypothesis import strategies as st
 
 from livercascade import reclassify, seg2det
 from livercascade.data.labels import LesionType, Organ
+from livercascade.data.lesion import Lesion
 from livercascade.reclassification.candidate import CandidateStatus
-from livercascade.reclassification.patches import PatchVolume, Scheme, patch_labels
+from livercascade.reclassification.large_lesions import lesion_windows
+from livercascade.reclassification.patches import PATCH_SHAPE, PatchVolume, Scheme, patch_labels
 from livercascade.reclassification.reclassify import (
+    LargeLesions,
     ReclassifySettings,
     ScoreMode,
     elect,
+    judge,
     make_patches,
     score_of,
 )
@@ -88,14 +92,56 @@ def test_type_is_by_vote_and_the_score_ignores_it():
     assert [x.label for x in kept.lesions] == [x.label for x in proposals]
 
 
-def test_large_proposals_pass_by():
+def test_large_proposals_pass_by_where_the_settings_say_so():
     volume, proposals = patient(*TWO)
     limit = (proposals[0].volume_ml + proposals[1].volume_ml) / 2
-    result = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=limit)
+    keep = LargeLesions.KEEP
+    result = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=limit, large=keep)
     assert [o.status for o in result.candidates] == [CandidateStatus.BYPASSED, CandidateStatus.REMOVED]
     assert result.candidates[0].score is None and result.candidates[0].patches == 0
     at_limit = run(volume, proposals, lambda image: np.full(image.shape, 7), bypass_ml=proposals[0].volume_ml)
     assert at_limit.candidates[0].status is CandidateStatus.REMOVED
+
+
+def test_large_proposals_are_judged_by_the_share_that_windows_inside_confirm():
+    volume, proposals = patient(*TWO)
+    limit = (proposals[0].volume_ml + proposals[1].volume_ml) / 2
+    for answer, score, status in (
+        (reader, 1.0, CandidateStatus.KEPT),
+        (lambda image: np.full(image.shape, 7), 0.0, CandidateStatus.REMOVED),
+    ):
+        for mode in ScoreMode:
+            large, small = run(volume, proposals, answer, bypass_ml=limit, score=mode, large_ratio=0.3).candidates
+            assert (large.score, large.threshold, large.status) == (score, 0.3, status)
+            assert "windows inside" in large.reason and "windows" not in small.reason
+            assert large.patches == 1 and large.shuffled_patches == 0 and not large.no_room
+    # Another seed moves the small one and nothing of the large one.
+    noisy = lambda image: np.where(np.sin(image.cumsum(axis=2)) > 0, 4, 7)  # noqa: E731
+    one, two = (run(volume, proposals, noisy, seed=s, bypass_ml=limit).candidates[0] for s in (1, 2))
+    assert one.score == two.score and 0 < one.score < 1
+    assert judge(one.lesion, one.tally, ReclassifySettings(bypass_ml=limit, large_ratio=1.0)).score == one.score
+    kept = judge(one.lesion, one.tally, ReclassifySettings(bypass_ml=limit, large=LargeLesions.KEEP))
+    assert kept.status is CandidateStatus.BYPASSED and kept.score is None
+
+
+@LAWS
+@given(st.integers(0, 2), st.integers(1, 300), st.integers(0, 20), st.integers(0, 20))
+def test_cores_of_windows_cover_every_voxel_of_a_lesion(axis, length, before, after):
+    shape, first, size = [1, 1, 1], [0, 0, 0], [1, 1, 1]
+    shape[axis], first[axis], size[axis] = before + length + after, before, length
+    box = tuple(slice(f, f + s) for f, s in zip(first, size, strict=True))
+    lesion = Lesion(LesionType.HCC, 100.0, (0.0, 0.0, 0.0), box, np.ones(size, dtype=bool))
+    labels = np.full(shape, 7, dtype=np.uint8)
+    volume = PatchVolume.of(np.zeros((1, *shape), dtype=np.float32), labels, SPACING, (0.0,))
+    seen, count = np.zeros(shape, dtype=int), 0
+    for window in lesion_windows(lesion, volume):
+        at = np.argwhere(window.lesion)
+        # Judged in the core alone: an eighth of the window from every border.
+        assert (at >= np.array(PATCH_SHAPE) // 8).all() and (at < np.array(PATCH_SHAPE) * 7 // 8).all()
+        seen[tuple((at + window.start).T)] += 1
+        count += 1
+    assert (seen[box] > 0).all() and seen.sum() == seen[box].sum()
+    assert count <= max(3, -(-length // (PATCH_SHAPE[axis] * 3 // 4)))
 
 
 def test_small_proposals_cannot_reach_the_volume_threshold_but_the_other_modes():

@@ -122,7 +122,8 @@ class PatchJudge:
         def advance(patches: int) -> None:
             nonlocal done
             done += patches
-            tell(_STEP, done, total)
+            # Windows inside a large lesion may be more than the patches of another.
+            tell(_STEP, min(done, total), total)
 
         # Streams of random numbers are spawned from one seed per set: a verdict depends on nothing else.
         seeds = np.random.SeedSequence(self.settings.reclassify.seed).spawn(2)

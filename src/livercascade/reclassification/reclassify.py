@@ -15,6 +15,7 @@ from livercascade.data.labels import FIRST_LESION, LAST_LESION, LESION_TYPES, Le
 from livercascade.data.lesion import Lesion, LesionSet
 from livercascade.data.record import Record
 from livercascade.reclassification.candidate import Candidate, CandidateStatus
+from livercascade.reclassification.large_lesions import lesion_windows
 from livercascade.reclassification.patch_tally import PatchTally
 from livercascade.reclassification.patches import Patch, PatchVolume, Scheme
 from livercascade.reclassification.shuffle import ShuffleSettings, shuffle
@@ -34,15 +35,27 @@ class ScoreMode(Enum):
     """Overlap in ml against the smaller of ``threshold_ml`` and ``ratio`` times the proposal's volume."""
 
 
+class LargeLesions(Enum):
+    """What happens to proposals that are too large to be moved within the liver."""
+
+    WINDOWS = "windows"
+    """UNet^patch judges them by windows inside, and its votes are pooled."""
+    KEEP = "keep"
+    """They are kept as they are: the paper's rule."""
+
+
 class ReclassifySettings(Record):
-    """How proposals are judged; the defaults are the paper's but for ``relabel`` and ``stop_when_decided``.
+    """How proposals are judged; the defaults are the paper's but for ``large``, ``relabel`` and ``stop_when_decided``.
 
     Attributes:
         n_original: Number of patches cut round the lesion where it lies.
         n_shuffled: Number of patches with the lesion moved within the liver; the paper's N is the sum of both.
         shuffled: False takes original patches for all of them (the paper's "w/o LS").
         shuffling: Settings of lesion shuffling.
-        bypass_ml: Larger proposals are kept as they are.
+        bypass_ml: Volume in ml above which a proposal is large.
+        large: Fate of large proposals. By windows their score is the share that UNet^patch confirms in all windows
+            together, whatever ``score`` says, and none is moved.
+        large_ratio: Least such share, 0 to 1.
         score: Meaning of score and threshold.
         threshold_ml: Least mean overlap in ml.
         ratio: Least fraction of the proposal, 0 to 1, for the modes that use it.
@@ -58,6 +71,8 @@ class ReclassifySettings(Record):
     shuffled: bool = True
     shuffling: ShuffleSettings = ShuffleSettings()
     bypass_ml: float = Field(default=64.0, ge=0)
+    large: LargeLesions = LargeLesions.WINDOWS
+    large_ratio: float = Field(default=0.1, ge=0, le=1)
     score: ScoreMode = ScoreMode.VOLUME
     threshold_ml: float = Field(default=0.5, ge=0)
     ratio: float = Field(default=0.5, ge=0, le=1)
@@ -75,6 +90,10 @@ class ReclassifySettings(Record):
     def patches(self) -> int:
         """The paper's N."""
         return self.n_original + self.n_shuffled
+
+    def is_large(self, lesion: Lesion) -> bool:
+        """True for a proposal that the paper keeps as it is."""
+        return lesion.volume_ml > self.bypass_ml
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +130,8 @@ def reclassify(
 
     The score is the mean over the patches of the volume, inside the proposal, that the network calls lesion of
     whatever type. The new label is the type of most such voxels over all patches; ties go to the present label,
-    then to the higher priority. A verdict does not depend on the other proposals' patches.
+    then to the higher priority. A verdict does not depend on the other proposals' patches. Large proposals are judged
+    by windows inside them, or kept, as the settings say.
 
     Args:
         proposals: Lesions of UNet^whole; masks are kept as they are.
@@ -132,12 +152,12 @@ def reclassify(
             f"{len(placed)} lesions on {placed.shape} for {len(proposals)} proposals and a volume of {volume.shape}"
         )
     jobs = [
-        _Job(here, lesion.volume_ml > settings.bypass_ml, stream)
+        _Job(here, settings.is_large(lesion), stream)
         for lesion, here, stream in zip(proposals, placed, rng.spawn(len(proposals)), strict=True)
     ]
     _run_jobs(jobs, volume, network, settings, batch, weights)
     candidates = (
-        judge(lesion, None if job.bypassed else job.tally(volume.voxel_ml, settings), settings)
+        judge(lesion, job.tally(volume.voxel_ml, settings), settings)
         for lesion, job in zip(proposals, jobs, strict=True)
     )
     return Reclassified(proposals, tuple(candidates))
@@ -148,13 +168,17 @@ class _Job:
     """One proposal and what the network found in its patches so far."""
 
     lesion: Lesion
-    bypassed: bool
+    large: bool
     rng: np.random.Generator
     votes: list[Int[np.ndarray, " 6"]] = field(default_factory=list["Int[np.ndarray, ' 6']"])
     sizes: list[int] = field(default_factory=list[int])
     moved: list[bool] = field(default_factory=list[bool])
 
     def patches(self, volume: PatchVolume, settings: ReclassifySettings) -> Iterator[Patch]:
+        if self.large:
+            if settings.large is LargeLesions.WINDOWS:
+                yield from lesion_windows(self.lesion, volume)
+            return
         for patch in _each_patch(self.lesion, volume, settings, self.rng):
             yield patch
             if self.decided(len(self.votes), volume.voxel_ml, settings):
@@ -169,13 +193,15 @@ class _Job:
 
     def decided(self, made: int, voxel_ml: float, settings: ReclassifySettings) -> bool:
         """Whether the patches after the first ``made`` cannot change the verdict, whatever is found in them."""
-        if not settings.stop_when_decided or settings.relabel or not made:
+        if self.large or not settings.stop_when_decided or settings.relabel or not made:
             return False
         overlap = [int(votes.sum()) for votes in self.votes[:made]]
         largest = int(np.count_nonzero(self.lesion.mask))
         return _decided(overlap, self.sizes[:made], largest, voxel_ml, settings)
 
-    def tally(self, voxel_ml: float, settings: ReclassifySettings) -> PatchTally:
+    def tally(self, voxel_ml: float, settings: ReclassifySettings) -> PatchTally | None:
+        if not self.votes:
+            return None
         # A batch may have run on after the verdict: the result must not depend on the length of a batch.
         needed = (n for n in range(1, len(self.votes)) if self.decided(n, voxel_ml, settings))
         n = next(needed, len(self.votes))
@@ -203,9 +229,8 @@ def _todo(
     jobs: list[_Job], volume: PatchVolume, settings: ReclassifySettings
 ) -> Generator[tuple[_Job, Patch], None, None]:
     for job in jobs:
-        if not job.bypassed:
-            for patch in job.patches(volume, settings):
-                yield job, patch
+        for patch in job.patches(volume, settings):
+            yield job, patch
 
 
 def _decided(overlap: list[int], sizes: list[int], largest: int, voxel_ml: float, settings: ReclassifySettings) -> bool:
@@ -231,10 +256,14 @@ def judge(lesion: Lesion, tally: PatchTally | None, settings: ReclassifySettings
         tally: What was found; None if no patch was made because the proposal is large.
         settings: Score, thresholds and relabelling. The number and kind of the patches are those of ``tally``.
     """
-    if tally is None:
+    large = settings.is_large(lesion)
+    if tally is None or (large and settings.large is LargeLesions.KEEP):
         reason = f"{lesion.volume_ml:.1f} ml is above {settings.bypass_ml:g} ml: not reclassified"
         return Candidate(lesion, CandidateStatus.BYPASSED, lesion.label, reason=reason)
-    score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, settings)
+    if large:
+        score, threshold = float(tally.overlap.sum() / max(tally.sizes.sum(), 1)), settings.large_ratio
+    else:
+        score, threshold = score_of(tally.overlap, tally.sizes, tally.voxel_ml, settings)
     moved, total = int(tally.moved.sum()), tally.votes.sum(axis=0)
     voted = elect(total, lesion.label) if settings.relabel else lesion.label
     status = _status(score >= threshold, voted is lesion.label)
@@ -245,9 +274,12 @@ def judge(lesion: Lesion, tally: PatchTally | None, settings: ReclassifySettings
         score,
         threshold,
         votes={t: float(n / total.sum()) for t, n in zip(LESION_TYPES, total, strict=True) if n},
-        reason=_reason(status, lesion.label, voted, score, threshold),
+        reason=_reason(status, lesion.label, voted, score, threshold)
+        + (f" (share confirmed in {len(tally.sizes)} windows inside it)" if large else ""),
         # Patches that were not made, since the verdict was clear, did not lack room.
-        no_room=settings.shuffled and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
+        no_room=settings.shuffled
+        and not large
+        and moved < min(settings.n_shuffled, len(tally.sizes) - settings.n_original),
         tally=tally,
     )
 

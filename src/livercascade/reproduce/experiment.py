@@ -18,7 +18,7 @@ from livercascade.data.record import Record
 from livercascade.detect.seg2det import LesionRule
 from livercascade.evaluation.cohort.evaluated_models import JOINT, EvaluatedModel, JointModel, Variant
 from livercascade.evaluation.evaluation_settings import EvaluationSettings
-from livercascade.reclassification.reclassify import ScoreMode
+from livercascade.reclassification.reclassify import LargeLesions, ReclassifySettings, ScoreMode
 from livercascade.virtual.fixed_cohorts import CohortPart
 from livercascade.virtual.virtual_settings import CaseMix, PhaseMotion, VirtualSettings
 
@@ -205,7 +205,10 @@ class ExperimentSettings(Record):
     groups: dict[CohortPart, PatientGroup]
     training: TrainingPlan = TrainingPlan()
     # Virtual phases differ by what alignment leaves over: to align them again would measure the aligner.
-    cascade: CascadeSettings = CascadeSettings(align=AlignStage(enabled=False))
+    # What is larger than 64 ml is kept, as in the paper.
+    cascade: CascadeSettings = CascadeSettings(
+        align=AlignStage(enabled=False), reclassify=ReclassifySettings(large=LargeLesions.KEEP)
+    )
     alpha: float = Field(default=0.05, gt=0, lt=1)
     # The numbers to compare with are the paper's, which counts touching lesions of two types as two.
     evaluation: EvaluationSettings = EvaluationSettings(instances=LesionRule.PER_LABEL)
