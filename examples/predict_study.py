@@ -16,7 +16,8 @@ def main(study: Path, out: Path, cascade: lc.Cascade | None = None) -> lc.Predic
     cascade = cascade or lc.Cascade.load()
     prediction = cascade.predict(lc.read_study(study))
 
-    print(f"verdict: {prediction.verdict.joint.value}")
+    # A scan that shows a part of the liver only, for example, has findings and no verdict.
+    print(f"verdict: {prediction.verdict.joint.value if prediction.verdict else 'none, see the warnings'}")
     for number, lesion in enumerate(prediction.lesions, start=1):
         print(f"L{number}: {lesion.type.title}, {lesion.volume_ml:.1f} ml, {lesion.status.value}")
     at_two = lc.seg2det(prediction.mask(2.0), prediction.scan.grid)

@@ -14,8 +14,6 @@ from livercascade.cascade.findings import Findings, PatchJudge
 from livercascade.cascade.predict import predict, predict_variants
 from livercascade.cascade.proposals import propose, typed
 from livercascade.cascade.settings import CascadeSettings, OutputStage, SegmentStage
-from livercascade.data.labels import Phase
-from livercascade.data.scan import Scan
 from livercascade.io.reference_grid import to_scan
 from livercascade.io.study_reader import read_study
 from livercascade.reclassification.reclassify import Reclassified, ReclassifySettings
@@ -139,16 +137,18 @@ def test_at_one_f_there_is_one_set_of_lesions(
         assert len(proposals.det_high) == len(findings.proposals.det_high)
 
 
-def test_a_scan_without_lesions_has_evidence_too(cascade: Cascade, judged: tuple[Findings, Evidence]) -> None:
+def test_a_scan_without_lesions_has_evidence_too(
+    patient: Path, cascade: Cascade, judged: tuple[Findings, Evidence]
+) -> None:
     findings, _ = judged
     proposals = findings.proposals
     empty = np.full_like(proposals.sensitivity.margin, 50.0)
-    grid_scan = Scan(judged[1].grid, {}, Phase.VP)
-    none = propose(replace(proposals.sensitivity, margin=empty), grid_scan, SETTINGS.detect)
+    scan, _ = to_scan(read_study(patient))
+    none = propose(replace(proposals.sensitivity, margin=empty), scan, SETTINGS.detect)
     low, high = Reclassified(none.det_low, ()), Reclassified(none.det_high, ())
     evidence = collect_evidence(
         "x",
-        grid_scan,
+        scan,
         Findings(none, low, high),
         PatchJudge(cascade.patch, SETTINGS),
         cascade.whole.card.sha256,

@@ -16,10 +16,13 @@ from livercascade.cascade.settings import AlignStage, CascadeSettings, DetectSta
 from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.labels import NUM_CLASSES, LesionType, Organ, Phase
 from livercascade.data.lesion import Lesion
+from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume, Scan
 from livercascade.detect.seg2det import LesionRule
+from livercascade.detect.trunk import Trunk
 from livercascade.io.study import Study, StudyReader
 from livercascade.reclassification.reclassify import ReclassifySettings
+from livercascade.results.result import CaseResult, Status
 from livercascade.segment.engine import Runtime
 from livercascade.segment.segmenter import Segmenter
 from livercascade.system.manifest import verify
@@ -199,3 +202,25 @@ def test_the_public_face_is_there_and_says_what_it_is() -> None:
         assert (getattr(lc, name).__doc__ or "").strip(), name
     with pytest.raises(AttributeError, match="no_such_name"):
         lc.no_such_name  # noqa: B018
+
+
+def test_with_a_part_of_the_liver_there_are_findings_and_no_verdict(prediction: lc.Prediction) -> None:
+    assert prediction.verdict is not None
+    findings = prediction.findings
+    message = "The scan ends in the liver (lower): a part of it is not seen. No verdict is given."
+    doubted = replace(findings.proposals, warnings=(Notice("LIVER_PARTIAL", message),))
+    partial = replace(prediction, findings=replace(findings, proposals=doubted))
+    assert partial.verdict is None and partial.result.verdict is None
+    assert partial.result.status is Status.OK_WITH_WARNINGS and partial.result.lesions == prediction.lesions
+    page = partial.report_html()
+    assert "No verdict is given" in page and "a part of it is not seen" in page
+    assert "No verdict is given" not in prediction.report_html()
+    assert CaseResult.model_validate_json(partial.result.to_json()) == partial.result
+
+
+def test_nothing_lies_outside_the_body_at_any_sensitivity(prediction: lc.Prediction) -> None:
+    scan = prediction.scan
+    body = Trunk.of(scan.hu[scan.reference], scan.grid).body_in(scan.hu[scan.reference])
+    assert not body.all()
+    for labels in (prediction.segmentation, *(prediction.mask(f) for f in (0.25, 4.0, 1e6))):
+        assert not labels[~body].any()

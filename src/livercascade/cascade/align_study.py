@@ -24,8 +24,8 @@ def align_study(
         progress: Called with (step in words, done, total).
 
     Raises:
-        InputError: ``MISSING_PHASE``; ``NO_LIVER`` if it is no trunk; ``REGISTRATION_POOR`` if a phase fails quality
-            control and the settings refuse the case.
+        InputError: ``MISSING_PHASE``; ``NO_LIVER`` or ``NOT_HU`` if it is no trunk; ``REGISTRATION_POOR`` if a phase
+            fails quality control and the settings refuse the case.
     """
     if not settings.enabled or len(study.volumes) < 2:
         return StudyAlignment(*to_scan(study))

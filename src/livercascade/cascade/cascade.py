@@ -121,8 +121,9 @@ class Cascade:
             progress: Called with (step in words, done, total).
 
         Raises:
-            InputError: ``NO_LIVER``; ``PHASE_NEEDED`` if a network needs a phase that is absent;
-                ``REGISTRATION_POOR`` if a phase fails quality control and the settings refuse the case.
+            InputError: ``NO_LIVER``, ``LIVER_IMPLAUSIBLE`` or ``NOT_HU`` if there is no liver to be read;
+                ``PHASE_NEEDED`` if a network needs a phase that is absent; ``REGISTRATION_POOR`` if a phase fails
+                quality control and the settings refuse the case.
         """
         clock = StageClock()
         with clock.stage("align"):
@@ -135,7 +136,7 @@ class Cascade:
         """All phases on the grid of VP, or of the first present of AP, DP and NC; that phase keeps its voxels.
 
         Raises:
-            InputError: ``MISSING_PHASE``; ``NO_LIVER`` if it is no trunk; ``REGISTRATION_POOR``.
+            InputError: ``MISSING_PHASE``; ``NO_LIVER`` or ``NOT_HU`` if it is no trunk; ``REGISTRATION_POOR``.
         """
         return align_study(study, self.settings.align, aligner=self.aligner, progress=progress)
 
@@ -143,7 +144,7 @@ class Cascade:
         """Proposals of a scan of aligned phases, and the verdict on each.
 
         Raises:
-            InputError: ``NO_LIVER`` or ``PHASE_NEEDED``.
+            InputError: ``NO_LIVER``, ``LIVER_IMPLAUSIBLE``, ``NOT_HU`` or ``PHASE_NEEDED``.
         """
         return self.judge(scan, self.propose(scan, progress=progress), progress=progress)
 
@@ -151,13 +152,13 @@ class Cascade:
         """Lesion proposals at both sensitivities with their types (paper, eq. 1 to 5).
 
         Raises:
-            InputError: ``NO_LIVER`` or ``PHASE_NEEDED``.
+            InputError: ``NO_LIVER``, ``LIVER_IMPLAUSIBLE``, ``NOT_HU`` or ``PHASE_NEEDED``.
         """
         # First: what UNet^patch lacks must not be found out after minutes of segmenting.
         self.patch.require(scan.phases)
-        check_trunk(scan)
+        trunk = check_trunk(scan)
         sensitivity = self._own_segmenter().segment(scan, progress=progress)
-        proposals = propose(sensitivity, scan, self.settings.detect)
+        proposals = propose(sensitivity, scan, self.settings.detect, trunk=trunk)
         if self.classifier is None:
             return proposals
         return typed(proposals, scan, self.classifier, self.settings.segment.class_priors)

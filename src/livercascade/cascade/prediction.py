@@ -24,7 +24,6 @@ from livercascade.cascade.case_probabilities import (
     with_probabilities,
 )
 from livercascade.cascade.findings import Findings
-from livercascade.cascade.plausibility import liver_notices
 from livercascade.cascade.proposals import form_lesions
 from livercascade.cascade.settings import CascadeSettings
 from livercascade.data.labels import LESION_TYPES, PHASES
@@ -55,6 +54,7 @@ from livercascade.results.result import (
     TypeCount,
     VerdictRecord,
 )
+from livercascade.results.wording import NO_VERDICT
 from livercascade.segment.engine import Engine
 from livercascade.system.files import sha256_of
 from livercascade.system.manifest import new_result_folder
@@ -132,8 +132,10 @@ class Prediction:
         return self.findings.high.proposals.instances()
 
     @property
-    def verdict(self) -> VerdictRecord:
-        """Class of the patient by Base, High and jointly."""
+    def verdict(self) -> VerdictRecord | None:
+        """Class of the patient by Base, High and jointly; None where a warning says that none is given."""
+        if any(notice.code in NO_VERDICT for notice in self.findings.proposals.warnings):
+            return None
         return verdict_record(self.findings, self.factors, self._probabilities)
 
     @cached_property
@@ -220,8 +222,8 @@ class Prediction:
         return tuple(OutputRecord(path=n, sha256=sha256_of(folder / n), kind=k) for n, k in kinds.items())
 
     def _record(self, outputs: tuple[OutputRecord, ...]) -> CaseResult:
-        scan, liver = self.scan, self.findings.proposals.liver
-        notices = (*self.study.warnings, *self.alignment.notices, *liver_notices(liver, scan.grid))
+        scan = self.scan
+        notices = (*self.study.warnings, *self.alignment.notices, *self.findings.proposals.warnings)
         return CaseResult(
             case_id=self.study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,

@@ -13,12 +13,15 @@ from livercascade.cascade.settings import DetectStage
 from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.class_priors import ClassPriors
 from livercascade.data.grid import Grid, Triple
-from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType, Phase
+from livercascade.data.labels import FIRST_LESION, LAST_LESION, LesionType, Organ, Phase
 from livercascade.data.lesion import Lesion, LesionSet
+from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
-from livercascade.detect.liver import main_liver, without_strays
+from livercascade.detect.liver import liver_with_content, main_liver, without_strays
+from livercascade.detect.liver_place import LiverPlace
 from livercascade.detect.seg2det import LesionRule, bounding_box, is_lesion, seg2det
 from livercascade.detect.sensitivity import SensitivityMap
+from livercascade.detect.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Proposals:
         liver: Liver with its content at High's sensitivity.
         strays: Number of lesions outside the liver at High's sensitivity, which were left out.
         types: Types of the lesions of ``det_high``, if they follow from enhancement; else none.
+        warnings: Doubts about the liver that was found, see `check_liver`.
     """
 
     low: UInt8[np.ndarray, "z y x"]
@@ -55,6 +59,7 @@ class Proposals:
     liver: Bool[np.ndarray, "z y x"]
     strays: int
     types: tuple[ProposalType, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
         """Label map at any sensitivity, strays removed."""
@@ -76,28 +81,34 @@ class Proposals:
             yield without_strays(near.mask(factor), liver)
 
 
-def propose(sensitivity: SensitivityMap, scan: Scan, settings: DetectStage) -> Proposals:
-    """Lesion proposals at both sensitivities, inside the liver.
+def propose(sensitivity: SensitivityMap, scan: Scan, settings: DetectStage, *, trunk: Trunk | None = None) -> Proposals:
+    """Lesion proposals at both sensitivities, inside the liver; outside the body there is nothing.
 
     Args:
         sensitivity: What UNet^whole gave for the scan.
         scan: What was segmented.
         settings: Sensitivities, volume limit and definition of a lesion.
+        trunk: Body, lungs and spine of the reference phase; measured here if absent.
 
     Raises:
-        InputError: ``NO_LIVER``, see `check_liver`.
+        InputError: ``NO_LIVER`` or ``LIVER_IMPLAUSIBLE``, see `check_liver`.
     """
-    raw = sensitivity.mask(settings.high_factor)
-    liver = main_liver(raw, scan.grid)
-    check_liver(liver, scan.grid)
+    hu = scan.hu[scan.reference]
+    seen = Trunk.of(hu, scan.grid) if trunk is None else trunk
+    in_body = sensitivity.only_in(seen.body_in(hu))
+    raw = in_body.mask(settings.high_factor)
+    liver = main_liver(raw, scan.grid, min_contact=settings.min_contact)
+    everything = liver_with_content(raw)
+    place = LiverPlace.of(liver, everything, liver & (raw == Organ.LIVER), scan, seen)
+    warnings = check_liver(place)
     high = without_strays(raw, liver)
-    low = without_strays(sensitivity.mask(settings.low_factor), liver)
+    low = without_strays(in_body.mask(settings.low_factor), liver)
     strays = len(form_lesions(np.where(liver, np.uint8(0), raw), scan.grid, settings))
     det_low = form_lesions(low, scan.grid, settings)
     # At one f there is one set, which is judged once.
     same = settings.low_factor == settings.high_factor
     det_high = det_low if same else form_lesions(high, scan.grid, settings)
-    return Proposals(low, high, det_low, det_high, sensitivity, liver, strays)
+    return Proposals(low, high, det_low, det_high, in_body, liver, strays, warnings=warnings)
 
 
 def form_lesions(mask: UInt8[np.ndarray, "z y x"], grid: Grid | Triple, settings: DetectStage) -> LesionSet:
@@ -132,15 +143,14 @@ def typed(proposals: Proposals, scan: Scan, classifier: LesionClassifier, priors
         types.append(ProposalType(by_type, lesion.label))
     det_low = _relabelled(proposals.det_low, low)
     same = proposals.det_high is proposals.det_low
-    return Proposals(
-        low,
-        high,
-        det_low,
-        det_low if same else _relabelled(proposals.det_high, high),
-        SensitivityMap(best, proposals.sensitivity.best_other, proposals.sensitivity.margin),
-        proposals.liver,
-        proposals.strays,
-        tuple(types),
+    return replace(
+        proposals,
+        low=low,
+        high=high,
+        det_low=det_low,
+        det_high=det_low if same else _relabelled(proposals.det_high, high),
+        sensitivity=replace(proposals.sensitivity, best_lesion=best),
+        types=tuple(types),
     )
 
 

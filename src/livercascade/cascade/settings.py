@@ -14,6 +14,7 @@ from livercascade.alignment.align_settings import AlignSettings, RegistrationLim
 from livercascade.data.class_priors import PAPER, ClassPriors
 from livercascade.data.errors import UsageError
 from livercascade.data.record import Record
+from livercascade.detect.liver import MIN_CONTACT
 from livercascade.detect.seg2det import LesionRule
 from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.segment.segmenter import WindowSearch
@@ -75,12 +76,15 @@ class DetectStage(Record):
         high_factor: Sensitivity factor f of High.
         min_volume_ml: Volume limit; smaller proposals are left out.
         lesions: Definition of one lesion: touching types together, or each type alone as in the paper.
+        min_contact: Share of a lesion's surface, 0 to 1, that must touch liver: what hangs on by less lies outside it.
+            0 keeps whatever touches.
     """
 
     low_factor: float = Field(default=1.0, gt=0)
     high_factor: float = Field(default=4.0, gt=0)
     min_volume_ml: float = Field(default=0.5, ge=0)
     lesions: LesionRule = LesionRule.UNION
+    min_contact: float = Field(default=MIN_CONTACT, ge=0, le=1)
 
 
 class ClassifyStage(Record):
@@ -107,7 +111,8 @@ class OutputStage(Record):
 
 
 class CascadeSettings(Record):
-    """How a study is analysed; defaults are the paper's but for types by enhancement and ``reclassify.relabel``.
+    """How a study is analysed; defaults are the paper's but for types by enhancement, ``reclassify.large`` and
+    ``reclassify.relabel``.
 
     The parts stand in the order of the stages. What a stage makes depends on its own part and on those before it:
     `stage_sha256`.
@@ -186,8 +191,8 @@ class CascadeSettings(Record):
         How phases were aligned, where Base begins, the seed, and whether a candidate stays or changes its type after
         the vote, change the meaning of no score.
         """
-        patches = {"n_original", "n_shuffled", "shuffled", "shuffling", "bypass_ml"}
-        kept = {"segment": True, "detect": {"high_factor", "min_volume_ml", "lesions"}, "classify": True}
+        patches = {"n_original", "n_shuffled", "shuffled", "shuffling", "bypass_ml", "large"}
+        kept = {"segment": True, "detect": {"high_factor", "min_volume_ml", "lesions", "min_contact"}, "classify": True}
         return sha256_text(self.model_dump_json(include=kept | {"reclassify": patches}))
 
 

@@ -166,6 +166,8 @@ def show(result: CaseResult, out: Path, console: Console) -> None:
     lesions = result.lesions or ()
     kept = [lesion for lesion in lesions if lesion.present]
     console.print(f"{len(kept)} findings kept, {len(lesions) - len(kept)} candidates removed")
-    if result.verdict is not None:
+    if result.verdict is None:
+        console.print("verdict: none is given, see the warnings")
+    else:
         console.print(f"verdict: {result.verdict.joint.value}. {result.verdict.meaning}")
     console.print(f"report: {out / REPORT}")

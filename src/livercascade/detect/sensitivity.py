@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from livercascade.data.grid import Shape
 from livercascade.data.labels import BACKGROUND, FIRST_LESION, LAST_LESION, NUM_CLASSES
@@ -100,6 +100,14 @@ class SensitivityMap:
     def within(self, box: Box) -> SensitivityMap:
         """The same map of a box alone, without a copy."""
         return SensitivityMap(self.best_lesion[box], self.best_other[box], self.margin[box])
+
+    def only_in(self, region: Bool[np.ndarray, "z y x"]) -> SensitivityMap:
+        """The same map with background outside a region, at every sensitivity."""
+        return SensitivityMap(
+            self.best_lesion,
+            np.where(region, self.best_other, np.uint8(BACKGROUND)),
+            np.where(region, self.margin, np.float32(np.inf)),
+        )
 
     def mask(self, factor: float) -> UInt8[np.ndarray, "z y x"]:
         """Label map at lesion sensitivity ``f`` (paper, eq. 2 and 3).

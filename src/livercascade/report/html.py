@@ -17,6 +17,7 @@ from livercascade.results.result import CaseResult
 from livercascade.results.wording import (
     DISCLAIMER,
     INTENDED_USE,
+    NO_VERDICT,
     NOT_LIRADS,
     class_meaning,
     headline,
@@ -60,6 +61,7 @@ def render_report(result: CaseResult, pictures: ReportPictures | None = None) ->
         aligned={a.phase for a in result.alignment if a.use is PhaseUse.ALIGNED},
         headline=headline(result.verdict.joint.patient_class) if result.verdict else "",
         tone=_tone(result),
+        no_verdict=[warning for warning in result.warnings if warning.code in NO_VERDICT],
         classes=[(c.value, class_meaning(c)) for c in PatientClass],
         colours={t: PRINT_COLOURS[t] for t in LESION_TYPES},
         impressions={t: impression(t) for t in LESION_TYPES},

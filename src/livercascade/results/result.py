@@ -325,7 +325,9 @@ class CaseResult(Record):
         default=(), description="Every phase but the reference; empty if phases were not aligned."
     )
     factors: SensitivityFactors | None = Field(default=None, description="Sensitivities of Base and High.")
-    verdict: VerdictRecord | None = None
+    verdict: VerdictRecord | None = Field(
+        default=None, description="Absent in a finished result where a warning says that no verdict is given."
+    )
     liver: LiverRecord | None = None
     lesions: tuple[LesionRecord, ...] | None = Field(default=None, description="All candidates, removed ones too.")
     sensitivity: tuple[SweepRow, ...] = ()

@@ -20,6 +20,9 @@ _IMPRESSION = {
     LesionType.CYST: "favours a cyst",
 }
 
+NO_VERDICT = frozenset({"SMALL_LIVER", "LIVER_PARTIAL", "LIVER_UNUSUAL"})
+"""Codes of warnings with which a finished result has findings and no verdict."""
+
 _CLASS_MEANING = {
     PatientClass.HCC: "At least one finding is suspicious for hepatocellular carcinoma (malignant).",
     PatientClass.ICC: (
