@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real nonsense evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -86,6 +86,9 @@ REAL ?= ../shared/data/hcc_tace_005_pre
 
 real: .venv/develop  ## A real study with masks (REAL=FOLDER, CHART=FILE.png), by all phases and by each alone
 	$(BIN)/python benchmarks/real_scan.py $(REAL)/dicom --liver $(REAL)/liver.nii.gz --lesions $(REAL)/lesions.nii.gz $(if $(CHART),--chart $(CHART))
+
+nonsense: .venv/develop  ## Scans without a liver to be read get no verdict, real livers are not refused (MODEL=FOLDER; half an hour)
+	$(BIN)/python benchmarks/nonsense.py $(if $(MODEL),--model $(MODEL))
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py
