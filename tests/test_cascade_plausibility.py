@@ -165,6 +165,13 @@ def test_small_and_missing_livers(usual: LiverPlace) -> None:
     assert "LIVER_PARTIAL" in {n.code for n in check_liver(dome)}
 
 
+def test_with_the_volume_alone_whatever_is_large_enough_passes(usual: LiverPlace) -> None:
+    odd = replace(usual, right_share=0.0, radius_mm=5.0, volume_ml=300.0, cut_shares=(0.9,) * 6, end_mm2=(5000.0, 0.0))
+    assert [n.code for n in check_liver(odd, volume_alone=True)] == ["LIVER_CUT"]
+    with pytest.raises(InputError, match=r"NO_LIVER"):
+        check_liver(replace(odd, volume_ml=149.0), volume_alone=True)
+
+
 def test_without_any_lung_a_long_scan_is_refused_and_a_short_one_gets_no_verdict(usual: LiverPlace) -> None:
     without = replace(usual, lung_above_mm=None, dome_above_mm=None)
     with pytest.raises(InputError, match=r"LIVER_IMPLAUSIBLE.*hardly any lung"):

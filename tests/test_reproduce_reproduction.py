@@ -52,6 +52,7 @@ stages = 3
 steps = 2
 validate_every = 2
 [cascade]
+detect.check_liver = false
 align = false
 n_original = 1
 n_shuffled = 1
@@ -148,6 +149,7 @@ lesion_contrast = 2.0
 [training]
 folds = [0]
 [cascade]
+detect.check_liver = false
 align = false
 n_original = 1
 n_shuffled = 1

@@ -187,11 +187,12 @@ def _check_lungs(trunk: Trunk) -> None:
         )
 
 
-def check_liver(place: LiverPlace) -> tuple[Notice, ...]:
+def check_liver(place: LiverPlace, *, volume_alone: bool = False) -> tuple[Notice, ...]:
     """Refuse what cannot be a liver, and warn of one that no verdict, or only a careful one, can rest on.
 
     Args:
         place: Measures of what was found.
+        volume_alone: True asks for nothing but 150 ml.
 
     Returns:
         Warnings; with one whose code is in `NO_VERDICT` no verdict is given.
@@ -199,7 +200,7 @@ def check_liver(place: LiverPlace) -> tuple[Notice, ...]:
     Raises:
         InputError: ``NO_LIVER`` if too little was found; ``LIVER_IMPLAUSIBLE`` if a measure is impossible.
     """
-    cut = cut_faces(place)
+    cut = [] if volume_alone else cut_faces(place)
     if place.volume_ml < (NO_CUT_LIVER_ML if cut else NO_LIVER_ML):
         raise InputError(
             "NO_LIVER",
@@ -207,6 +208,8 @@ def check_liver(place: LiverPlace) -> tuple[Notice, ...]:
             "Give a CT of the upper abdomen; check orientation and HU.",
             stage="segment",
         )
+    if volume_alone:
+        return tuple(_touching_end(place))
     reasons = [one.words for one in measured(place) if not one.is_possible]
     if reasons:
         raise InputError(
@@ -248,9 +251,8 @@ def _warnings(place: LiverPlace, cut: list[str]) -> Iterator[Notice]:
     if cut:
         message = f"The scan ends in the liver ({', '.join(cut)}): a part of it is not seen. No verdict is given."
         yield Notice("LIVER_PARTIAL", message, "Give a scan of the whole liver.")
-    elif max(place.end_mm2) > CUT_MM2:
-        message = "The liver reaches the first or last slice: volumes are partial, lesions may be missed."
-        yield Notice("LIVER_CUT", message)
+    else:
+        yield from _touching_end(place)
     small = not cut and place.volume_ml < SMALL_LIVER_ML
     if small:
         message = f"Only {place.volume_ml:.0f} ml of liver were found; parts may be missing. No verdict is given."
@@ -259,3 +261,9 @@ def _warnings(place: LiverPlace, cut: list[str]) -> Iterator[Notice]:
     if unusual:
         message = f"The liver that was found is unusual: {'; '.join(unusual)}. No verdict is given."
         yield Notice("LIVER_UNUSUAL", message, to_read)
+
+
+def _touching_end(place: LiverPlace) -> Iterator[Notice]:
+    if max(place.end_mm2) > CUT_MM2:
+        message = "The liver reaches the first or last slice: volumes are partial, lesions may be missed."
+        yield Notice("LIVER_CUT", message)

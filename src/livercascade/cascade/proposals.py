@@ -100,7 +100,7 @@ def propose(sensitivity: SensitivityMap, scan: Scan, settings: DetectStage, *, t
     liver = main_liver(raw, scan.grid, min_contact=settings.min_contact)
     everything = liver_with_content(raw)
     place = LiverPlace.of(liver, everything, liver & (raw == Organ.LIVER), scan, seen)
-    warnings = check_liver(place)
+    warnings = check_liver(place, volume_alone=not settings.check_liver)
     high = without_strays(raw, liver)
     low = without_strays(in_body.mask(settings.low_factor), liver)
     strays = len(form_lesions(np.where(liver, np.uint8(0), raw), scan.grid, settings))

@@ -78,6 +78,8 @@ class DetectStage(Record):
         lesions: Definition of one lesion: touching types together, or each type alone as in the paper.
         min_contact: Share of a lesion's surface, 0 to 1, that must touch liver: what hangs on by less lies outside it.
             0 keeps whatever touches.
+        check_liver: True refuses what cannot be a liver and gives no verdict on what hardly is one; False judges
+            whatever is found, if it is 150 ml, as the paper does with its chosen patients.
     """
 
     low_factor: float = Field(default=1.0, gt=0)
@@ -85,6 +87,7 @@ class DetectStage(Record):
     min_volume_ml: float = Field(default=0.5, ge=0)
     lesions: LesionRule = LesionRule.UNION
     min_contact: float = Field(default=MIN_CONTACT, ge=0, le=1)
+    check_liver: bool = True
 
 
 class ClassifyStage(Record):

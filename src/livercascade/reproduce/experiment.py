@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from livercascade.cascade.settings import AlignStage, CascadeSettings
+from livercascade.cascade.settings import AlignStage, CascadeSettings, DetectStage
 from livercascade.data.errors import UsageError
 from livercascade.data.labels import PHASES, Phase
 from livercascade.data.record import Record
@@ -205,9 +205,11 @@ class ExperimentSettings(Record):
     groups: dict[CohortPart, PatientGroup]
     training: TrainingPlan = TrainingPlan()
     # Virtual phases differ by what alignment leaves over: to align them again would measure the aligner.
-    # What is larger than 64 ml is kept, as in the paper.
+    # Every patient is judged, and what is larger than 64 ml is kept, as in the paper.
     cascade: CascadeSettings = CascadeSettings(
-        align=AlignStage(enabled=False), reclassify=ReclassifySettings(large=LargeLesions.KEEP)
+        align=AlignStage(enabled=False),
+        detect=DetectStage(check_liver=False, min_contact=0.0),
+        reclassify=ReclassifySettings(large=LargeLesions.KEEP),
     )
     alpha: float = Field(default=0.05, gt=0, lt=1)
     # The numbers to compare with are the paper's, which counts touching lesions of two types as two.
