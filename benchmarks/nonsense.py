@@ -25,7 +25,6 @@ from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.plausibility import ODD_SHARE, SKIN_SHARE, SPINE_SHARE, check_trunk, measured
 from livercascade.cascade.predict import predict
 from livercascade.cascade.settings import CascadeSettings
-from livercascade.cli.progress_bars import steps
 from livercascade.data.errors import CascadeError
 from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
@@ -85,14 +84,16 @@ def main(
 
 
 def _nonsense(data: Path, cascade: Cascade, only: str) -> Iterator[Outcome]:
-    with TemporaryDirectory() as folder, steps("nonsense", 0) as advance:
+    # Standard output is for the tables.
+    told = Console(stderr=True)
+    with TemporaryDirectory() as folder:
         for scan in every_scan(data):
             if only not in scan.name:
                 continue
             path = Path(folder) / "scan.nii"
             write_nifti(path, scan.hu, scan.grid)
+            told.print(scan.name)
             yield outcome(scan.name, {scan.phase: path}, None, cascade)
-            advance()
 
 
 def outcome(name: str, files: dict[Phase, Path] | None, source: Path | None, cascade: Cascade) -> Outcome:
