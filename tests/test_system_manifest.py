@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from livercascade.data.errors import OutputError
-from livercascade.system.manifest import new_result_folder, verify
+from livercascade.system.manifest import check_place, new_result_folder, verify
 
 
 def write(out, text="one"):
@@ -74,3 +74,24 @@ def test_foreign_folder_is_never_replaced(tmp_path):
     with pytest.raises(OutputError) as caught:
         write(foreign)
     assert caught.value.code == "OUT_TAKEN" and (foreign / "x.jpg").exists()
+
+
+def test_a_place_is_refused_before_the_work(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "x.jpg").touch()
+    for place, code in ((tmp_path / "photos", "OUT_TAKEN"), (tmp_path / "photos" / "x.jpg" / "out", "CANNOT_WRITE")):
+        with pytest.raises(OutputError) as caught:
+            check_place(place)
+        assert caught.value.code == code
+    check_place(tmp_path / "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["photos"]
+
+
+def test_what_a_killed_run_left_inside_is_no_content(tmp_path):
+    out = tmp_path / "case"
+    (out / ".case.partial-1").mkdir(parents=True)
+    (out / ".case.partial-1" / "half.txt").touch()
+    write(out)
+    (out / ".case.partial-2").mkdir()
+    (out / ".case.partial-2" / "half.txt").touch()
+    assert verify(out)

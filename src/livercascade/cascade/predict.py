@@ -15,7 +15,7 @@ from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
 from livercascade.io.study_sources import StudySource
 from livercascade.results.result import CaseResult
-from livercascade.system.manifest import verify
+from livercascade.system.manifest import check_place, verify
 from livercascade.system.progress import Progress
 
 
@@ -85,6 +85,10 @@ def predict_variants(
     first = variants[0][1] if variants else None
     if first is None or any(_proposing(cascade, first) != _proposing(first, first) for _, cascade in variants):
         raise ValueError("variants share UNet^whole and every setting up to it")
+    for out, _ in variants:
+        # A result that is there may be the one that is wanted, which asks for no room.
+        if again or not verify(out):
+            check_place(out)
     clock = StageClock()
     with clock.stage("read"):
         study = read_study(source, files=files, case_id=case_id, resample=resample)
@@ -92,6 +96,9 @@ def predict_variants(
     results = [None if again else finished_result(out, study, cascade) for out, cascade in variants]
     if all(results):
         return tuple(result for result in results if result is not None)
+    for result, (out, _) in zip(results, variants, strict=True):
+        if result is None:
+            check_place(out)
     with clock.stage("align"):
         aligned = first.align(study, progress=progress)
     with clock.stage("find"):

@@ -22,7 +22,7 @@ from livercascade.cli.error_exit import exit_on_error
 from livercascade.io.nifti import write_nifti
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
-from livercascade.system.manifest import new_result_folder
+from livercascade.system.manifest import check_place, new_result_folder
 
 
 def convert(
@@ -48,6 +48,7 @@ def convert(
         place = out / one.case_id if one is not None and len(found) > 1 else out
         try:
             with exit_on_error():
+                check_place(place)
                 study = read_study(one, files=files, resample=resample)
                 _write(study, place)
         except typer.Exit:

@@ -27,7 +27,7 @@ from livercascade.evaluation.output.tables_json import Tables
 from livercascade.evaluation.output.write_evaluation import PAGE
 from livercascade.evaluation.plots.draw_all import build_figures
 from livercascade.evaluation.plots.loaded_case import Networks
-from livercascade.system.manifest import check_free
+from livercascade.system.manifest import check_place
 from livercascade.system.progress import Progress
 
 _DEFAULT = EvaluationSettings()
@@ -75,7 +75,7 @@ def evaluate_command(
     Example: livercascade evaluate --truth cohort --found results --out evaluation
     """
     with exit_on_error():
-        check_free(out)
+        check_place(out)
         settings = EvaluationSettings(
             min_volume_ml=min_volume_ml,
             small=small,

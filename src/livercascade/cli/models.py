@@ -22,6 +22,7 @@ from livercascade.segment.model_card import ModelKind, card_markdown
 from livercascade.segment.network_folder import load_card, load_model_card, load_model_networks, member_folders
 from livercascade.segment.nnunet_import import import_nnunet
 from livercascade.system.extras import require
+from livercascade.system.files import check_writable, new_folder
 from livercascade.train.temperature_scaling import fit_temperature, margins_of_cases, temper
 from livercascade.train.training_cases import find_cases
 
@@ -123,6 +124,7 @@ def calibrate_(
         judge = Model.load(folder, ModelKind.PATCH).card
         if out.exists():
             raise OutputError("OUT_TAKEN", f"{out} is there already.", "Choose another folder.", stage="write")
+        check_writable(out)
         cohort = find_cohort(truth, [("found", found)])
         about = f"{len(cohort.reference)} {'virtual ' if cohort.virtual else ''}cases of one's own"
         with bars(quiet=quiet) as progress:
@@ -130,12 +132,9 @@ def calibrate_(
         if made.models[1] != judge.sha256:
             message = f"The cases were judged by another UNet^patch than {judge.name} {judge.version}."
             raise ModelError("MODEL_MISMATCH", message, "Give theirs by --patch.", stage="classify")
-        # A copy that was broken off must not pass for a model.
-        part = out.with_name(out.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(folder, part)
-        (part / CALIBRATION).write_text(made.to_json(), encoding="utf-8")
-        part.replace(out)
+        with new_folder(out) as part:
+            shutil.copytree(folder, part, dirs_exist_ok=True)
+            (part / CALIBRATION).write_text(made.to_json(), encoding="utf-8")
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     for one in made.settings:
         phases = ", ".join(phase.value for phase in one.phases)

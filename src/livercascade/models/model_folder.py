@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from livercascade.data.errors import ModelError
 from livercascade.system.files import new_folder, sha256_of
+from livercascade.system.manifest import check_free
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -28,7 +29,11 @@ def write_folder(folder: Path, card: Card, weights: Mapping[str, torch.Tensor], 
         card: Has a field ``sha256``, which is set here.
         weights: By name, as they are to be stored.
         page: Markdown of a card.
+
+    Raises:
+        OutputError: ``OUT_TAKEN`` if something that is no model lies there, ``NO_SPACE`` or ``CANNOT_WRITE``.
     """
+    check_free(folder, CARD_FILE)
     with new_folder(folder) as aside:
         path = aside / WEIGHTS_FILE
         save_file({name: value.detach().contiguous() for name, value in weights.items()}, path)
@@ -41,7 +46,12 @@ def write_folder(folder: Path, card: Card, weights: Mapping[str, torch.Tensor], 
 
 
 def copy_folder(source: Path, folder: Path) -> None:
-    """Copies a model folder beside ``folder``, then moves it there; an older one there is replaced."""
+    """Copies a model folder beside ``folder``, then moves it there; an older one there is replaced.
+
+    Raises:
+        OutputError: As `write_folder`.
+    """
+    check_free(folder, CARD_FILE)
     with new_folder(folder) as aside:
         shutil.copytree(source, aside, dirs_exist_ok=True)
 

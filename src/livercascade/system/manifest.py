@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from livercascade.data.errors import OutputError
 from livercascade.data.record import Record
-from livercascade.system.files import files_in, flush, new_folder, sha256_of
+from livercascade.system.files import LAST, check_writable, files_in, flush, is_aside, new_folder, sha256_of
 
-MANIFEST = "manifest.json"
+MANIFEST = LAST
 """Name of the list of files; it is written last."""
 
 
@@ -33,22 +33,37 @@ def new_result_folder(out_dir: Path) -> Generator[Path, None, None]:
         OutputError: ``OUT_TAKEN`` if ``out_dir`` holds something that is not a result, ``NO_SPACE`` if the disk is
             full (exit code 75), ``CANNOT_WRITE`` for any other refusal of the system.
     """
-    check_free(out_dir.absolute())
+    check_free(out_dir)
     with new_folder(out_dir) as folder:
         yield folder
         _seal(folder)
 
 
-def check_free(target: Path) -> None:
+def check_place(target: Path) -> None:
+    """Refuse, before the work, a place where `new_result_folder` would refuse the result after it.
+
+    Raises:
+        OutputError: As `new_result_folder`.
+    """
+    check_free(target)
+    check_writable(target)
+
+
+def check_free(target: Path, mark: str = MANIFEST) -> None:
     """Refuse a place where something lies that is not a result; a result may be replaced.
+
+    Args:
+        target: Place of a new folder.
+        mark: Name of the file that a folder of the same kind holds.
 
     Raises:
         OutputError: ``OUT_TAKEN``.
     """
-    if not target.exists() or (target / MANIFEST).is_file():
+    if not target.exists() or (target / mark).is_file():
         return
-    if not target.is_dir() or any(target.iterdir()):
-        message = f"{target}: something that is not a result lies there."
+    # What a killed run left is hidden, and no reason to refuse the place for ever.
+    if not target.is_dir() or not all(is_aside(path) for path in target.iterdir()):
+        message = f"{target}: something else lies there."
         raise OutputError("OUT_TAKEN", message, "Choose another folder.", stage="write")
 
 
@@ -70,6 +85,5 @@ def _seal(folder: Path) -> None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): sha256_of(path) for path in files_in(folder) if path != folder / MANIFEST
-    }
+    inside = {path.relative_to(folder): path for path in files_in(folder) if path != folder / MANIFEST}
+    return {name.as_posix(): sha256_of(path) for name, path in inside.items() if not is_aside(Path(name.parts[0]))}

@@ -17,7 +17,7 @@ from livercascade.alignment.displacement_field import DisplacementField, write_f
 from livercascade.data.grid import Grid
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.io.nifti import write_nifti
-from livercascade.system.manifest import new_result_folder
+from livercascade.system.manifest import check_place, new_result_folder
 from livercascade.system.parallel import as_finished, one_thread
 from livercascade.virtual.mimics.mimic_families import Mimic
 from livercascade.virtual.patient_preview import draw_preview
@@ -101,6 +101,8 @@ def make_cohort(
     done = [seed for seed in seeds if _finished(folder / case_name(seed), settings, preview)]
     yield from (folder / case_name(seed) for seed in done)
     todo = sorted(set(seeds) - set(done))
+    if todo:
+        check_place(folder / case_name(todo[0]))
     make = partial(_make_one, settings=settings, folder=folder, preview=preview)
     yield from (made for _, made in as_finished(make, todo, workers=workers, setup=one_thread))
 
