@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from livercascade.alignment.displacement_field import read_field
 from livercascade.cli.main import app
 from livercascade.io.nifti import read_nifti, write_nifti
 from livercascade.system.manifest import verify
-from livercascade.testing.moving_trunk import trunk_pair
+from livercascade.testing.moving_trunk import breathing_displacement, trunk_pair, trunk_points
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,34 @@ def test_refusals_are_one_line_and_leave_nothing(files, tmp_path):
 
 def test_help_has_an_example():
     assert "Example: livercascade align" in run("--help").output.replace("\n", " ")
+
+
+def test_phases_that_do_not_fit_are_refused_unless_forced(files, tmp_path):
+    fixed, moving = trunk_pair()
+    x, y, z = fixed.grid.origin
+    write_nifti(tmp_path / "lower.nii.gz", fixed.hu[:16], replace(fixed.grid, shape=(16, *fixed.grid.shape[1:])))
+    above = replace(moving.grid, shape=(13, *fixed.grid.shape[1:]), origin=(x, y, z + 15 * 4.0))
+    write_nifti(tmp_path / "upper.nii.gz", moving.hu[15:], above)
+    apart = run(tmp_path / "lower.nii.gz", tmp_path / "upper.nii.gz", "--out", tmp_path / "a")
+    assert apart.exit_code == 1 and "PHASE_NO_OVERLAP" in apart.output and not (tmp_path / "a").exists()
+    noise = np.random.default_rng(0).normal(0, 300, fixed.hu.shape).astype(np.int16)
+    write_nifti(tmp_path / "noise.nii.gz", noise, fixed.grid)
+    other = run(files / "vp.nii.gz", tmp_path / "noise.nii.gz", "--out", tmp_path / "b")
+    assert other.exit_code == 1 and "REGISTRATION_POOR" in other.output and not (tmp_path / "b").exists()
+    forced = run(files / "vp.nii.gz", tmp_path / "noise.nii.gz", "--out", tmp_path / "b", "--force")
+    assert forced.exit_code == 0 and "poor:" in forced.output
+    assert AlignRecord.model_validate_json((tmp_path / "b" / "align.json").read_bytes()).reasons
+
+
+def test_a_lost_origin_is_found(files, tmp_path):
+    fixed, moving = trunk_pair()
+    write_nifti(tmp_path / "lost.nii.gz", moving.hu, replace(moving.grid, origin=(0.0, 0.0, 0.0)))
+    done = run(files / "vp.nii.gz", tmp_path / "lost.nii.gz", "--out", tmp_path / "lost")
+    assert done.exit_code == 0 and "put right first" in done.output, done.output
+    record = AlignRecord.model_validate_json((tmp_path / "lost" / "align.json").read_bytes())
+    shift = (*record.sideways_mm, record.offset_mm)
+    assert np.abs(np.add(shift, fixed.grid.origin)).max() <= 12
+    points = trunk_points()
+    expected = breathing_displacement(points) - np.array(moving.grid.origin)
+    field = read_field(tmp_path / "lost" / "field.nii.gz")
+    assert np.linalg.norm(field.at(points) - expected, axis=1).mean() < 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int16
@@ -15,13 +15,16 @@ from livercascade.alignment.compiled_loops import AlignmentThreads
 from livercascade.alignment.control_points import Vectors
 from livercascade.alignment.deeds import search_displacements
 from livercascade.alignment.displacement_field import DisplacementField
-from livercascade.alignment.registration_grid import header_offset_mm, on_registration_grid
+from livercascade.alignment.header_offset import header_offset_mm
+from livercascade.alignment.registration_grid import on_registration_grid
 from livercascade.alignment.similarity import TISSUE_HU, mutual_information
 from livercascade.data.grid import Grid
 from livercascade.data.scan import PhaseVolume
-from livercascade.io.reference_grid import Placed, on_grid
+from livercascade.io.reference_grid import Placed, on_grid, without_offset
 from livercascade.system.progress import Progress, counter
 
+Vector = tuple[float, float, float]
+"""Vector (x, y, z) in LPS mm."""
 _NO_MOTION_PERCENTILE = 95.0
 _NO_MOTION_STRIDE = 2
 
@@ -33,7 +36,7 @@ class DeedsAlignment(PairAlignment):
     Attributes:
         field: Displacement on the fixed grid, from fixed to moving points; never absent, without folds.
         already_aligned: True if the phases were aligned before and left as they were (no-motion check, see
-            `AlignSettings`). The field then holds ``offset_mm`` alone.
+            `AlignSettings`). The field then holds the shift of the headers alone.
         seconds: Wall time.
     """
 
@@ -91,7 +94,7 @@ def align_pair(
     with AlignmentThreads.of(threads) as workers:
         advance = counter(progress, f"align {moving.phase.title}", len(settings.levels) + 2)
         offset = header_offset_mm(fixed, moving, workers)
-        near = _shifted_along_z(moving, -offset)
+        near = without_offset(moving, offset)
         advance()
         grid, still, other = on_registration_grid(fixed, near, settings.spacing_mm, settings.smooth_mm, workers)
         shifts, _ = search_displacements(still, other, settings.levels, settings.stiffness, workers, advance=advance)
@@ -105,31 +108,33 @@ def align_pair(
         unmoved = on_grid(near, fixed.grid)
         already = _similarity_gain(fixed.hu, unmoved, (moved, valid)) < settings.no_motion_gain
         if already:
-            found, (moved, valid) = DisplacementField.along_z(fixed.grid, offset), unmoved
+            found, (moved, valid) = DisplacementField.uniform(fixed.grid, offset), unmoved
     advance()
-    return DeedsAlignment(moved, valid, found, offset, found.folded, already, time.monotonic() - start)
+    return DeedsAlignment(
+        moved,
+        valid,
+        found,
+        offset[2],
+        found.folded,
+        (offset[0], offset[1]),
+        already_aligned=already,
+        seconds=time.monotonic() - start,
+    )
 
 
-def _shifted_along_z(volume: PhaseVolume, mm: float) -> PhaseVolume:
-    if mm == 0:
-        return volume
-    x, y, z = volume.grid.origin
-    return replace(volume, grid=replace(volume.grid, origin=(x, y, z + mm)))
-
-
-def _in_mm(shifts: Vectors, grid: Grid, offset: float) -> DisplacementField:
+def _in_mm(shifts: Vectors, grid: Grid, offset: Vector) -> DisplacementField:
     """Shifts in voxels (z, y, x) of an axial isotropic grid as vectors in LPS mm, the header offset included."""
     vectors = np.ascontiguousarray(shifts[..., ::-1]) * np.float32(grid.spacing[0])
-    vectors[..., 2] += np.float32(offset)
+    vectors += np.asarray(offset, dtype=np.float32)
     return DisplacementField(grid, vectors)
 
 
-def _hardly_moves(found: DisplacementField, offset: float, hu: Int16[np.ndarray, "z y x"], limit_mm: float) -> bool:
+def _hardly_moves(found: DisplacementField, offset: Vector, hu: Int16[np.ndarray, "z y x"], limit_mm: float) -> bool:
     """True if 95 % of the body moves by no more than the limit.
 
     Args:
         found: Field of the search, on the fixed grid.
-        offset: Shift along z in mm that only corrects the headers; it is no motion.
+        offset: Shift in mm that only corrects the headers; it is no motion.
         hu: Fixed phase.
         limit_mm: Limit in mm.
     """
@@ -137,7 +142,7 @@ def _hardly_moves(found: DisplacementField, offset: float, hu: Int16[np.ndarray,
     if not tissue.any():
         return True
     vectors = found.vectors_mm[:, ::_NO_MOTION_STRIDE, ::_NO_MOTION_STRIDE][tissue]
-    lengths = np.linalg.norm(vectors - np.array((0.0, 0.0, offset), dtype=np.float32), axis=-1)
+    lengths = np.linalg.norm(vectors - np.asarray(offset, dtype=np.float32), axis=-1)
     return float(np.percentile(lengths, _NO_MOTION_PERCENTILE)) <= limit_mm
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Int16
 
 from livercascade.alignment.align_settings import OnPoorAlignment, RegistrationLimits
-from livercascade.alignment.aligner import Aligner
+from livercascade.alignment.aligner import Aligner, PairAlignment
 from livercascade.alignment.displacement_field import DisplacementField
 from livercascade.alignment.registration_quality import RegistrationQuality, assess_registration, poor_registration
 from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.data.scan import PhaseVolume, Scan
-from livercascade.io.reference_grid import Placed, on_grid, reference_of, too_little_covered
+from livercascade.io.reference_grid import Placed, on_grid, reference_of, too_little_covered, without_offset
 from livercascade.system.progress import Progress
 
 
@@ -42,6 +42,7 @@ class PhaseAlignment:
         before: HU on the reference grid by header geometry alone.
         after: HU on the reference grid by the alignment, whether it was used or not.
         field: Displacement on a grid of about 4 mm; None if the aligner gave none.
+        sideways_mm: Shift along x and y by which its headers were corrected first.
     """
 
     phase: Phase
@@ -52,6 +53,12 @@ class PhaseAlignment:
     before: Int16[np.ndarray, "z y x"]
     after: Int16[np.ndarray, "z y x"]
     field: DisplacementField | None
+    sideways_mm: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def shift_mm(self) -> tuple[float, float, float]:
+        """Shift (x, y, z) in LPS mm that corrected the headers."""
+        return (*self.sideways_mm, self.offset_mm)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,18 +140,27 @@ def _aligned_phase(
     notices: list[Notice] = []
     placed: Placed | None = (pair.moved, pair.valid)
     use = PhaseUse.ALIGNED
-    if not quality.good:
+    missing = too_little_in_common(fixed, moving, pair)
+    if missing is not None:
+        placed, use = None, PhaseUse.DROPPED
+        notices.append(missing)
+    elif not quality.good:
         keep = limits.on_poor is OnPoorAlignment.UNALIGNED
+        # As the headers place it, a phase may lie elsewhere altogether.
+        keep = keep and too_little_covered(moving.phase, fixed, unaligned[1]) is None
         placed, use = (unaligned, PhaseUse.UNALIGNED) if keep else (None, PhaseUse.DROPPED)
         notices.append(_poor(moving.phase, quality, use))
-    if placed is not None:
-        missing = too_little_covered(moving.phase, fixed.phase, placed[1])
-        if missing is not None:
-            placed, use = None, PhaseUse.DROPPED
-            notices.append(missing)
     field = None if pair.field is None else pair.field.coarse()
-    aligned = PhaseAlignment(moving.phase, use, quality, pair.offset_mm, seconds, unaligned[0], pair.moved, field)
+    aligned = PhaseAlignment(
+        moving.phase, use, quality, pair.offset_mm, seconds, unaligned[0], pair.moved, field, pair.sideways_mm
+    )
     return aligned, placed, tuple(notices)
+
+
+def too_little_in_common(fixed: PhaseVolume, moving: PhaseVolume, pair: PairAlignment) -> Notice | None:
+    """Notice ``PHASE_NO_OVERLAP`` for phases that no alignment can be trusted of, whatever it drew from afar."""
+    covered = on_grid(without_offset(moving, pair.shift_mm), fixed.grid)[1]
+    return too_little_covered(moving.phase, fixed, covered)
 
 
 def _poor(phase: Phase, quality: RegistrationQuality, use: PhaseUse) -> Notice:

@@ -9,6 +9,7 @@ import numpy as np
 from livercascade.alignment.align_pair import DeedsAlignment
 from livercascade.alignment.align_settings import AlignSettings
 from livercascade.alignment.displacement_field import DisplacementField
+from livercascade.alignment.registration_quality import RegistrationQuality
 from livercascade.alignment.similarity import mutual_information
 from livercascade.data.record import Record
 from livercascade.data.scan import PhaseVolume
@@ -23,6 +24,9 @@ class AlignRecord(Record):
         settings: Values of `AlignSettings`.
         lay_together: True if the phases were aligned before and were left as they were.
         offset_mm: Shift along z that corrected headers without a common frame, 0 if they have one.
+        sideways_mm: The same shift along x and y.
+        body_overlap: Dice of all tissue but gas, before and after.
+        reasons: Limits of quality control that were missed; none if the alignment is good.
         displacement_mm: Mean, 95th percentile and maximum of the field's length where the moving phase has data.
         jacobian: Least and greatest share of its volume that a voxel keeps.
         folded: Share of voxels that fold.
@@ -46,6 +50,9 @@ class AlignRecord(Record):
     settings: dict[str, Any]
     lay_together: bool
     offset_mm: float
+    sideways_mm: tuple[float, float]
+    body_overlap: dict[str, float]
+    reasons: tuple[str, ...]
     displacement_mm: dict[str, float]
     jacobian: dict[str, float]
     folded: float
@@ -55,7 +62,12 @@ class AlignRecord(Record):
 
 
 def record_alignment(
-    fixed: PhaseVolume, moving: PhaseVolume, found: DeedsAlignment, settings: AlignSettings, version: str
+    fixed: PhaseVolume,
+    moving: PhaseVolume,
+    found: DeedsAlignment,
+    settings: AlignSettings,
+    version: str,
+    quality: RegistrationQuality,
 ) -> AlignRecord:
     """Record of one pair; the moving phase is resampled once by its header for the similarity before."""
     unmoved, covered = DisplacementField.zero(fixed.grid).warp(moving)
@@ -70,6 +82,9 @@ def record_alignment(
         settings=settings.model_dump(mode="json"),
         lay_together=found.already_aligned,
         offset_mm=found.offset_mm,
+        sideways_mm=found.sideways_mm,
+        body_overlap={"before": round(quality.body_overlap.before, 4), "after": round(quality.body_overlap.after, 4)},
+        reasons=quality.reasons,
         displacement_mm={
             "mean": round(float(lengths.mean()), 3),
             "p95": round(float(np.quantile(lengths, 0.95)), 3),

@@ -24,6 +24,7 @@ class PairAlignment:
         offset_mm: Shift along z by which the headers were corrected first because they do not place the phases
             together; 0 if they do. It is part of the field.
         folded: Share of voxels where the field folds, 0 to 1.
+        sideways_mm: The same shift along x and y.
     """
 
     moved: Int16[np.ndarray, "z y x"]
@@ -31,6 +32,12 @@ class PairAlignment:
     field: DisplacementField | None
     offset_mm: float = 0.0
     folded: float = 0.0
+    sideways_mm: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def shift_mm(self) -> tuple[float, float, float]:
+        """Shift (x, y, z) in LPS mm that corrected the headers."""
+        return (*self.sideways_mm, self.offset_mm)
 
 
 @runtime_checkable

@@ -38,13 +38,13 @@ class DisplacementField:
     @classmethod
     def zero(cls, grid: Grid) -> DisplacementField:
         """Field that moves nothing."""
-        return cls.along_z(grid, 0.0)
+        return cls.uniform(grid, (0.0, 0.0, 0.0))
 
     @classmethod
-    def along_z(cls, grid: Grid, mm: float) -> DisplacementField:
-        """Field that moves everything along z, in mm."""
-        vectors = np.zeros((*grid.shape, 3), dtype=np.float32)
-        vectors[..., 2] = mm
+    def uniform(cls, grid: Grid, mm: tuple[float, float, float]) -> DisplacementField:
+        """Field that moves everything by one vector (x, y, z) in LPS mm."""
+        vectors = np.empty((*grid.shape, 3), dtype=np.float32)
+        vectors[...] = mm
         return cls(grid, vectors)
 
     @property

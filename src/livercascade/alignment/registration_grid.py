@@ -1,7 +1,4 @@
-"""The grid on which two phases are registered: isotropic, along the patient's axes, round the fixed body.
-
-Where the headers do not place the phases together, the shift along z that does is found here first.
-"""
+"""The grid on which two phases are registered: isotropic, along the patient's axes, round the fixed body."""
 
 from __future__ import annotations
 
@@ -18,13 +15,6 @@ from livercascade.data.scan import PhaseVolume
 _MARGIN_MM = 6.0
 # The body's outline is needed to a few millimetres only.
 _COARSE = 3
-# The search for a shift between headers: a coarse grid, HU of soft tissue, and at least this share of common height.
-_STEP_MM = 6.0
-_CLIP_HU = (-250.0, 250.0)
-_MIN_OVERLAP = 0.4
-# Breathing moves organs by less; beyond it, a correlation better by this much says that the headers are wrong.
-_WITHIN_REACH_MM = 36.0
-_BETTER = 0.1
 
 
 def on_registration_grid(
@@ -102,47 +92,3 @@ def _cut(grid: Grid, window: tuple[slice, slice]) -> Grid:
     step = grid.spacing[0]
     origin = (grid.origin[0] + columns.start * step, grid.origin[1] + rows.start * step, grid.origin[2])
     return Grid.axial((grid.shape[0], rows.stop - rows.start, columns.stop - columns.start), grid.spacing, origin)
-
-
-def header_offset_mm(fixed: PhaseVolume, moving: PhaseVolume, workers: AlignmentThreads) -> float:
-    """Shift along z in mm from fixed to moving points by which the headers are wrong; 0 unless that is clear.
-
-    Shifts of up to 36 mm, as by breathing, are left to the search for the field. A larger one is taken if the images
-    are much more similar with it (correlation of HU clipped to soft tissue better by 0.1), or if by their headers the
-    phases hardly overlap.
-    """
-    own = box_grid(fixed.grid, _STEP_MM)
-    still = on_coarse_grid(fixed, own, 0.0, workers)
-    tall = _over_z(own, box_grid(moving.grid, _STEP_MM))
-    other = on_coarse_grid(moving, tall, 0.0, workers)
-    start = round((own.origin[2] - tall.origin[2]) / _STEP_MM)
-    scores = {
-        shift: _correlation(still, other, start + shift) for shift in range(1 - start - len(still), len(other) - start)
-    }
-    known = {shift: score for shift, score in scores.items() if score is not None}
-    if not known:
-        return 0.0
-    best = max(known, key=lambda shift: (known[shift], -abs(shift)))
-    unshifted = scores.get(0)
-    small = abs(best) * _STEP_MM <= _WITHIN_REACH_MM
-    if unshifted is not None and (small or known[best] < unshifted + _BETTER):
-        return 0.0
-    return best * _STEP_MM
-
-
-def _over_z(own: Grid, other: Grid) -> Grid:
-    """Grid with the rows and columns of the one and the slices of the other."""
-    x, y, _ = own.origin
-    return Grid.axial((other.shape[0], *own.shape[1:]), own.spacing, (x, y, other.origin[2]))
-
-
-def _correlation(fixed: Float32[np.ndarray, "a y x"], moving: Float32[np.ndarray, "b y x"], start: int) -> float | None:
-    """Correlation where slice i of the one lies on slice i + start of the other; None if too little overlaps."""
-    first, last = max(0, -start), min(len(fixed), len(moving) - start)
-    if last - first < _MIN_OVERLAP * min(len(fixed), len(moving)):
-        return None
-    a = np.clip(fixed[first:last], *_CLIP_HU).ravel()
-    b = np.clip(moving[first + start : last + start], *_CLIP_HU).ravel()
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else None

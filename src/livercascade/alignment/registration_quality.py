@@ -79,13 +79,16 @@ def assess_registration(
     """
     thin = _thinned(fixed.grid)
     hu, before, after = thin(fixed.hu), thin(unaligned[0]), thin(pair.moved)
-    both = thin(unaligned[1]) & thin(pair.valid)
+    covered = thin(pair.valid)
+    # Where the headers were wrong, what was common by them says nothing of what is common now.
+    both = (thin(unaligned[1]), covered) if any(pair.shift_mm) else (covered & thin(unaligned[1]),) * 2
     body = body_tissue(hu)
-    within = body & both
-    lengths = None if pair.field is None else _lengths(pair.field, pair.offset_mm, thin, body)
+    lengths = None if pair.field is None else _lengths(pair.field, pair.shift_mm, thin, body)
     quality = RegistrationQuality(
-        similarity=BeforeAfter(mutual_information(hu, before, within), mutual_information(hu, after, within)),
-        body_overlap=BeforeAfter(dice(body, body_tissue(before), both), dice(body, body_tissue(after), both)),
+        similarity=BeforeAfter(
+            mutual_information(hu, before, body & both[0]), mutual_information(hu, after, body & both[1])
+        ),
+        body_overlap=BeforeAfter(dice(body, body_tissue(before), both[0]), dice(body, body_tissue(after), both[1])),
         liver_overlap=liver_overlap,
         folded=pair.folded,
         mean_mm=None if lengths is None else float(lengths.mean()),
@@ -110,13 +113,12 @@ def _thinned(grid: Grid) -> Callable[[Shaped[np.ndarray, "z y x"]], Shaped[np.nd
 
 def _lengths(
     field: DisplacementField,
-    offset_mm: float,
+    shift_mm: tuple[float, float, float],
     thin: Callable[[Shaped[np.ndarray, "z y x"]], Shaped[np.ndarray, "c h w"]],
     body: Bool[np.ndarray, "c h w"],
 ) -> Shaped[np.ndarray, " n"]:
     """Displacement in mm over the body, without the shift that only corrects the headers."""
-    parts = [thin(field.vectors_mm[..., k])[body] for k in range(3)]
-    parts[2] = parts[2] - np.float32(offset_mm)
+    parts = [thin(field.vectors_mm[..., k])[body] - np.float32(shift_mm[k]) for k in range(3)]
     lengths = np.sqrt(parts[0] ** 2 + parts[1] ** 2 + parts[2] ** 2)
     return lengths if lengths.size else np.zeros(1, dtype=np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int16
@@ -19,10 +20,14 @@ REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
 """The first of these that is present gives the grid."""
 MIN_OVERLAP = 0.5
 """Share of the reference's height that a phase must cover."""
+MIN_BODY = 0.35
+"""Share of the reference's tissue that a phase must cover: less than any field of view of the liver leaves out."""
 Placed = tuple[Int16[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
 """HU of a phase on the grid of another, and where it has data."""
 # Grids whose axes drift apart by less than this over the whole image count as parallel, which is much faster.
 _PARALLEL_VOXELS = 0.05
+# A share of the tissue needs every fourth row and column at most.
+_STRIDE, _TISSUE_HU = 4, -300
 # Half a voxel beyond the outermost centres still lies inside the image.
 _EDGE = 0.5 + 1e-6
 
@@ -54,7 +59,7 @@ def to_scan(study: Study, reference: Phase | None = None) -> tuple[Scan, tuple[N
             hu[phase] = volume.hu
             continue
         moved, inside = resample(volume, grid)
-        missing = too_little_covered(phase, fixed.phase, inside)
+        missing = too_little_covered(phase, fixed, inside)
         if missing is not None:
             notices.append(missing)
             continue
@@ -89,6 +94,14 @@ def on_grid(volume: PhaseVolume, grid: Grid) -> Placed:
     if grid.matches(volume.grid):
         return volume.hu, np.ones(grid.shape, dtype=np.bool_)
     return resample(volume, grid)
+
+
+def without_offset(volume: PhaseVolume, offset_mm: tuple[float, float, float]) -> PhaseVolume:
+    """The volume where it would lie if its header were not wrong by a shift (x, y, z) in LPS mm."""
+    if not any(offset_mm):
+        return volume
+    x, y, z = (at - mm for at, mm in zip(volume.grid.origin, offset_mm, strict=True))
+    return replace(volume, grid=replace(volume.grid, origin=(x, y, z)))
 
 
 def resample(volume: PhaseVolume, grid: Grid) -> Placed:
@@ -180,10 +193,13 @@ def _by_slice(
     return out
 
 
-def too_little_covered(phase: Phase, reference: Phase, valid: Bool[np.ndarray, "z y x"]) -> Notice | None:
-    """Notice ``PHASE_NO_OVERLAP`` if a phase covers under half of the reference's height."""
-    overlap = float(valid.any(axis=(1, 2)).mean())
-    if overlap >= MIN_OVERLAP:
+def too_little_covered(phase: Phase, reference: PhaseVolume, valid: Bool[np.ndarray, "z y x"]) -> Notice | None:
+    """Notice ``PHASE_NO_OVERLAP`` if a phase covers under half of the reference's height, or a third of its tissue."""
+    tall = float(valid.any(axis=(1, 2)).mean())
+    tissue = reference.hu[:, ::_STRIDE, ::_STRIDE] > _TISSUE_HU
+    body = float(valid[:, ::_STRIDE, ::_STRIDE][tissue].mean()) if tissue.any() else 1.0
+    if tall >= MIN_OVERLAP and body >= MIN_BODY:
         return None
-    text = f"{phase.title}: covers {overlap:.0%} of the height of the {reference.title} phase and was left out."
-    return Notice("PHASE_NO_OVERLAP", text)
+    name = reference.phase.title
+    share = f"{tall:.0%} of the height" if tall < MIN_OVERLAP else f"{body:.0%} of the tissue"
+    return Notice("PHASE_NO_OVERLAP", f"{phase.title}: covers {share} of the {name} phase and was left out.")

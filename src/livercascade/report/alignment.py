@@ -69,6 +69,7 @@ def measure_alignment(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"],
         liver_mean_mm=round(float(length.mean()), 2) if length.size else None,
         liver_p95_mm=round(float(np.percentile(length, 95)), 2) if length.size else None,
         offset_mm=round(gated.offset_mm, 2),
+        sideways_mm=(round(gated.sideways_mm[0], 2), round(gated.sideways_mm[1], 2)),
         seconds=round(gated.seconds, 2),
         reasons=quality.reasons,
     )
@@ -111,7 +112,7 @@ def _lengths_in_liver(gated: PhaseAlignment, labels: UInt8[np.ndarray, "z y x"],
     steps = [round(wide / fine) for wide, fine in zip(coarse.grid.spacing, grid.spacing, strict=True)]
     seen = labels[:: steps[0], :: steps[1], :: steps[2]]
     vectors = coarse.vectors_mm[of_liver(seen) | (seen == Organ.HEPATIC_VESSELS)].copy()
-    vectors[:, 2] -= np.float32(gated.offset_mm)
+    vectors -= np.asarray(gated.shift_mm, dtype=np.float32)
     return np.linalg.norm(vectors, axis=1)
 
 
@@ -150,7 +151,7 @@ def _picture(scan: Scan, labels: UInt8[np.ndarray, "z y x"], gated: PhaseAlignme
     plot = _panel(figure, 2, (width, height), shown, name)
     show_ct(plot, reference, scan.reference, pixel, shown)
     if gated.field is not None:
-        vectors = _plane_vectors(gated.field, gated.offset_mm, scan.grid, view, depth)
+        vectors = _plane_vectors(gated.field, gated.shift_mm, scan.grid, view, depth)
         _draw_field(figure, plot, vectors, reference, pixel)
     draw_contour(plot, liver, pixel, LIVER_COLOUR, dashed=False, width=0.8)
     draw_scale_bar(plot)
@@ -198,12 +199,14 @@ def _chequered(
     return np.where(second, grey[1], grey[0])
 
 
-def _plane_vectors(field: DisplacementField, offset_mm: float, grid: Grid, view: View, depth: int) -> np.ndarray:
+def _plane_vectors(
+    field: DisplacementField, shift_mm: tuple[float, float, float], grid: Grid, view: View, depth: int
+) -> np.ndarray:
     """Displacement (x, y, z) in LPS mm at each pixel of a coronal slice, without the shift of the headers."""
     ranges = [np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)]) for axis, n in enumerate(grid.shape)]
     index = np.stack([view.coronal(np.broadcast_to(r, grid.shape))[depth] for r in ranges], axis=-1)
     vectors = field.at(grid.world(index.reshape(-1, 3).astype(np.float64)))
-    vectors[:, 2] -= np.float32(offset_mm)
+    vectors -= np.asarray(shift_mm, dtype=np.float32)
     return vectors.reshape(index.shape)
 
 

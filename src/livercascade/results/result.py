@@ -122,6 +122,7 @@ class AlignmentRecord(Record):
     liver_mean_mm: NonNegativeFloat | None = Field(default=None, description="Displacement over the liver found.")
     liver_p95_mm: NonNegativeFloat | None = None
     offset_mm: float = Field(default=0.0, description="Shift along z that first put right headers that do not fit.")
+    sideways_mm: tuple[float, float] = Field(default=(0.0, 0.0), description="The same shift along x and y.")
     seconds: NonNegativeFloat
     reasons: tuple[str, ...] = Field(default=(), description="Limits of the gate that were missed; none if it is good.")
 
