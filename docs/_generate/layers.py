@@ -16,6 +16,7 @@ WORDS = {
     "testing": "phantoms and strategies for tests",
     "reproduce": "the paper's experiment and its claims",
     "evaluation": "tables, curves and figures of a cohort",
+    "pacs": "studies from a PACS, results back",
     "labeler": "the CT Labeler: server and page",
     "cascade": "one case from study to result",
     "report": "HTML report and its pictures",

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from livercascade.cascade.cascade import Cascade
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.cli.predict_command import PatchOption, WholeOption
+from livercascade.cli.model_options import PatchOption, WholeOption
 from livercascade.cli.progress_bars import bars
 from livercascade.data.errors import UsageError
 from livercascade.detect.match import Overlap

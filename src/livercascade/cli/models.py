@@ -11,7 +11,7 @@ from rich.console import Console
 
 from livercascade.classify.type_network import is_types, load_types
 from livercascade.cli.error_exit import exit_on_error
-from livercascade.cli.predict_command import PatchOption
+from livercascade.cli.model_options import PatchOption
 from livercascade.cli.progress_bars import bars, steps
 from livercascade.data.dataset_names import DatasetNames
 from livercascade.data.errors import ModelError, OutputError

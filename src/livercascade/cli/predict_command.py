@@ -25,12 +25,12 @@ from livercascade.cli.check import (
     studies_of,
 )
 from livercascade.cli.error_exit import exit_on_error
+from livercascade.cli.model_options import DeviceOption, PatchOption, SettingsOption, TypesOption, WholeOption
 from livercascade.data.labels import Phase
 from livercascade.io.study_sources import StudySource
 from livercascade.results.result import CaseResult
 from livercascade.segment.engine import Precision, Runtime
 
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 EngineOption = Annotated[
     Runtime,
     typer.Option("--engine", help="What computes the networks: auto is OpenVINO on a processor, torch on a GPU."),
@@ -38,12 +38,6 @@ EngineOption = Annotated[
 PrecisionOption = Annotated[
     Precision, typer.Option(help="fp32 computes in float32 even where the machine has bfloat16, which is faster.")
 ]
-WholeOption = Annotated[Path | None, typer.Option("--whole", help="Model folder of UNet^whole; bundled if absent.")]
-PatchOption = Annotated[Path | None, typer.Option("--patch", help="Model folder of UNet^patch; bundled if absent.")]
-TypesOption = Annotated[
-    Path | None, typer.Option("--types", help="Model folder that tells types from enhancement; bundled if absent.")
-]
-SettingsOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with other settings.")]
 EvidenceOption = Annotated[
     bool,
     typer.Option(

@@ -44,6 +44,10 @@ class OutputError(CascadeError):
     """Results cannot be written: disk full, no permission, or the place is taken."""
 
 
+class PacsError(CascadeError):
+    """A PACS cannot be reached, refuses us or what we send, or answers what it should not."""
+
+
 class UsageError(CascadeError):
     """The command was called wrongly (exit code 2)."""
 

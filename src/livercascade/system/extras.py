@@ -9,6 +9,7 @@ from livercascade.data.errors import UsageError
 EXTRAS = {
     "evaluate": ("pandas", "sklearn", "statsmodels"),
     "label": ("cc3d", "fastapi", "filelock", "highdicom", "isal", "uvicorn"),
+    "pacs": ("dicomweb_client", "pynetdicom", "requests"),
     "train": ("batchgeneratorsv2", "nnunetv2"),
 }
 """Modules without which the commands of an extra cannot run."""
