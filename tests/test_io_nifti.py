@@ -225,6 +225,11 @@ def test_affines(tmp_path):
     assert code_of(edit(save(path, ct()), srow_x=[0, -1.5, 0, 0], qform_code=0)) == "BAD_AFFINE"
     assert code_of(save(path, ct(), sform=0, qform=0)) == "BAD_AFFINE"
     assert code_of(edit(save(path, ct()), pixdim=[1, 3, 3, 8, 0, 0, 0, 0])) == "AFFINE_CONFLICT"
+    assert code_of(edit(save(path, ct()), magic=b"n+1a")) == "NOT_NIFTI"
+    for unit in (1, 3):
+        assert code_of(edit(save(path, ct()), xyzt_units=unit)) == "BAD_SPACING"
+    for offset in (1, 348, 351, 352.5, -1, np.nan, np.inf):
+        assert code_of(edit(save(path, ct()), vox_offset=offset)) == "NOT_NIFTI"
     for bad in (0.0015, 1500.0):
         assert code_of(save(path, ct(), np.diag([bad, bad, 4 * bad / 1.5, 1]))) == "BAD_SPACING"
 
@@ -238,3 +243,36 @@ def test_label_maps_hold_labels_only(tmp_path):
     ):
         assert code_of(save(path, bad), read_labels) == "BAD_VALUES"
     assert read_labels(save(path, np.zeros((4, 4, 4), np.float32)))[0].dtype == np.uint8
+
+
+def placed(path):
+    hu, grid, notices = read_ct(path)
+    spot = np.argwhere(hu == 300)
+    assert len(spot) == 1
+    return grid.world(spot[0].astype(float)).tolist(), [n.code for n in notices]
+
+
+def test_odd_forms_are_read_as_the_standard_says_or_told(tmp_path):
+    path, turned = tmp_path / "a.nii.gz", np.diag([1.5, -1.5, 4.0, 1.0])
+    here = pytest.approx([7 * 1.5, 8 * 1.5, 3 * 4.0], abs=1e-4)
+    assert placed(save(path, ct())) == (here, [])
+    # No qfac counts as 1: a qform alone is right-handed then, and beside an sform it was never written.
+    assert placed(edit(save(path, ct(), sform=0), pixdim=[0, 1.5, 1.5, 4, 0, 0, 0, 0]))[0] == here
+    mirrored = edit(save(path, ct(), turned), pixdim=[0, 1.5, 1.5, 4, 0, 0, 0, 0])
+    assert placed(mirrored)[1] == ["QFORM_IGNORED"]
+    unset = dict.fromkeys(("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"), 0)
+    assert placed(edit(save(path, ct()), **unset)) == (here, ["QFORM_IGNORED"])
+    rows = {key: [0, 0, 0, 0] for key in ("srow_x", "srow_y", "srow_z")}
+    assert placed(edit(save(path, ct()), **rows)) == (here, ["SFORM_IGNORED"])
+    assert placed(edit(save(path, ct()), pixdim=[1, 1.5, -1.5, -4, 0, 0, 0, 0])) == (here, [])
+    assert placed(edit(save(path, ct()), vox_offset=0)) == (here, [])
+
+
+def test_a_file_without_the_right_to_read_it_is_refused(tmp_path, monkeypatch):
+    path = save(tmp_path / "vp.nii.gz", ct())
+
+    def denied(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    assert code_of(path) == "CANNOT_READ"

@@ -135,15 +135,15 @@ def _walk(folder: Path, seen: set[tuple[int, int]], denied: list[tuple[Path, str
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        entries = list(os.scandir(folder))
+        entries = [(Path(entry.path), entry.is_dir()) for entry in os.scandir(folder)]
     except OSError as error:
         denied.append((folder, error.strerror or "it cannot be read"))
         return
-    for entry in entries:
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), seen, denied)
+    for path, is_folder in entries:
+        if is_folder:
+            yield from _walk(path, seen, denied)
         else:
-            yield Path(entry.path)
+            yield path
 
 
 def _check_read(

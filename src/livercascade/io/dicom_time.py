@@ -8,7 +8,7 @@ from datetime import date
 from livercascade.io.dicom_header import DicomImage
 
 _DAY_S = 86_400.0
-_TIME = re.compile(r"(\d{2}):?(\d{2}):?(\d{2})(\.\d*)?")
+_TIME = re.compile(r"(\d{2}):?(\d{2})(?::?(\d{2})(\.\d*)?)?")
 _DATE_TIME = re.compile(r"(\d{8})(\d{6}(?:\.\d*)?)(?:[+-]\d{4})?")
 _DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
 
@@ -31,15 +31,12 @@ def _seconds(text: str) -> float:
     found = _TIME.fullmatch(text)
     if found is None:
         return 0.0
-    hours, minutes, seconds = (int(found[k]) for k in (1, 2, 3))
+    hours, minutes, seconds = (int(found[k] or 0) for k in (1, 2, 3))
+    if hours > 23 or minutes > 59 or seconds > 60 or not (hours or minutes or seconds):
+        # Midnight to the second is how de-identifiers blank a time.
+        return 0.0
     fraction = float(f"0{found[4]}") if found[4] and len(found[4]) > 1 else 0.0
-    inside = hours < 24 and minutes < 60 and seconds <= 60
-    # Midnight to the second is how de-identifiers blank a time.
-    return (
-        3600.0 * hours + 60.0 * minutes + seconds + fraction
-        if inside and int(found[0][:2] + found[2] + found[3])
-        else 0.0
-    )
+    return 3600.0 * hours + 60.0 * minutes + seconds + fraction
 
 
 def _day(text: str) -> int:

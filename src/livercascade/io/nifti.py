@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -76,7 +77,7 @@ def read_nifti(path: Path) -> tuple[Int16[np.ndarray, "z y x"], Grid]:
     """HU ``[z, y, x]`` and grid of a CT in NIfTI; values below -1024 become -1024.
 
     Raises:
-        InputError: ``FILE_MISSING``, ``NOT_NIFTI``, ``TRUNCATED_FILE``, ``TOO_LARGE``, ``WRONG_DIMS``, ``BAD_AFFINE``,
+        InputError: ``FILE_MISSING``, ``CANNOT_READ``, ``NOT_NIFTI``, ``TRUNCATED_FILE``, ``TOO_LARGE``, ``WRONG_DIMS``,
             ``AFFINE_CONFLICT``, ``SHEARED``, ``BAD_SPACING``, ``BAD_VALUES``, ``EMPTY_IMAGE`` or ``NOT_HU``.
     """
     hu, grid, _ = read_ct(path)
@@ -278,7 +279,7 @@ def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
     """Stream of the plain bytes; gzip is recognised by its first bytes, since file names lie."""
     if not path.is_file():
         raise InputError("FILE_MISSING", f"{shown(path)}: there is no such file.", "Check the path.")
-    with path.open("rb") as file:
+    with _opened_file(path) as file:
         packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         try:
@@ -286,6 +287,14 @@ def _opened(path: Path) -> Generator[io.BufferedIOBase, None, None]:
                 yield stream
         except _DAMAGED as error:
             raise _truncated(shown(path.name), "the compressed data end early or are damaged") from error
+
+
+def _opened_file(path: Path) -> io.BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        message = f"{shown(path)}: {error.strerror}."
+        raise InputError("CANNOT_READ", message, "Give yourself the right to read it.") from error
 
 
 def _header(stream: io.BufferedIOBase, name: str) -> Any:
@@ -421,6 +430,11 @@ def _exactly(
     stream: io.BufferedIOBase, shape: tuple[int, int, int], dtype: np.dtype[Any], name: str
 ) -> Shaped[np.ndarray, "i j k"]:
     expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if isinstance(stream, io.BufferedReader):
+        # Before memory is asked for: a header may claim more than there is.
+        there = os.fstat(stream.fileno()).st_size - stream.tell()
+        if there < expected:
+            raise _truncated(name, f"{max(there, 0)} of {expected} bytes of voxels are there")
     data = stream.read(expected)
     if len(data) < expected:
         raise _truncated(name, f"{len(data)} of {expected} bytes of voxels are there")

@@ -68,18 +68,22 @@ def studies_in(source: str | Path, channels: Sequence[Phase] | None = None) -> t
         channels: Phase of each channel of files in nnU-Net's names, and of each volume of one file.
 
     Raises:
-        InputError: ``FILE_MISSING``, ``NOTHING_READABLE``, ``PHASE_UNKNOWN``, ``PHASE_AMBIGUOUS``, and those of
-            `find_images` and `unpack`.
+        InputError: ``FILE_MISSING``, ``CANNOT_READ``, ``NOTHING_READABLE``, ``PHASE_UNKNOWN``, ``PHASE_AMBIGUOUS``, and
+            those of `find_images` and `unpack`.
     """
     path = Path(source).absolute()
-    if not path.exists():
-        raise InputError("FILE_MISSING", f"{shown(source)}: there is no such file or folder.", "Check the path.")
-    if path.is_dir():
-        found = _in_folder(path, channels)
-    elif path.name.upper() == "DICOMDIR":
-        found = _in_folder(path.parent, channels)
-    else:
-        found = _in_file(path, channels)
+    try:
+        if not path.exists():
+            raise InputError("FILE_MISSING", f"{shown(source)}: there is no such file or folder.", "Check the path.")
+        if path.is_dir():
+            found = _in_folder(path, channels)
+        elif path.name.upper() == "DICOMDIR":
+            found = _in_folder(path.parent, channels)
+        else:
+            found = _in_file(path, channels)
+    except OSError as error:
+        message = f"{shown(error.filename or path)}: {error.strerror or 'it cannot be read'}."
+        raise InputError("CANNOT_READ", message, "Give yourself the right to read it.") from error
     return tuple(sorted(found, key=lambda one: one.case_id))
 
 
