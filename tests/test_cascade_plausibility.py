@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livercascade.cascade.plausibility import LIMITS, USUAL_HU, Limit, check_liver, check_trunk, cut_faces, measured
+from livercascade.cascade.proposals import propose
+from livercascade.cascade.settings import DetectStage
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid
 from livercascade.data.labels import Phase
 from livercascade.data.scan import Scan
 from livercascade.detect.liver_place import LiverPlace, bare_share, beside_spine, cut_shares, inner_radius, under_lungs
+from livercascade.detect.sensitivity import SensitivityMap
 from livercascade.detect.trunk import Trunk
 from livercascade.results.wording import NO_VERDICT
 from livercascade.virtual.virtual_patient import make_patient
@@ -222,3 +225,19 @@ def test_measures_of_boxes_are_known(sides: tuple[int, int, int], start: int) ->
     assert above is not None and lower is not None and dome is not None and lower_dome is not None
     assert lower - above == pytest.approx(2 * trunk.spacing[0]) == pytest.approx(dome - lower_dome)
     assert bare_share(box, trunk) == 0
+
+
+@pytest.mark.parametrize("factor", [1.0, 4.0])
+def test_where_nothing_or_only_air_is_called_liver_there_is_none(factor: float) -> None:
+    scan, liver = trunk_phantom()
+    air = np.zeros(GRID.shape, dtype=np.uint8)
+    air[:, :6, :6] = 7
+    for other in (np.zeros(GRID.shape, dtype=np.uint8), air):
+        far = np.full(GRID.shape, 9.0, dtype=np.float32)
+        sensitivity = SensitivityMap(np.ones(GRID.shape, dtype=np.uint8), other, far)
+        for strict in (True, False):
+            with pytest.raises(InputError, match=r"NO_LIVER.*0 ml"):
+                propose(sensitivity, scan, DetectStage(high_factor=factor, check_liver=strict))
+    both = np.where(liver, np.uint8(7), air)
+    found = propose(SensitivityMap(np.ones(GRID.shape, dtype=np.uint8), both, far), scan, DetectStage())
+    assert np.array_equal(found.liver, liver) and found.warnings == ()

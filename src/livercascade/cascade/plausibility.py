@@ -202,12 +202,7 @@ def check_liver(place: LiverPlace, *, volume_alone: bool = False) -> tuple[Notic
     """
     cut = [] if volume_alone else cut_faces(place)
     if place.volume_ml < (NO_CUT_LIVER_ML if cut else NO_LIVER_ML):
-        raise InputError(
-            "NO_LIVER",
-            f"Only {place.volume_ml:.0f} ml of liver were found in the scan.",
-            "Give a CT of the upper abdomen; check orientation and HU.",
-            stage="segment",
-        )
+        raise no_liver(place.volume_ml)
     if volume_alone:
         return tuple(_touching_end(place))
     reasons = [one.words for one in measured(place) if not one.is_possible]
@@ -219,6 +214,16 @@ def check_liver(place: LiverPlace, *, volume_alone: bool = False) -> tuple[Notic
             stage="segment",
         )
     return tuple(_warnings(place, cut))
+
+
+def no_liver(volume_ml: float) -> InputError:
+    """Error ``NO_LIVER`` for a scan in which hardly any liver was found, or none."""
+    return InputError(
+        "NO_LIVER",
+        f"Only {volume_ml:.0f} ml of liver were found in the scan.",
+        "Give a CT of the upper abdomen; check orientation and HU.",
+        stage="segment",
+    )
 
 
 def measured(place: LiverPlace) -> Iterator[Measured]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from livercascade.cascade.plausibility import check_liver
+from livercascade.cascade.plausibility import check_liver, no_liver
 from livercascade.cascade.settings import DetectStage
 from livercascade.classify.lesion_classifier import LesionClassifier
 from livercascade.data.class_priors import ClassPriors
@@ -98,6 +98,8 @@ def propose(sensitivity: SensitivityMap, scan: Scan, settings: DetectStage, *, t
     in_body = sensitivity.only_in(seen.body_in(hu))
     raw = in_body.mask(settings.high_factor)
     liver = main_liver(raw, scan.grid, min_contact=settings.min_contact)
+    if not liver.any():
+        raise no_liver(0.0)
     everything = liver_with_content(raw)
     place = LiverPlace.of(liver, everything, liver & (raw == Organ.LIVER), scan, seen)
     warnings = check_liver(place, volume_alone=not settings.check_liver)
