@@ -19,6 +19,7 @@ from livercascade.data.errors import InputError
 from livercascade.data.labels import Phase
 from livercascade.io import archive, dicom_header
 from livercascade.io.dicom_header import read_images
+from livercascade.io.dicom_pixels import slice_hu
 from livercascade.io.study_reader import read_study, survey_study
 from livercascade.io.study_sources import studies_in
 from livercascade.testing.ct_series import COLUMNS, ROWS, SLICES, CtSeries, landmark_errors
@@ -103,6 +104,25 @@ def test_a_jpeg_2000_stream_that_claims_another_size_is_not_decoded(tmp_path):
         forge(index, dataset)
         dataset.save_as(tmp_path / f"{index}.dcm", enforce_file_format=True)
     assert code_of(tmp_path) == "DECODE_FAILED"
+
+
+def test_a_decoder_that_ends_its_process_does_not_end_ours(tmp_path, plain, monkeypatch, capfd):
+    monkeypatch.setattr("livercascade.io.dicom_pixels._SAFE_DECODERS", ())
+    folder = CtSeries(noise_hu=5, syntax=JPEG_LS).write(tmp_path)
+    assert np.array_equal(only(folder).hu, plain.hu)
+    path = folder / "a007.dcm"
+    whole = path.read_bytes()
+    at = whole.index(b"\xff\xd8\xff")
+    for place in range(2, 40, 3):
+        path.write_bytes(whole[: at + place] + bytes([whole[at + place] ^ 0x55]) + whole[at + place + 1 :])
+        try:
+            found = read_images(path)
+            hu = slice_hu(found[0], "series 1") if found else None
+        except InputError as error:
+            assert error.code in ("DECODE_FAILED", "MALFORMED_DICOM", "TRUNCATED_FILE")
+        else:
+            assert hu is None or hu.shape == (ROWS, COLUMNS)
+    assert not capfd.readouterr().err
 
 
 def edited(folder, change, series=None):

@@ -19,6 +19,7 @@ from scipy import ndimage
 from livercascade.data.errors import InputError
 from livercascade.data.notice import Notice
 from livercascade.data.scan import OUTSIDE_HU
+from livercascade.io.decoding_process import PLUGIN, DecodingProcess
 from livercascade.io.dicom_geometry import SlicePlacement, numbers_of
 from livercascade.io.dicom_header import DicomImage, read_dataset
 from livercascade.io.hounsfield import MAX_HU
@@ -33,6 +34,8 @@ _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 # A vendor's own: the data set is little endian, the pixels are big endian.
 _BIG_ENDIAN_PIXELS = "1.2.840.113619.5.2"
 _NATIVE = ("", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _DEFLATED, _BIG_ENDIAN, _BIG_ENDIAN_PIXELS)
+# These raise on damaged streams; GDCM, which alone knows lossless JPEG, runs apart.
+_SAFE_DECODERS = ("pydicom", "pylibjpeg", "pyjpegls")
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 _REPAIR = "Fetch the series again from the archive."
@@ -89,19 +92,20 @@ def read_pixels(
     digest, hashed = hashlib.sha256(), set[str]()
     file: _PixelFile | None = None
     before: Float32[np.ndarray, "row column"] | None = None
-    for index, image in enumerate(images):
-        if file is None or file.path != image.path:
-            file = _PixelFile(image, name)
-        if str(image.path) not in hashed:
-            # Hash of hashes: the files' borders count too, so that bytes moved from one to the next are noticed.
-            digest.update(hashlib.sha256(file.data).digest())
-            hashed.add(str(image.path))
-        stored = _stored(file, image, (placement.rows, placement.columns), name)
-        plane = _in_hu(stored, image, rescale[index, 0], rescale[index, 1])
-        _check_range(plane, image, name)
-        _check_jump(before, plane, image, name)
-        hu[index] = np.clip(np.rint(plane), OUTSIDE_HU, MAX_HU)
-        before = plane
+    with DecodingProcess() as apart:
+        for index, image in enumerate(images):
+            if file is None or file.path != image.path:
+                file = _PixelFile(image, name)
+            if str(image.path) not in hashed:
+                # Hash of hashes: the files' borders count too, so that bytes moved from one to the next are noticed.
+                digest.update(hashlib.sha256(file.data).digest())
+                hashed.add(str(image.path))
+            stored = _stored(file, image, (placement.rows, placement.columns), name, apart)
+            plane = _in_hu(stored, image, rescale[index, 0], rescale[index, 1])
+            _check_range(plane, image, name)
+            _check_jump(before, plane, image, name)
+            hu[index] = np.clip(np.rint(plane), OUTSIDE_HU, MAX_HU)
+            before = plane
     return hu, digest.hexdigest(), _lossy(images, name)
 
 
@@ -113,7 +117,8 @@ def slice_hu(image: DicomImage, name: str) -> Float32[np.ndarray, "row column"]:
     """
     rescale = _rescale((image,), name)
     rows, columns = (int(numbers_of([image], tag, 1, name)[0, 0]) for tag in ("Rows", "Columns"))
-    stored = _stored(_PixelFile(image, name), image, (rows, columns), name)
+    with DecodingProcess() as apart:
+        stored = _stored(_PixelFile(image, name), image, (rows, columns), name, apart)
     return _in_hu(stored, image, rescale[0, 0], rescale[0, 1])
 
 
@@ -144,11 +149,11 @@ def _in_hu(
 
 
 def _stored(
-    file: _PixelFile, image: DicomImage, shape: tuple[int, int], name: str
+    file: _PixelFile, image: DicomImage, shape: tuple[int, int], name: str, apart: DecodingProcess
 ) -> Integer[np.ndarray, "row column"]:
     """Values of one slice as stored, without the bits that are not theirs."""
     if image.syntax not in _NATIVE:
-        return _decompressed(file, image, shape, name)
+        return _decompressed(file, image, shape, name, apart)
     bits = image.integer("BitsAllocated")
     if bits not in (8, 16, 32) or image.integer("SamplesPerPixel") not in (1, None):
         message = f"{name}: {shown(image.path.name)} has pixels of {image.text('BitsAllocated') or 'unknown'} bits and "
@@ -200,7 +205,7 @@ def _with_sign(values: Any, bits: int) -> Any:
 
 
 def _decompressed(
-    file: _PixelFile, image: DicomImage, shape: tuple[int, int], name: str
+    file: _PixelFile, image: DicomImage, shape: tuple[int, int], name: str, apart: DecodingProcess
 ) -> Integer[np.ndarray, "row column"]:
     # pydicom warns of what is no UID.
     syntax = UID(image.syntax, config.IGNORE)
@@ -214,9 +219,13 @@ def _decompressed(
         if (size := _codestream_shape(frame)) is not None and size != shape:
             # Before anything is decoded: a forged size must not make a codec ask for gigabytes.
             raise InputError("DECODE_FAILED", f"{name}: {shown(image.path.name)} holds {size} pixels.", _REPAIR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array, _ = decoder.as_array(dataset, index=index, raw=True)
+        plugin = next((one for one in _SAFE_DECODERS if one in decoder.available_plugins), PLUGIN)
+        if plugin == PLUGIN:
+            array = apart.decode(file.data, index)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                array, _ = decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin)
     except InputError:
         raise
     except Exception as error:

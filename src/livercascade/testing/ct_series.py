@@ -135,12 +135,10 @@ class CtSeries:
         return path
 
     def _save(self, dataset: FileDataset, path: Path) -> None:
-        syntax = UID(self.syntax)
-        if syntax == ExplicitVRBigEndian:
-            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
-        if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
-            dataset.compress(syntax, generate_instance_uid=False)
-        dataset.file_meta.TransferSyntaxUID = syntax
+        # What `change` has compressed stays so.
+        if self.syntax != ExplicitVRLittleEndian:
+            self._encode(dataset, UID(self.syntax))
+        syntax = dataset.file_meta.TransferSyntaxUID
         dcmwrite(
             path,
             dataset,
@@ -148,6 +146,13 @@ class CtSeries:
             implicit_vr=syntax == ImplicitVRLittleEndian,
             little_endian=syntax != ExplicitVRBigEndian,
         )
+
+    def _encode(self, dataset: FileDataset, syntax: UID) -> None:
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+        if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax
 
     def dataset(self, index: int) -> FileDataset:
         """Data set of one slice, before ``change``."""
