@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 FIELDS = (
     "study", "code", "status", "images", "files", "seconds", "attempt", "address", "port", "signal", "destination",
@@ -28,10 +28,14 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def write_log(stream: IO[str] | None = None, *, debug: bool = False) -> None:
-    """Write the service's log to a stream, standard error by default.
+def write_log(stream: Any = None, *, debug: bool = False) -> None:
+    """Write the service's log to a stream.
 
     The libraries quote identifiers and data sets of patients in theirs: they are silent unless ``debug``.
+
+    Args:
+        stream: Text stream; standard error if absent.
+        debug: True writes everything, patients' identifiers among it.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
