@@ -6,7 +6,6 @@ leave open, is understood in `decode_labels`.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,10 +31,10 @@ from livercascade.data.dataset_names import DatasetNames, read_described
 from livercascade.data.errors import InputError
 from livercascade.data.grid import Grid, Triple
 from livercascade.data.labels import NUM_CLASSES, PHASES, Phase, label_name
+from livercascade.data.patient_table import PATIENTS_FILE, patient_rows
 from livercascade.data.scan import Scan
 
 LABELS_FILE = "labels.nii.gz"
-PATIENTS_FILE = "patients.csv"
 NNUNET_FILE = "dataset.json"
 _NIFTI_ENDINGS = (".nii.gz", ".nii")
 
@@ -274,16 +273,7 @@ def _settled(case: TrainingCase, absent: Mapping[str, ClassCoverage]) -> Coverag
 def _patients(folder: Path) -> dict[str, dict[str, Any]]:
     """Patient and weight of the cases named in the table."""
     path = folder / PATIENTS_FILE
-    if not path.is_file():
-        return {}
-    # Spreadsheets put a byte-order mark before the first column name.
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows or not {"case", "patient"} <= rows[0].keys() or not all(row["patient"] for row in rows):
-        raise InputError(
-            "BAD_PATIENTS", f"{path} does not name a patient for each case.", "Give the columns case and patient."
-        )
-    return {row["case"]: {"patient": row["patient"], "weight": _weight(path, row)} for row in rows}
+    return {row["case"]: {"patient": row["patient"], "weight": _weight(path, row)} for row in patient_rows(folder)}
 
 
 def _weight(path: Path, row: Mapping[str, str]) -> float:
