@@ -36,6 +36,7 @@ class StreamPurpose(IntEnum):
     BODY = 13
     BODY_TISSUES = 14
     FIELD_OF_VIEW = 15
+    CANVAS = 16
 
 
 def random_stream(seed: int, purpose: StreamPurpose, number: int = 0) -> np.random.Generator:

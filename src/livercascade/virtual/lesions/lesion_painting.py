@@ -91,10 +91,19 @@ def zone_curves(
     return hu, own.patchy_hu
 
 
-def paint_lesions(phantom: Phantom, plan: Sequence[PlannedLesion], seed: int) -> tuple[list[PlacedLesion], list[Mimic]]:
-    """Paint the planned lesions, largest first; also the perfusion changes and ducts that belong to them."""
+def paint_lesions(
+    phantom: Phantom, plan: Sequence[PlannedLesion], seed: int, *, bulging: float = 0.0
+) -> tuple[list[PlacedLesion], list[Mimic]]:
+    """Paint the planned lesions, largest first; also the perfusion changes and ducts that belong to them.
+
+    Args:
+        phantom: What they are painted into.
+        plan: Types and volumes.
+        seed: Seed of the patient.
+        bulging: Chance that a lesion that reaches the capsule grows through it into fat.
+    """
     room = MOST_OF_LIVER * liver_volume_ml(phantom.tissue_map)
-    painter = _Painter(phantom)
+    painter = _Painter(phantom, bulging)
     tissue_table = phantom.tissue_table
     for number, lesion in enumerate(plan):
         if tissue_table.room < _SPARE_VALUES or room < 0.05:
@@ -110,7 +119,8 @@ def paint_lesions(phantom: Phantom, plan: Sequence[PlannedLesion], seed: int) ->
 class _Painter:
     """Paints lesions one after the other and keeps what has been painted."""
 
-    def __init__(self, phantom: Phantom) -> None:
+    def __init__(self, phantom: Phantom, bulging: float) -> None:
+        self.bulging = bulging
         self.phantom, self.tissue_map, self.liver = phantom, phantom.tissue_map, phantom.liver
         self.tissue_table, self.physiology = phantom.tissue_table, phantom.physiology
         self.lesions: list[PlacedLesion] = []
@@ -171,7 +181,9 @@ class _Painter:
 
     def _one(self, lesion: PlannedLesion, pattern: Pattern, site: Site, rng: np.random.Generator) -> GrownLesion | None:
         outline = LesionOutline(pattern.ripple, pattern.fray_mm, pattern.lobes, site.outward if pattern.lens else None)
-        allowed = _LENS_TISSUES if pattern.lens else LIVER_TISSUES
+        # Without bulging nothing is drawn for it: patients of a seed stay what they were.
+        bulges = self.bulging > 0 and site.depth < radius_mm(lesion.volume_ml) and rng.random() < self.bulging
+        allowed = _LENS_TISSUES if pattern.lens or bulges else LIVER_TISSUES
         body = grow(self.tissue_map, site.centre, lesion.volume_ml, outline, allowed, rng)
         if body is None:
             return None
