@@ -102,10 +102,17 @@ def poll(folder: Path, study: Path, program=None, *, orthanc=False, analysis="")
         stored, sent = archive.results(), results_of(settings.spool / "poll")
         return {
             "codes": codes, "equal": equal(stored, sent), "count": len(stored), "uids": sorted(stored),
+            "phases": _phases(settings.spool / "poll"),
             "modalities": sorted({str(pydicom.dcmread(file).Modality) for file in sent}),
         }  # fmt: skip
     finally:
         archive.kill()
+
+
+def _phases(spool: Path) -> list[str]:
+    """Phases that the cascade read, by its record; none where the stub stands for it."""
+    (record,) = list(spool.glob("studies/*/result/result.json"))[:1]
+    return [one["phase"] for one in json.loads(record.read_text()).get("inputs", [])]
 
 
 def dimse(folder: Path, study: Path) -> dict:

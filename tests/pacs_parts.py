@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 import threading
 from collections import defaultdict
@@ -53,6 +54,18 @@ def poll_settings(spool: Path, url: str, **more):
     return PacsSettings.model_validate(values | more)
 
 
+def certificate(folder: Path, name: str) -> Path:
+    """Own certificate for localhost and its key: the path without ``.pem`` and ``.key``."""
+    path = folder / name
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / f"{name}.key").chmod(0o600)
+    return path
+
+
 class FakeArchive:
     """Instances by study and series; can be told to be down, to deny, or to refuse what is stored."""
 
@@ -81,7 +94,7 @@ class FakeArchive:
         return {uid: raw for uid, (ds, raw) in self.instances.items() if ds.Modality != "CT"}
 
     @contextmanager
-    def serving(self):
+    def serving(self, tls=None):
         archive = self
 
         class Handler(_Handler):
@@ -89,10 +102,13 @@ class FakeArchive:
 
         Handler.archive = archive
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/dicom-web"
+            place = "http://127.0.0.1" if tls is None else "https://localhost"
+            yield f"{place}:{server.server_port}/dicom-web"
         finally:
             server.shutdown()
             server.server_close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from livercascade.pacs.dimse_peer import DimsePeer
 from livercascade.pacs.fetch_study import fetch_study
 from livercascade.pacs.pacs_settings import PacsSettings, PeerSettings
 from livercascade.pacs.study_job import JobState
-from pacs_parts import runs, stub, study_images
+from pacs_parts import certificate, runs, stub, study_images
 
 # pynetdicom leaves the socket of a connection that was refused to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -196,8 +195,8 @@ def test_a_peer_that_is_busy_or_away_is_tried_again(peer: FakePeer, tmp_path: Pa
         place.echo()
 
 
-def test_tls_lets_in_who_shows_a_certificate(peer: FakePeer, tmp_path: Path) -> None:
-    ours, theirs = _certificate(tmp_path, "ours"), _certificate(tmp_path, "theirs")
+def test_tls_lets_in_who_shows_acertificate(peer: FakePeer, tmp_path: Path) -> None:
+    ours, theirs = certificate(tmp_path, "ours"), certificate(tmp_path, "theirs")
     tls = {"certificate": str(ours) + ".pem", "key": str(ours) + ".key", "ca": str(theirs) + ".pem"}
     settings = settings_for(tmp_path / "spool", peer, tls=tls)
     with listen_service(settings, stop=threading.Event(), program=stub(tmp_path / "log")) as (service, server):
@@ -210,17 +209,6 @@ def test_tls_lets_in_who_shows_a_certificate(peer: FakePeer, tmp_path: Path) -> 
         assert not service.store.all()
         assert send(images, server.port, tls=with_key) == [0] * 5
         assert [job.state for job in service.store.all()] == [JobState.SETTLING]
-
-
-def _certificate(folder: Path, name: str) -> Path:
-    path = folder / name
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    (folder / f"{name}.key").chmod(0o600)
-    return path
 
 
 def test_what_is_no_image_is_answered_and_not_kept(peer: FakePeer, tmp_path: Path) -> None:

@@ -8,8 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from livercascade.io.study_reader import read_study
+from livercascade.testing.ct_series import CtSeries
+from livercascade.virtual.patient_folders import make_cohort
+from livercascade.virtual.virtual_settings import VirtualSettings
 from orthanc_server import why_not
 from pacs_parts import study_images
 
@@ -34,6 +39,39 @@ def write_study(folder: Path, uid: str = "1.2.3.4", slices: int = 5) -> Path:
         image.SeriesDescription = PHASES[number // slices]
         image.save_as(folder / f"{number:03d}.dcm", enforce_file_format=True)
     return folder
+
+
+def write_patient(folder: Path, out: Path) -> Path:
+    """A virtual patient of four phases as four CT series."""
+    settings = VirtualSettings(matrix=160, subslices=2)
+    (case,) = make_cohort([900_004], settings, folder)
+    out.mkdir()
+    for number, volume in enumerate(read_study(case).volumes, start=1):
+        grid, title = volume.grid, volume.phase.title
+        series = CtSeries(uid=f"1.2.3.4.{number}", number=number, description=title, prefix=f"{number}-")
+        for z, hu in enumerate(volume.hu):
+            image = series.dataset(z)
+            image.ImagePositionPatient = [f"{v:.8f}"[:15] for v in grid.world(np.array([z, 0.0, 0.0]))]
+            along = [grid.world(np.array(step)) - grid.world(np.zeros(3)) for step in ([0, 0, 1.0], [0, 1.0, 0])]
+            image.ImageOrientationPatient = [f"{v:.10f}"[:15] for a in along for v in a / np.linalg.norm(a)]
+            image.PixelSpacing, image.SliceThickness = [f"{mm:.10f}" for mm in grid.spacing[1:]], grid.spacing[0]
+            image.Rows, image.Columns = hu.shape
+            image.RescaleSlope, image.RescaleIntercept, image.PixelRepresentation = 1, -1024, 0
+            image.PixelData = (np.clip(hu, -1024, 3071) + 1024).astype("<u2").tobytes()
+            image.save_as(out / f"{number}-{z:03d}.dcm", enforce_file_format=True)
+    return out
+
+
+@pytest.mark.timeout(1800)
+def test_the_cascade_itself_and_its_dicom_results_in_the_archive(tmp_path: Path) -> None:
+    study = write_patient(tmp_path / "patient", tmp_path / "study")
+    (tmp_path / "cascade.toml").write_text(
+        "[align]\nenabled = false\n[segment]\noverlap = 0.25\n[reclassify]\nn_original = 1\nn_shuffled = 1\n"
+    )
+    told = trial(tmp_path, study, "cascade")
+    assert told["codes"] == [0, 0]
+    assert told["phases"] == ["NC", "AP", "VP", "DP"]
+    assert told["equal"] and {"SEG", "SR"} <= set(told["modalities"])
 
 
 @pytest.mark.parametrize("name", ["poll", "changes"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 
 from livercascade.data.errors import OutputError, PacsError, UsageError
 from livercascade.pacs.build_service import poll_service
+from livercascade.pacs.dicomweb_archive import DicomWebArchive
 from livercascade.pacs.job_store import JobStore
 from livercascade.pacs.pacs_settings import AnalysisLimits, PacsSettings
 from livercascade.pacs.study_job import JobState
-from pacs_parts import FakeArchive, poll_settings, runs, stub, study_images
+from pacs_parts import FakeArchive, certificate, poll_settings, runs, stub, study_images
 
 
 @pytest.fixture
@@ -209,6 +211,27 @@ def test_credentials_are_sent_and_wrong_ones_told(archive: FakeArchive, url: str
         once(poll_settings(tmp_path / "spool", url, archive=values), tmp_path / "log")
 
 
+def test_https_asks_for_the_certificates_of_both_sides(archive: FakeArchive, tmp_path: Path) -> None:
+    theirs, ours = certificate(tmp_path, "archive"), certificate(tmp_path, "service")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f"{ours}.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(f"{theirs}.pem", f"{theirs}.key")
+    archive.add(study_images())
+    with archive.serving(context) as address:
+        tls = {"ca": f"{theirs}.pem", "certificate": f"{ours}.pem", "key": f"{ours}.key"}
+        stranger = {"ca": f"{ours}.pem", "certificate": f"{ours}.pem", "key": f"{ours}.key"}
+        for files, works in ((tls, True), ({"ca": f"{theirs}.pem"}, False), (stranger, False), ({}, False)):
+            values = {"url": address, "tls": files, "timeout_seconds": 20, "select": {"days": None}}
+            settings = poll_settings(tmp_path / "spool", address, archive=values)
+            if works:
+                assert once(settings, tmp_path / "log") == 0
+                continue
+            with pytest.raises(PacsError, match="PACS_UNREACHABLE") as caught:
+                once(settings, tmp_path / "log")
+            assert caught.value.exit_code == 75
+    assert len(archive.results()) == 2
+
+
 def test_filters_reach_the_archive_and_descriptions_are_matched_here(
     archive: FakeArchive, url: str, tmp_path: Path
 ) -> None:
@@ -254,3 +277,49 @@ def test_what_ended_long_ago_is_removed_but_not_done_again(archive: FakeArchive,
     assert not list(settings.spool.rglob("*.dcm"))
     once(settings, log)
     assert len(runs(log)) == 1 and len(archive.results()) == 2
+
+
+def test_a_result_that_was_damaged_before_it_was_sent_is_made_again(
+    archive: FakeArchive, url: str, tmp_path: Path
+) -> None:
+    archive.add(study_images())
+    settings, log = poll_settings(tmp_path / "spool", url), tmp_path / "log"
+    with poll_service(settings, stop=threading.Event(), program=stub(log)) as service:
+        service.intake.step()
+        service.worker.step()
+        (job,) = service.store.all(JobState.SENDING)
+        next(service.store.result(job).glob("*.dcm")).write_bytes(b"")
+        assert service.run_once() == 0
+    assert len(runs(log)) == 2 and len(archive.results()) == 2
+    assert not list(settings.spool.glob("poll/studies/*/images")), "the archive has them"
+
+
+def test_a_study_that_the_archive_removed_ends(archive: FakeArchive, url: str, tmp_path: Path) -> None:
+    archive.add(study_images())
+    settings = poll_settings(tmp_path / "spool", url, quiet_seconds=1000)
+    with poll_service(settings, stop=threading.Event(), program=stub(tmp_path / "log")) as service:
+        clock = [0.0]
+        service.store.now = lambda: clock[0]
+        service.intake.step()
+        archive.instances.clear()
+        for clock[0] in (1001.0, 2002.0):
+            service.intake.step()
+        assert [job.code for job in service.store.all(JobState.FAILED)] == ["STUDY_GONE"]
+
+
+def test_a_study_that_cannot_be_listed_does_not_stop_the_others(
+    archive: FakeArchive, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.add(study_images("1.2.3.4") + study_images("1.2.3.5"))
+    settings = poll_settings(tmp_path / "spool", url)
+    with poll_service(settings, stop=threading.Event(), program=stub(tmp_path / "log")) as service:
+        asked = DicomWebArchive.ct_series
+
+        def refuse(self: DicomWebArchive, study_uid: str) -> dict[str, int]:
+            if study_uid == "1.2.3.4":
+                raise PacsError("PACS_ANSWER", "nonsense", "none")
+            return asked(self, study_uid)
+
+        monkeypatch.setattr(DicomWebArchive, "ct_series", refuse)
+        assert service.run_once() == 0
+        assert [job.study_uid for job in service.store.all(JobState.DONE)] == ["1.2.3.5"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,15 +15,16 @@ from livercascade.pacs.dicomweb_archive import DicomWebArchive, ListedStudy, arc
 from livercascade.pacs.job_store import JobStore, content_hash
 from livercascade.pacs.pacs_settings import IntakeLimits
 from livercascade.pacs.study_job import JobState, Origin, StudyJob, pause_s
-from livercascade.system.files import write_file
+from livercascade.system.files import TRY_AGAIN, write_file
 
 _LOG = logging.getLogger(__name__)
 _MAY_SETTLE = (JobState.SETTLING, JobState.DONE, JobState.REJECTED, JobState.FAILED)
+_FINAL = {"STUDY_TOO_BIG": JobState.REJECTED, "STUDY_GONE": JobState.FAILED}
 _CHANGES_A_PAGE = 200
 
 
 @runtime_checkable
-class StudySource(Protocol):
+class StudyListing(Protocol):
     """Tells which studies may be new or changed."""
 
     def listed(self) -> list[ListedStudy]:
@@ -150,7 +150,7 @@ class ArchivePoll:
 
     store: JobStore
     archive: DicomWebArchive
-    source: StudySource
+    source: StudyListing
     limits: IntakeLimits
     quiet_seconds: float
     made_by: str
@@ -163,7 +163,16 @@ class ArchivePoll:
             PacsError: The archive cannot be asked.
             OutputError: The spool cannot be written, or is nearly full.
         """
-        self._notice(self.source.listed())
+        settling = self.store.all(JobState.SETTLING, origin=Origin.POLL)
+        # One that has to be taken in anew may be too old to be listed.
+        for study in (*self.source.listed(), *(ListedStudy(job.study_uid, "") for job in settling if not job.content)):
+            try:
+                self._notice(study)
+            except PacsError as error:
+                if error.exit_code == TRY_AGAIN:
+                    raise
+                told = {"study": self.store.key_of(study.uid), "code": error.code}
+                _LOG.error("study cannot be looked at", extra=told)
         now = self.store.now()
         fetched = False
         for job in self.store.all(JobState.SETTLING, origin=Origin.POLL):
@@ -172,21 +181,18 @@ class ArchivePoll:
                 fetched = True
         return fetched
 
-    def _notice(self, listed: Iterable[ListedStudy]) -> None:
-        for study in listed:
-            job = self.store.get(self.store.key_of(study.uid))
-            if job is not None and job.state not in _MAY_SETTLE:
-                continue
-            if self._unchanged(job, study):
-                self.source.looked_at(study.uid)
-                continue
-            series = self.archive.ct_series(study.uid, self.archive.settings.select.modality or "CT")
+    def _notice(self, study: ListedStudy) -> None:
+        job = self.store.get(self.store.key_of(study.uid))
+        if job is not None and job.state not in _MAY_SETTLE:
+            return
+        if not self._unchanged(job, study):
+            series = self.archive.ct_series(study.uid)
             if not series and job is None:
                 self._without_ct[study.uid] = study.size
             elif job is None or self._settle(job, study, series):
                 job = job or self.store.add(study.uid, Origin.POLL)
                 self._begin(job, study, series)
-            self.source.looked_at(study.uid)
+        self.source.looked_at(study.uid)
 
     def _unchanged(self, job: StudyJob | None, study: ListedStudy) -> bool:
         """True if the listing says enough to know that nothing has to be done."""
@@ -221,7 +227,7 @@ class ArchivePoll:
     def _fetch(self, job: StudyJob) -> None:
         """Bring the images of a study here, or find that this is not to be done."""
         try:
-            series = self.archive.ct_series(job.study_uid, self.archive.settings.select.modality or "CT")
+            series = self.archive.ct_series(job.study_uid)
             if _content(series) != job.content:
                 self.store.change(job, content=_content(series), since=self.store.now())
                 return
@@ -239,6 +245,8 @@ class ArchivePoll:
         _LOG.info("study fetched", extra={"study": job.key, "images": job.images})
 
     def _check_count(self, series: dict[str, int]) -> None:
+        if not series:
+            raise PacsError("STUDY_GONE", "The archive has no CT of the study any more.", "See the archive.")
         images = sum(max(count, 0) for count in series.values())
         if images > self.limits.images:
             message = f"The study has {images} images, more than {self.limits.images}."
@@ -264,9 +272,9 @@ class ArchivePoll:
 
     def _not_fetched(self, job: StudyJob, error: PacsError) -> None:
         told = {"study": job.key, "code": error.code}
-        if error.code == "STUDY_TOO_BIG":
+        if error.code in _FINAL:
             _LOG.error("study refused", extra=told)
-            self.store.change(job, state=JobState.REJECTED, code=error.code, message=error.message)
+            self.store.change(job, state=_FINAL[error.code], code=error.code, message=error.message)
             return
         _LOG.warning("study could not be fetched", extra=told)
         attempts = job.attempts + 1

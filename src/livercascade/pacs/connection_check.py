@@ -16,6 +16,7 @@ from livercascade.pacs.dimse_peer import DimsePeer
 from livercascade.pacs.job_store import JobStore
 from livercascade.pacs.pacs_settings import PacsSettings
 from livercascade.pacs.private_files import server_context
+from livercascade.pacs.study_job import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _try(name: str, look: Callable[[], str]) -> CheckedPart:
 
 
 def _spool(settings: PacsSettings) -> str:
-    store = JobStore(settings.spool)
+    store = JobStore(settings.spool / Origin.POLL.value)
     store.check_room(settings.limits.free_gb)
     return f"{settings.spool}: {store.free_bytes() / 1e9:.1f} GB free"
 

@@ -76,13 +76,13 @@ class DicomWebArchive:
             found = self._all_pages(filters, fields)
             return [ListedStudy(value(one, "StudyInstanceUID"), _size(one)) for one in found if _described(one, wanted)]
 
-    def ct_series(self, study_uid: str, modality: str = "CT") -> dict[str, int]:
+    def ct_series(self, study_uid: str) -> dict[str, int]:
         """Number of instances of each CT series by its UID; -1 if the archive does not tell.
 
         Raises:
             PacsError: The archive cannot be asked.
         """
-        return {uid: count for uid, (kind, count) in self._series(study_uid).items() if kind == modality}
+        return {uid: count for uid, (kind, count) in self._series(study_uid).items() if kind == "CT"}
 
     def other_instances(self, study_uid: str) -> tuple[str, ...]:
         """SOPInstanceUIDs of segmentations and structured reports of a study.

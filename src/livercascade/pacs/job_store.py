@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from livercascade.data.errors import OutputError, UsageError
 from livercascade.pacs.study_job import JobState, Origin, StudyJob
-from livercascade.system.files import output_errors, write_file
+from livercascade.system.files import TRY_AGAIN, output_errors, write_file
 
 _STATE, _IMAGES, _RESULT, _RUN, _RETRY = "job.json", "images", "result", "run", "retry"
 
@@ -107,6 +107,15 @@ class JobStore:
                 values = {"attempts": 0, "next_try": 0.0, "since": self.now(), "code": "", "message": "", **values}
             return self._write(newest.model_copy(update=values))
 
+    def finish(self, job: StudyJob, **values: Any) -> None:
+        """Write that a study is done; images that an archive holds are removed here.
+
+        Those that were sent to us are kept for a while: more of the study may follow.
+        """
+        self.change(job, state=JobState.DONE, **values)
+        if job.origin is Origin.POLL:
+            self.forget_images(job)
+
     def place(self, key: str) -> Path:
         """Folder of a study."""
         return self._studies / key
@@ -136,7 +145,9 @@ class JobStore:
         free = self.free_bytes() / 1e9
         if free < free_gb:
             message = f"{self.folder}: {free:.1f} GB are free, fewer than {free_gb:g}."
-            raise OutputError("NO_SPACE", message, "Make room; the service then goes on by itself.", stage="write")
+            full = OutputError("NO_SPACE", message, "Make room; the service then goes on by itself.", stage="write")
+            full.exit_code = TRY_AGAIN
+            raise full
 
     def ask_retry(self, key: str) -> None:
         """Leave word that a study that was rejected or failed shall be tried again; whoever holds the spool does it.

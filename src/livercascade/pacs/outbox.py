@@ -87,7 +87,7 @@ class Outbox:
                 job, PacsError("PACS_LOST_RESULT", "A result that was sent is not there.", "It is sent again.")
             )
             return
-        self.store.change(job, state=JobState.DONE)
+        self.store.finish(job)
         _LOG.info("results have arrived", extra={"study": job.key, "files": len(files)})
 
     def _failed(self, job: StudyJob, error: PacsError) -> None:

@@ -201,6 +201,9 @@ class ReceivedStudies:
         try:
             changed = images.stat().st_mtime
         except FileNotFoundError:
+            if job.state is JobState.SETTLING and self.store.now() - job.since > self.quiet_seconds:
+                gone = "The images were removed before the study was analysed."
+                self.store.change(job, state=JobState.FAILED, code="IMAGES_GONE", message=gone)
             return False
         if job.state.ended and self._seen.get(job.key) == changed:
             return False

@@ -131,10 +131,12 @@ class StudyWorker:
             return
         made: dict[str, Any] = {"analysed": job.content, "made_by": outcome.made_by or self.made_by}
         if outcome.has_result:
-            state = JobState.SENDING if self.sends else JobState.DONE
-            self.store.change(job, state=state, sent=(), **made)
+            if self.sends:
+                self.store.change(job, state=JobState.SENDING, sent=(), **made)
+            else:
+                self.store.finish(job, **made)
         elif outcome.status == ALREADY_THERE:
-            self.store.change(job, state=JobState.DONE, **made)
+            self.store.finish(job, **made)
         else:
             state = JobState.REJECTED if outcome.status == "rejected" else JobState.FAILED
             self.store.change(job, state=state, code=outcome.code, message=outcome.message)
