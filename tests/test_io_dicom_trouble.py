@@ -367,6 +367,17 @@ def test_a_damaged_file_beside_the_slices_refuses_and_elsewhere_it_does_not(tmp_
     assert code_of(tmp_path) == "MALFORMED_DICOM"
 
 
+@pytest.mark.parametrize("tag", [b"\x08\x00\x3e\x10", b"\x20\x00\x32\x00", b"\x10\x00\x10\x00"])
+@pytest.mark.parametrize("length", [0xFFFFFFF0, 0x7FFFFFFF, 0xFFFF])
+def test_an_element_that_claims_more_than_the_file_holds_is_refused(tmp_path, tag, length):
+    def claim(data):
+        at = data.index(tag) + 4
+        # Unknown, with a long length.
+        return data[:at] + b"UN\0\0" + length.to_bytes(4, "little") + data[at + 4 :]
+
+    assert code_of(edited(tmp_path, claim, CtSeries(description="venous"))) == "MALFORMED_DICOM"
+
+
 def test_a_deflated_bomb_is_not_inflated(tmp_path, monkeypatch):
     monkeypatch.setattr(dicom_header, "MAX_INFLATED_BYTES", 1 << 22)
     path = CtSeries(slices=1, syntax=DEFLATED).write(tmp_path) / "a000.dcm"

@@ -126,6 +126,7 @@ def _parsed(path: Path, stream: mmap.mmap) -> tuple[DicomImage, ...]:
     try:
         # A map of the file reads no further than its end, whatever length an element claims.
         dataset = _dataset(stream, specific_tags=_TAGS, stop_before_pixels=True)
+        _check_lengths(dataset)
         values = {**texts_of(dataset.file_meta), **texts_of(dataset)}
         syntax = values.get("TransferSyntaxUID", "")
         place = -1 if syntax.encode() == _DEFLATED else stream.tell()
@@ -171,6 +172,14 @@ def texts_of(dataset: Dataset) -> dict[str, str]:
 
 def _dataset(stream: Any, **options: Any) -> FileDataset:
     return pydicom.dcmread(stream, force=True, **options)
+
+
+def _check_lengths(dataset: FileDataset) -> None:
+    """Refuse an element that claims more bytes than there are: it has swallowed those behind it."""
+    for tag in list(dataset.keys()):
+        item: Any = dataset.get_item(tag)
+        if isinstance(item, RawDataElement) and isinstance(item.value, bytes) and item.length > len(item.value):
+            raise ValueError(f"{tag} is cut off")
 
 
 def _is_dicom(start: bytes) -> bool:
