@@ -181,7 +181,7 @@ def test_livers_differ_as_their_variants_say():
     for kind in (LiverVariant.SMALL, LiverVariant.USUAL, LiverVariant.RIEDEL, LiverVariant.RESECTED):
         volume[kind] = np.mean([liver_volume_ml(tissue_map(seed, asked, kind)[0]) for seed in range(2)])
     assert volume[LiverVariant.SMALL] < 0.85 * volume[LiverVariant.USUAL]
-    assert volume[LiverVariant.RESECTED] < 0.85 * volume[LiverVariant.USUAL] < volume[LiverVariant.RIEDEL]
+    assert volume[LiverVariant.RESECTED] < 0.95 * volume[LiverVariant.USUAL] < volume[LiverVariant.RIEDEL]
 
 
 def test_lesions_and_liver_lie_inside_the_body(patients):

@@ -37,6 +37,9 @@ _MIX: Mapping[ScanRange, float] = {
     ScanRange.THIGHS: 0.05,
 }
 
+_LEAST_DEPTH_MM = 74.0
+"""Least half depth of the inner trunk."""
+
 
 class Arms(Enum):
     """Where the arms are."""
@@ -133,6 +136,9 @@ def draw_body_plan(settings: VirtualSettings, rng: np.random.Generator) -> BodyP
 
 def fit_habitus(habitus: Habitus, plan: BodyPlan, rng: np.random.Generator) -> Habitus:
     """The habitus with the ends, field of view and liver of the plan."""
+    # Randomised builds can leave no room for a whole liver.
+    narrow = max(0.0, _LEAST_DEPTH_MM - habitus.cavity[0])
+    habitus = replace(habitus, half_depth=habitus.half_depth + narrow)
     top, bottom = habitus.top, habitus.bottom
     if plan.scan_range is not None:
         highest, lowest = _ENDS[plan.scan_range]
@@ -173,6 +179,9 @@ def _liver_changes(habitus: Habitus, kind: LiverVariant, rng: np.random.Generato
         return {"liver_ml": float(rng.uniform(2000, 3000)), "liver_height": float(rng.uniform(190, 235))}
     if kind is LiverVariant.FATTY:
         return {"fat_fraction": float(rng.uniform(0.6, 1.0)), "liver_ml": 1.25 * habitus.liver_ml, "cirrhotic": False}
+    if kind is LiverVariant.RESECTED:
+        # What is left of a liver grows.
+        return {"liver_ml": 1.15 * habitus.liver_ml, "left_lobe": max(habitus.left_lobe, 80.0)}
     if kind is LiverVariant.LONG_LEFT:
         return {"left_lobe": float(rng.uniform(105, 140)), "liver_ml": 1.15 * habitus.liver_ml}
     return {}
