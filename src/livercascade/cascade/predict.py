@@ -13,14 +13,14 @@ from livercascade.cascade.prediction import RESULT, StageClock
 from livercascade.data.labels import Phase
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
-from livercascade.io.study_sources import StudySource
+from livercascade.io.study_sources import StudyLocation
 from livercascade.results.result import CaseResult
 from livercascade.system.manifest import check_place, verify
 from livercascade.system.progress import Progress
 
 
 def predict(
-    source: str | Path | StudySource | None,
+    source: str | Path | StudyLocation | None,
     out: Path,
     cascade: Cascade,
     *,
@@ -53,7 +53,7 @@ def predict(
 
 
 def predict_variants(
-    source: str | Path | StudySource | None,
+    source: str | Path | StudyLocation | None,
     variants: Sequence[tuple[Path, Cascade]],
     *,
     files: Mapping[Phase, Path] | None = None,

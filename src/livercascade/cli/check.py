@@ -18,7 +18,7 @@ from livercascade.data.errors import CascadeError, InputError, UsageError
 from livercascade.data.labels import Phase
 from livercascade.io.study import Study
 from livercascade.io.study_reader import survey_study
-from livercascade.io.study_sources import StudySource, studies_in
+from livercascade.io.study_sources import StudyLocation, studies_in
 from livercascade.system.files import shown
 
 SourceArgument = Annotated[
@@ -77,7 +77,7 @@ def check(
     raise typer.Exit(1 if any(report["status"] == InputError.status for report in reports) else 0)
 
 
-def studies_of(source: Path | None, channels: str | None) -> tuple[StudySource, ...]:
+def studies_of(source: Path | None, channels: str | None) -> tuple[StudyLocation, ...]:
     """Studies below SOURCE, with the phases of its channels as ``--channels`` names them.
 
     Raises:
@@ -93,7 +93,7 @@ def studies_of(source: Path | None, channels: str | None) -> tuple[StudySource, 
     return studies_in(source, tuple(Phase[name] for name in names) or None)
 
 
-def _surveyed(source: StudySource | None, files: dict[Phase, Path] | None, *, resample: bool) -> dict[str, Any]:
+def _surveyed(source: StudyLocation | None, files: dict[Phase, Path] | None, *, resample: bool) -> dict[str, Any]:
     """Report of one study; the refusal of one leaves the others."""
     try:
         return report_of(survey_study(source, files=files, resample=resample))

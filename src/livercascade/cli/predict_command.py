@@ -27,7 +27,7 @@ from livercascade.cli.check import (
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.model_options import DeviceOption, PatchOption, SettingsOption, TypesOption, WholeOption
 from livercascade.data.labels import Phase
-from livercascade.io.study_sources import StudySource
+from livercascade.io.study_sources import StudyLocation
 from livercascade.results.result import CaseResult
 from livercascade.segment.engine import Precision, Runtime
 
@@ -121,7 +121,7 @@ def demo(
 
 
 def run(
-    source: Path | StudySource | None,
+    source: Path | StudyLocation | None,
     out: Path,
     cascade: Cascade,
     *,

@@ -28,7 +28,7 @@ from livercascade.io.phase_identification import (
     identify_phases,
 )
 from livercascade.io.study import Study, UnusedSeries, checked_case_id
-from livercascade.io.study_sources import PhaseFile, StudySource, safe_name, studies_in
+from livercascade.io.study_sources import PhaseFile, StudyLocation, safe_name, studies_in
 from livercascade.system.files import sha256_of, sha256_text, shown
 
 VIRTUAL_RECORD = "virtual.json"
@@ -42,7 +42,7 @@ _NOISY_MM = 0.9
 
 
 def read_study(
-    source: str | Path | StudySource | None = None,
+    source: str | Path | StudyLocation | None = None,
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
@@ -75,7 +75,7 @@ def read_study(
 
 
 def survey_study(
-    source: str | Path | StudySource | None = None,
+    source: str | Path | StudyLocation | None = None,
     *,
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
@@ -92,8 +92,8 @@ def survey_study(
     if files:
         paths = {phase: PhaseFile(Path(path)) for phase, path in files.items()}
         folder = next(iter(paths.values())).path.absolute().parent
-        one = StudySource(safe_name(folder.name), folder, paths)
-    elif isinstance(source, StudySource):
+        one = StudyLocation(safe_name(folder.name), folder, paths)
+    elif isinstance(source, StudyLocation):
         one = source
     else:
         one = _only(studies_in(source or ""))
@@ -103,7 +103,7 @@ def survey_study(
     return _survey_files(one, case) if one.files else _survey_one_file(one, case)
 
 
-def _only(studies: Sequence[StudySource]) -> StudySource:
+def _only(studies: Sequence[StudyLocation]) -> StudyLocation:
     if len(studies) > 1:
         message = f"{shown(studies[0].path)}: {len(studies)} studies lie in one folder."
         remedy = "Put each study in a folder of its own; predict, check and convert take several studies at once."
@@ -111,7 +111,7 @@ def _only(studies: Sequence[StudySource]) -> StudySource:
     return studies[0]
 
 
-def _survey_files(source: StudySource, case_id: str) -> Study:
+def _survey_files(source: StudyLocation, case_id: str) -> Study:
     files = source.files
     volumes: list[PhaseVolume] = []
     notices: list[Notice] = []
@@ -160,7 +160,7 @@ def _named_file(phase: Phase, file: PhaseFile) -> tuple[PhaseVolume, tuple[Notic
     return volume, (*noticed, *contradicted_by_image(name, phase, seen))
 
 
-def _survey_one_file(source: StudySource, case_id: str) -> Study:
+def _survey_one_file(source: StudyLocation, case_id: str) -> Study:
     path = source.path
     hu, grid, noticed = read_ct(path)
     shown_name = shown(path.name)
@@ -172,7 +172,7 @@ def _survey_one_file(source: StudySource, case_id: str) -> Study:
     return Study(case_id, (volume,), notices, virtual=(path.parent / VIRTUAL_RECORD).is_file())
 
 
-def _survey_dicom(source: StudySource, case_id: str, *, resample: bool) -> Study:
+def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool) -> Study:
     found, folder = source.found or FoundImages(()), source.path
     check_one_study(found.images, folder)
     sorted_study = stacks_of(found.images, found.counts)

@@ -36,7 +36,7 @@ class PhaseFile:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StudySource:
+class StudyLocation:
     """Where one study lies.
 
     Attributes:
@@ -58,7 +58,7 @@ class StudySource:
     unpacked: UnpackedFolder | None = None
 
 
-def studies_in(source: str | Path, channels: Sequence[Phase] | None = None) -> tuple[StudySource, ...]:
+def studies_in(source: str | Path, channels: Sequence[Phase] | None = None) -> tuple[StudyLocation, ...]:
     """Studies below a path, at least one, sorted by the names of the cases.
 
     A folder holds files named after phases, cases named as nnU-Net names them, folders of such cases, or DICOM.
@@ -96,7 +96,7 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:128] or "case"
 
 
-def _in_file(path: Path, channels: Sequence[Phase] | None) -> list[StudySource]:
+def _in_file(path: Path, channels: Sequence[Phase] | None) -> list[StudyLocation]:
     if path.suffix.lower() == ".zip":
         folder = unpack(path)
         entries = list(folder.path.iterdir())
@@ -109,29 +109,31 @@ def _in_file(path: Path, channels: Sequence[Phase] | None) -> list[StudySource]:
         case_id = safe_name(path.name.split(".nii")[0])
         count = volumes_of(path)
         if count == 1:
-            return [StudySource(case_id, path)]
+            return [StudyLocation(case_id, path)]
         if channels is None:
             message = f"{shown(path.name)}: the file holds {count} volumes, and nobody says which phases they are."
             raise InputError("WRONG_DIMS", message, _NAME_CHANNELS)
         phases, _ = _phases_of(range(count), channels, path)
-        return [StudySource(case_id, path, {p: PhaseFile(path, k) for k, p in phases.items()})]
+        return [StudyLocation(case_id, path, {p: PhaseFile(path, k) for k, p in phases.items()})]
     if read_images(path):
         return _dicom_studies(path)
     raise InputError("NOTHING_READABLE", f"{shown(path.name)}: not NIfTI, DICOM or zip.", "Give the study's folder.")
 
 
-def _in_folder(folder: Path, channels: Sequence[Phase] | None) -> list[StudySource]:
+def _in_folder(folder: Path, channels: Sequence[Phase] | None) -> list[StudyLocation]:
     entries = sorted(folder.iterdir())
     files = [path for path in entries if path.is_file()]
     if named := _named_phases(files):
         taken = {file.path for file in named.values()}
         rest = tuple(shown(path.name) for path in entries if path not in taken and path.name != MANIFEST)
-        return [StudySource(safe_name(folder.name), folder, named, beside=rest)]
+        return [StudyLocation(safe_name(folder.name), folder, named, beside=rest)]
     if cases := _channel_files(files):
         return [_nnunet_case(name, of_case, channels) for name, of_case in cases.items()]
     inside = [path for path in entries if path.is_dir() and _named_phases(sorted(path.glob("*.nii*")))]
     if inside and not any(read_images(path) for path in files if not _NIFTI_FILE.fullmatch(path.name)):
-        return [StudySource(safe_name(path.name), path, _named_phases(sorted(path.glob("*.nii*")))) for path in inside]
+        return [
+            StudyLocation(safe_name(path.name), path, _named_phases(sorted(path.glob("*.nii*")))) for path in inside
+        ]
     if any(_NIFTI_FILE.fullmatch(path.name) for path in files) and not _has_dicom(folder):
         raise InputError("NOTHING_READABLE", f"{shown(folder)}: no file is named after a phase.", _NAME_THEM)
     return _dicom_studies(folder)
@@ -162,15 +164,15 @@ def _channel_files(files: Sequence[Path]) -> dict[str, dict[int, Path]]:
     return dict(cases)
 
 
-def _nnunet_case(name: str, files: Mapping[int, Path], channels: Sequence[Phase] | None) -> StudySource:
+def _nnunet_case(name: str, files: Mapping[int, Path], channels: Sequence[Phase] | None) -> StudyLocation:
     folder = next(iter(files.values())).parent
     named = channels or _channels_of_dataset(folder)
     if named is None and len(files) == 1:
         # One channel whose phase nobody names: the image says it.
-        return StudySource(safe_name(name), next(iter(files.values())))
+        return StudyLocation(safe_name(name), next(iter(files.values())))
     phases, assumed = _phases_of(files, named, folder / name)
     chosen = {phase: PhaseFile(files[number]) for number, phase in phases.items()}
-    return StudySource(safe_name(name), folder / name, chosen, assumed=assumed)
+    return StudyLocation(safe_name(name), folder / name, chosen, assumed=assumed)
 
 
 def _phases_of(
@@ -212,11 +214,11 @@ def _phase_called(text: str) -> Phase | None:
     return None if found is None else found[0]
 
 
-def _dicom_studies(path: Path) -> list[StudySource]:
+def _dicom_studies(path: Path) -> list[StudyLocation]:
     found = find_images(path)
     studies = by_study(found.images)
     if len(studies) == 1:
-        return [StudySource(safe_name(path.name if path.is_dir() else path.stem), path, found=found)]
+        return [StudyLocation(safe_name(path.name if path.is_dir() else path.stem), path, found=found)]
     folders = {uid: _common_folder([image.path for image in images]) for uid, images in studies.items()}
     # Folders of their own name studies better than numbers do; else the same study has the same name each time.
     apart = not any(
@@ -230,7 +232,7 @@ def _dicom_studies(path: Path) -> list[StudySource]:
         for uid, folder in folders.items()
     }
     return [
-        StudySource(names[uid], path, found=replace(found, images=tuple(images))) for uid, images in studies.items()
+        StudyLocation(names[uid], path, found=replace(found, images=tuple(images))) for uid, images in studies.items()
     ]
 
 
