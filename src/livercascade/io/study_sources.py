@@ -129,7 +129,7 @@ def _in_folder(folder: Path, channels: Sequence[Phase] | None) -> list[StudyLoca
         return [StudyLocation(safe_name(folder.name), folder, named, beside=rest)]
     if cases := _channel_files(files):
         return [_nnunet_case(name, of_case, channels) for name, of_case in cases.items()]
-    inside = [path for path in entries if path.is_dir() and _named_phases(sorted(path.glob("*.nii*")))]
+    inside = {p: named for p in entries if p.is_dir() and (named := _named_phases(sorted(p.glob("*.nii*"))))}
     if inside and not any(read_images(path) for path in files if not _NIFTI_FILE.fullmatch(path.name)):
         return [
             StudyLocation(safe_name(path.name), path, _named_phases(sorted(path.glob("*.nii*")))) for path in inside
