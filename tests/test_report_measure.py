@@ -55,6 +55,20 @@ def test_axes_are_ordered_and_the_key_slice_is_the_largest(mask, spacing):
     assert areas[found.slice_index - 7] == areas.max()
 
 
+@settings(max_examples=60)
+@given(masks(), spacings((0.5, 6.0), (0.5, 6.0)))
+def test_ends_of_both_axes_lie_that_far_apart_in_one_slice_at_right_angles(mask, spacing):
+    found = axes(bare(mask, z0=7), spacing)
+    long, short = (np.diff(ends, axis=0)[0] * spacing for ends in (found.long_ends, found.short_ends))
+    assert np.linalg.norm(long) == pytest.approx(found.long_mm) and long[0] == 0
+    assert np.linalg.norm(short) == pytest.approx(found.short_mm) and short[0] == 0
+    assert long @ short == pytest.approx(0, abs=1e-6)
+    assert found.long_ends[0, 0] == found.short_ends[0, 0]
+    plane = face_middles(mask[int(found.long_ends[0, 0]) - 7], spacing[1:])
+    for end in found.long_ends:
+        assert min(np.hypot(*(end[1:] * spacing[1:] - point)) for point in plane) < 1e-9
+
+
 @settings(max_examples=40)
 @given(masks(), spacings((0.5, 6.0), (0.5, 6.0)))
 def test_axes_do_not_change_when_the_array_is_mirrored_or_turned(mask, spacing):

@@ -28,7 +28,35 @@ def farthest(points: Float[np.ndarray, "n d"]) -> tuple[float, Float[np.ndarray,
     Args:
         points: At least d + 1 points that do not lie in one plane.
     """
+    first, second = farthest_pair(points)
+    return float(np.linalg.norm(second - first)), second - first
+
+
+def farthest_pair(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "2 d"]:
+    """The two points that lie farthest apart.
+
+    Args:
+        points: At least d + 1 points that do not lie in one plane.
+    """
     hull = points[ConvexHull(points).vertices]
     distance = cdist(hull, hull)
-    first, second = np.unravel_index(int(distance.argmax()), distance.shape)
-    return float(distance[first, second]), hull[second] - hull[first]
+    return hull[list(np.unravel_index(int(distance.argmax()), distance.shape))]
+
+
+def width_across(
+    points: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "2 2"]
+) -> tuple[float, Float[np.ndarray, "2 2"]]:
+    """Extent of points at right angles to a line, and a line of that length across it.
+
+    The line crosses midway between the two outermost points, as callipers would be laid on.
+
+    Args:
+        points: Points in a plane.
+        ends: Ends of the line, at different places.
+    """
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    normal = np.array([-along[1], along[0]])
+    across = points @ normal
+    outer = [int(across.argmin()), int(across.argmax())]
+    middle = along * (points[outer] @ along).mean()
+    return float(np.ptp(across)), middle + across[outer][:, None] * normal

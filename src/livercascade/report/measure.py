@@ -13,7 +13,7 @@ from livercascade.data.grid import Shape, Triple
 from livercascade.data.labels import FIRST_LESION, LAST_LESION, Organ, Phase
 from livercascade.data.lesion import Box, Lesion, with_margin
 from livercascade.data.scan import Scan
-from livercascade.detect.diameter import boundary, farthest
+from livercascade.detect.diameter import boundary, farthest, farthest_pair, width_across
 from livercascade.reclassification.candidate import Candidate, lesion_id
 from livercascade.results.result import HuRecord, LesionRecord, LiverRecord
 
@@ -22,7 +22,8 @@ RING_OUTER_MM = 10.0
 MIN_RING_VOXELS = 20
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: arrays have no single truth value.
+@dataclass(frozen=True, slots=True, eq=False)
 class Axes:
     """Diameters of one lesion in mm.
 
@@ -32,6 +33,8 @@ class Axes:
         craniocaudal_mm: Extent across the slices.
         max3d_mm: Longest diameter in space.
         slice_index: Slice, in the whole array, with the largest cross-section; the first of equals.
+        long_ends: Ends of the longest diameter, as indices z, y, x in the whole array.
+        short_ends: Ends of the width across it.
     """
 
     long_mm: float
@@ -39,6 +42,8 @@ class Axes:
     craniocaudal_mm: float
     max3d_mm: float
     slice_index: int
+    long_ends: Float[np.ndarray, "2 3"]
+    short_ends: Float[np.ndarray, "2 3"]
 
 
 def axes(lesion: Lesion, spacing: Triple) -> Axes:
@@ -47,25 +52,33 @@ def axes(lesion: Lesion, spacing: Triple) -> Axes:
     Raises:
         ValueError: The mask is empty.
     """
-    if not lesion.mask.any():
+    mask = lesion.mask
+    if not mask.any():
         raise ValueError("lesion mask is empty")
-    long_mm, short_mm = max(_axial(plane, spacing) for plane in lesion.mask if plane.any())
-    planes = np.flatnonzero(lesion.mask.any(axis=(1, 2)))
-    largest = int(lesion.mask.sum(axis=(1, 2)).argmax())
+    planes = np.flatnonzero(mask.any(axis=(1, 2)))
+    in_plane = np.asarray(spacing[1:])
+    lengths = [_axial(mask[plane], spacing) for plane in planes]
+    longest = max(range(len(planes)), key=lambda n: (lengths[n][0][0], lengths[n][1][0]))
+    (long_mm, ends), (short_mm, across) = lengths[longest]
+    corner = np.array([int(side.start or 0) for side in lesion.bbox])
     return Axes(
         long_mm=long_mm,
         short_mm=short_mm,
         craniocaudal_mm=float(planes[-1] - planes[0] + 1) * spacing[0],
-        max3d_mm=farthest(boundary(lesion.mask) * np.asarray(spacing))[0],
-        slice_index=int(lesion.bbox[0].start or 0) + largest,
+        max3d_mm=farthest(boundary(mask) * np.asarray(spacing))[0],
+        slice_index=int(corner[0] + mask.sum(axis=(1, 2)).argmax()),
+        long_ends=np.insert(ends / in_plane, 0, planes[longest], axis=1) + corner,
+        short_ends=np.insert(across / in_plane, 0, planes[longest], axis=1) + corner,
     )
 
 
-def _axial(plane: Bool[np.ndarray, "y x"], spacing: Triple) -> tuple[float, float]:
+def _axial(
+    plane: Bool[np.ndarray, "y x"], spacing: Triple
+) -> tuple[tuple[float, Float[np.ndarray, "2 2"]], tuple[float, Float[np.ndarray, "2 2"]]]:
+    """Longest diameter in mm and where it ends, and the same of the width across it."""
     points = boundary(plane) * np.asarray(spacing[1:])
-    length, direction = farthest(points)
-    across = points @ np.array([-direction[1], direction[0]]) / length
-    return length, float(np.ptp(across))
+    ends = farthest_pair(points)
+    return (float(np.linalg.norm(ends[1] - ends[0])), ends), width_across(points, ends)
 
 
 def occupied(lesions: Sequence[Lesion], shape: Shape) -> Bool[np.ndarray, "z y x"]:
@@ -172,10 +185,15 @@ def _record(
     )
 
 
+def whole_liver(labels: UInt8[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
+    """Liver parenchyma, lesions and hepatic vessels of a label map."""
+    lesions = (labels >= FIRST_LESION) & (labels <= LAST_LESION)
+    return lesions | (labels == Organ.LIVER) | (labels == Organ.HEPATIC_VESSELS)
+
+
 def measure_liver(scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> LiverRecord:
     """Liver volume with lesions and hepatic vessels, whether it is cut, and the parenchyma's median per phase."""
-    whole = ((labels >= FIRST_LESION) & (labels <= LAST_LESION)) | (labels == Organ.LIVER)
-    whole |= labels == Organ.HEPATIC_VESSELS
+    whole = whole_liver(labels)
     edges = (np.take(whole, (0, -1), axis=axis).any() for axis in range(3))
     everywhere: Box = (slice(None), slice(None), slice(None))
     values = {p: _values(scan, p, everywhere, labels == Organ.LIVER) for p in scan.phases}
