@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY := passive
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dicom-compressed,fast]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dicom,dicom-compressed,fast]'
 	$(BIN)/python -m livercascade.alignment.precompile
 	@touch $@
 

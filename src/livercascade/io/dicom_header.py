@@ -25,11 +25,18 @@ MAX_INFLATED_BYTES = 1 << 29
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _DEFLATED_META = b"\x02\x00\x10\x00UI\x16\x00" + _DEFLATED
 _SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+PATIENT_AND_STUDY = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize"),
+    *("PatientWeight", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
+"""Attributes that results in DICOM share with the images they were made from."""
 # Only these are parsed: a study of a thousand slices is surveyed in seconds.
 _KEYWORDS = (
-    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
-    *("FrameOfReferenceUID", "PatientID", "Modality", "ImageType", "SeriesDescription", "ProtocolName"),
-    *("StudyDescription", "SeriesNumber", "AcquisitionNumber", "InstanceNumber", "StudyDate", "SeriesDate"),
+    *PATIENT_AND_STUDY,
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"),
+    *("FrameOfReferenceUID", "Modality", "ImageType", "SeriesDescription", "ProtocolName"),
+    *("SeriesNumber", "AcquisitionNumber", "InstanceNumber", "SeriesDate"),
     *("AcquisitionDate", "ContentDate", "SeriesTime", "AcquisitionTime", "ContentTime"),
     *("AcquisitionDateTime", "ContrastBolusAgent", "ContrastBolusStartTime", "ImageComments"),
     *("ConvolutionKernel", "FilterType", "KVP", "TemporalPositionIdentifier", "DiffusionBValue"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,27 @@ def read_pixels(
     return hu, digest.hexdigest(), _lossy(images, name)
 
 
+def stored_values(
+    images: Sequence[DicomImage], name: str, apart: DecodingProcess
+) -> Iterator[Integer[np.ndarray, "row column"]]:
+    """Values of each slice as stored, without the bits that are not theirs; frames of one file one after the other.
+
+    Args:
+        images: Slices.
+        name: Stands in messages.
+        apart: Process for decoders that damaged pixels can end.
+
+    Raises:
+        InputError: As `read_pixels`.
+    """
+    file: _PixelFile | None = None
+    for image in images:
+        if file is None or file.path != image.path:
+            file = _PixelFile(image, name)
+        rows, columns = (int(numbers_of([image], tag, 1, name)[0, 0]) for tag in ("Rows", "Columns"))
+        yield _stored(file, image, (rows, columns), name, apart)
+
+
 def slice_hu(image: DicomImage, name: str) -> Float32[np.ndarray, "row column"]:
     """One slice in HU with padding as -1024, not clipped.
 
@@ -116,9 +138,8 @@ def slice_hu(image: DicomImage, name: str) -> Float32[np.ndarray, "row column"]:
         InputError: As `read_pixels`.
     """
     rescale = _rescale((image,), name)
-    rows, columns = (int(numbers_of([image], tag, 1, name)[0, 0]) for tag in ("Rows", "Columns"))
     with DecodingProcess() as apart:
-        stored = _stored(_PixelFile(image, name), image, (rows, columns), name, apart)
+        (stored,) = stored_values((image,), name, apart)
     return _in_hu(stored, image, rescale[0, 0], rescale[0, 1])
 
 

@@ -83,7 +83,7 @@ class StackVolume:
     grid: Grid
     sha256: str
     notices: tuple[Notice, ...]
-    placement: SlicePlacement | None
+    placement: SlicePlacement
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +160,7 @@ def _resampled_stack(stack: DicomStack, fault: InputError) -> StackVolume:
     text = f"{fault.message} It was resampled to {len(straight)} slices {uneven.step_mm:.3g} mm apart."
     told = (Notice("RESAMPLED", text), *notices, *_noticed(stack))
     # Hash of another input: a result of the slices as they are is not that of interpolated ones.
-    return StackVolume(stack, hu, grid, sha256_text(f"resampled {sha256}"), told, None)
+    return StackVolume(stack, hu, grid, sha256_text(f"resampled {sha256}"), told, uneven.slices)
 
 
 def _canonical(

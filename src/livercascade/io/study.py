@@ -46,7 +46,8 @@ class Study:
         warnings: Notices of the reader.
         unused: Series and files that were not analysed, and why.
         dicom: True if it came from DICOM.
-        slices: DICOM slices of each phase, in order, where its volume has their voxels; results in DICOM refer to them.
+        slices: DICOM slices of each phase, in order, to which results in DICOM refer; a volume that was resampled lies
+            on another grid than they do.
         virtual: True if it is a virtual patient: `virtual.json` lies beside the images.
         refused: Name and error of each series or file that refuses the study; empty unless the study was surveyed.
         unpacked: Folder that an archive was unpacked into, where `slices` lie; it is removed with the study.

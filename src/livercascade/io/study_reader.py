@@ -182,7 +182,7 @@ def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool) -> Stu
     best, others = _best_reconstructions(different)
     taken, noticed, passed = _with_phases(best)
     volumes = tuple(_phase_volume(one, decision) for one, decision in taken.values())
-    slices = {phase: one.placement for phase, (one, _) in taken.items() if one.placement is not None}
+    slices = {phase: one.placement for phase, (one, _) in taken.items()}
     refused = (*sorted_study.refused, *refused, *equal)
     lost, told = _set_aside(refused) if taken else ([], [])
     unused = [*found.unused, *sorted_study.unused, *unused, *lost, *copies, *others, *passed]

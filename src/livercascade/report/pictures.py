@@ -66,7 +66,8 @@ PRINT_COLOURS: Mapping[LesionType, str] = {
 }
 """The same hues, dark enough for a white page."""
 
-_ORGAN_COLOURS: Mapping[Organ, str] = {
+ORGAN_COLOURS: Mapping[Organ, str] = {
+    Organ.LIVER: LIVER_COLOUR,
     Organ.HEPATIC_VESSELS: "#3f7fd0",
     Organ.PORTAL_SPLENIC_VEIN: "#7a68d8",
     Organ.GALLBLADDER: "#5f9f52",
@@ -74,6 +75,7 @@ _ORGAN_COLOURS: Mapping[Organ, str] = {
     Organ.PANCREAS: "#c0a060",
     Organ.STOMACH: "#8f8f8f",
 }
+"""Quiet colours, so that lesions stand out among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ def _slices(labels: np.ndarray) -> list[int]:
 def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float], shown: Field) -> None:
     part, extent = within(labels, pixel, shown)
     painted = np.zeros((*part.shape, 4))
-    for value, colour in _colours().items():
+    for value, colour in _painted().items():
         alpha = 0.45 if value <= LAST_LESION else 0.35
         painted[part == value] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), alpha)
     plot.imshow(painted, extent=extent, interpolation="nearest", aspect="auto")
@@ -232,14 +234,16 @@ def _overlay(plot: Plot, labels: np.ndarray, pixel: tuple[float, float], shown: 
     draw_contour(plot, whole, pixel, LIVER_COLOUR, dashed=False, width=0.8)
 
 
-def _colours() -> dict[int, str]:
+def _painted() -> dict[int, str]:
+    """Colours of what is filled; the liver is outlined."""
     lesions = {int(lesion_type): colour for lesion_type, colour in TYPE_COLOURS.items()}
-    return lesions | {int(organ): colour for organ, colour in _ORGAN_COLOURS.items()}
+    return lesions | {int(organ): colour for organ, colour in ORGAN_COLOURS.items() if organ is not Organ.LIVER}
 
 
 def _legend(figure: Figure, labels: np.ndarray) -> None:
-    present = [value for value in _colours() if bool((labels == value).any())]
-    marks = [Line2D([], [], color=_colours()[v], marker="s", linestyle="none", label=label_name(v)) for v in present]
+    colours = _painted()
+    present = [value for value in colours if bool((labels == value).any())]
+    marks = [Line2D([], [], color=colours[v], marker="s", linestyle="none", label=label_name(v)) for v in present]
     marks.append(Line2D([], [], color=LIVER_COLOUR, label="liver"))
     columns = 2 if len(marks) > 4 else 1
     figure.legend(

@@ -79,6 +79,7 @@ class OutputKind(Enum):
     SEG = "seg"
     SR = "sr"
     PDF = "pdf"
+    CAPTURE = "capture"
     CSV = "csv"
     PNG = "png"
     EVIDENCE = "evidence"

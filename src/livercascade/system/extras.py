@@ -8,6 +8,7 @@ from livercascade.data.errors import UsageError
 
 EXTRAS = {
     "evaluate": ("pandas", "sklearn", "statsmodels"),
+    "dicom": ("highdicom", "reportlab"),
     "label": ("cc3d", "fastapi", "filelock", "highdicom", "isal", "uvicorn"),
     "pacs": ("dicomweb_client", "pynetdicom", "requests"),
     "train": ("batchgeneratorsv2", "nnunetv2"),

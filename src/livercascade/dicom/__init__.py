@@ -1,0 +1,1 @@
+"""Results as DICOM objects: segmentation, measurement report, report as PDF, key images."""
