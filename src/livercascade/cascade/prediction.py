@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Generator
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -26,13 +28,15 @@ from livercascade.cascade.case_probabilities import (
 from livercascade.cascade.findings import Findings
 from livercascade.cascade.proposals import form_lesions
 from livercascade.cascade.settings import CascadeSettings
+from livercascade.data.errors import UsageError
 from livercascade.data.labels import LESION_TYPES, PHASES
 from livercascade.data.lesion import LesionSet
+from livercascade.data.notice import Notice
 from livercascade.data.scan import Scan
 from livercascade.diagnose.calibration import SettingCalibration
 from livercascade.io.nifti import write_nifti, write_slabs
 from livercascade.io.study import Study
-from livercascade.reclassification.candidate import Candidate
+from livercascade.reclassification.candidate import Candidate, numbered
 from livercascade.report.alignment import alignment_pictures, measure_alignment
 from livercascade.report.html import render_report
 from livercascade.report.measure import measure_lesions, measure_liver
@@ -56,12 +60,18 @@ from livercascade.results.result import (
 )
 from livercascade.results.wording import NO_VERDICT
 from livercascade.segment.engine import Engine
+from livercascade.system.extras import require
 from livercascade.system.files import sha256_of
 from livercascade.system.manifest import new_result_folder
 from livercascade.system.memory import peak_resident_mb
 
+if TYPE_CHECKING:
+    from livercascade.dicom.dicom_case import DicomCase
+
+_LOG = logging.getLogger(__name__)
 RESULT, REPORT = "result.json", "report.html"
 SEGMENTATION, LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
+_NOT_WRITTEN = "DICOM_NOT_WRITTEN"
 _SLAB = 8
 """Slices of the map of candidates that are made and written at a time."""
 _PACKAGES = ("numpy", "scipy", "torch", "nibabel", "pydicom", "dynamic-network-architectures", "numba")
@@ -191,7 +201,10 @@ class Prediction:
             _ = self.segmentation, self.lesions, self.sweep
             pictures = self._pictures() if report else None
         with new_result_folder(Path(out)) as folder:
-            result = self._record(self._write_maps(folder))
+            kinds, notices = self._write_dicom(folder, pictures)
+            kinds = self._write_maps(folder) | kinds
+            outputs = tuple(OutputRecord(path=n, sha256=sha256_of(folder / n), kind=k) for n, k in kinds.items())
+            result = self._record(outputs, notices)
             (folder / RESULT).write_text(result.to_json())
             if pictures is not None:
                 (folder / REPORT).write_text(render_report(result, pictures))
@@ -206,7 +219,50 @@ class Prediction:
         pictures = build_pictures(scan, labels, self.candidates, self.lesions, self.sweep)
         return replace(pictures, alignment=alignment_pictures(scan, labels, self.alignment.phases))
 
-    def _write_maps(self, folder: Path) -> tuple[OutputRecord, ...]:
+    def _write_dicom(
+        self, folder: Path, pictures: ReportPictures | None
+    ) -> tuple[dict[str, OutputKind], tuple[Notice, ...]]:
+        """Kind of each DICOM object by its name; none for NIfTI or where the settings ask for none."""
+        stage = self.settings.output.dicom
+        if not self.study.slices or not stage.objects:
+            return {}, ()
+        try:
+            require("dicom")
+        except UsageError as error:
+            return {}, (Notice(_NOT_WRITTEN, f"No DICOM objects were written. {error.message}", error.remedy),)
+        # Only here: the libraries are an extra, and take a second to load.
+        from livercascade.dicom.write_results import write_results
+
+        try:
+            return write_results(self._dicom_case(), stage, pictures, folder), ()
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # After minutes of work, headers that no DICOM object can be made from must not cost the result.
+            # Without the error's words, which may hold a value of the header.
+            _LOG.warning("the results could not be written as DICOM (%s)", type(error).__name__)
+            for path in folder.glob("*.dcm"):
+                path.unlink()
+            message = f"The results could not be written as DICOM ({type(error).__name__})."
+            return {}, (Notice(_NOT_WRITTEN, message, "Use the NIfTI files, and report the study's kind."),)
+
+    def _dicom_case(self) -> DicomCase:
+        from livercascade.dicom.codes import default_codes
+        from livercascade.dicom.dicom_case import DicomCase
+        from livercascade.dicom.result_uids import ResultUids
+
+        made_by = [model.sha256 for model in self.models]
+        made_by += [self.calibration_sha256 or "", self.settings.stage_sha256("reclassify")]
+        named = numbered(self.candidates)
+        return DicomCase(
+            self.result,
+            self.segmentation,
+            {name: candidate.result for name, candidate in named.items() if candidate.present},
+            self.scan.grid,
+            self.study.slices,
+            ResultUids.of(self.study.slices, made_by),
+            self.settings.output.dicom.codes or default_codes(),
+        )
+
+    def _write_maps(self, folder: Path) -> dict[str, OutputKind]:
         grid, candidates = self.scan.grid, self.findings.high.proposals
         write_nifti(folder / SEGMENTATION, self.segmentation, grid)
         depth, height, width = grid.shape
@@ -219,11 +275,11 @@ class Prediction:
         if self.evidence is not None:
             write_evidence(folder / EVIDENCE, self.evidence)
             kinds[EVIDENCE] = OutputKind.EVIDENCE
-        return tuple(OutputRecord(path=n, sha256=sha256_of(folder / n), kind=k) for n, k in kinds.items())
+        return kinds
 
-    def _record(self, outputs: tuple[OutputRecord, ...]) -> CaseResult:
+    def _record(self, outputs: tuple[OutputRecord, ...], noticed: tuple[Notice, ...] = ()) -> CaseResult:
         scan = self.scan
-        notices = (*self.study.warnings, *self.alignment.notices, *self.findings.proposals.warnings)
+        notices = (*self.study.warnings, *self.alignment.notices, *self.findings.proposals.warnings, *noticed)
         return CaseResult(
             case_id=self.study.case_id,
             status=Status.OK_WITH_WARNINGS if notices else Status.OK,

@@ -16,6 +16,7 @@ from livercascade.data.errors import UsageError
 from livercascade.data.record import Record
 from livercascade.detect.liver import MIN_CONTACT
 from livercascade.detect.seg2det import LesionRule
+from livercascade.dicom.dicom_stage import DicomStage
 from livercascade.reclassification.reclassify import ReclassifySettings
 from livercascade.segment.segmenter import WindowSearch
 from livercascade.system.files import sha256_text
@@ -107,10 +108,12 @@ class OutputStage(Record):
         sweep: Factors f of the sensitivity sweep (paper, Fig. 11).
         evidence: True keeps what curves and figures of `evaluate` follow from: the sensitivity map inside the liver,
             and the proposals reclassified at every factor of the sweep.
+        dicom: Results as DICOM, where the study is DICOM.
     """
 
     sweep: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     evidence: bool = False
+    dicom: DicomStage = DicomStage()
 
 
 class CascadeSettings(Record):

@@ -27,6 +27,8 @@ from livercascade.cli.check import (
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.cli.model_options import DeviceOption, PatchOption, SettingsOption, TypesOption, WholeOption
 from livercascade.data.labels import Phase
+from livercascade.dicom.codes import read_codes
+from livercascade.dicom.dicom_stage import DicomStage, SegType
 from livercascade.io.study_sources import StudyLocation
 from livercascade.results.result import CaseResult
 from livercascade.segment.engine import Precision, Runtime
@@ -43,6 +45,16 @@ EvidenceOption = Annotated[
     typer.Option(
         "--evidence", help="Keep evidence.npz, from which evaluate draws its curves and figures; takes longer."
     ),
+]
+NoDicomOption = Annotated[
+    bool,
+    typer.Option("--no-dicom", help="Write no DICOM objects; by default they are written where the study is DICOM."),
+]
+SegTypeOption = Annotated[
+    SegType | None, typer.Option("--seg-type", help="How the DICOM Segmentation stores its segments; binary if absent.")
+]
+CodesOption = Annotated[
+    Path | None, typer.Option("--codes", help="TOML file with other SNOMED CT and DICOM codes for the DICOM objects.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
@@ -67,10 +79,15 @@ def predict_command(
     no_align: Annotated[
         bool, typer.Option("--no-align", help="Take the phases as they are, for input that is aligned already.")
     ] = False,
+    no_dicom: NoDicomOption = False,
+    seg_type: SegTypeOption = None,
+    codes: CodesOption = None,
     again: Annotated[bool, typer.Option("--again", help="Analyse even if the same result is there.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Find, type and filter liver lesions; writes result.json, label maps and report.html, of several studies each.
+
+    From a DICOM study also a DICOM Segmentation, a structured report, the report as PDF and key images.
 
     Example: livercascade predict study/dicom --out results/study
     """
@@ -80,6 +97,7 @@ def predict_command(
             chosen = chosen.changed("output", evidence=True)
         if no_align:
             chosen = chosen.changed("align", enabled=False)
+        chosen = chosen.changed("output", dicom=_dicom_stage(chosen.output.dicom, no_dicom, seg_type, codes))
         cascade = Cascade.load(
             chosen, whole=whole, patch=patch, types=types, device=device, engine=engine, precision=precision
         )
@@ -98,6 +116,16 @@ def predict_command(
             failed = True
     if failed:
         raise typer.Exit(1)
+
+
+def _dicom_stage(stage: DicomStage, none: bool, seg_type: SegType | None, codes: Path | None) -> DicomStage:
+    """Settings of the DICOM objects with what the command line says."""
+    changes = {
+        "objects": () if none else stage.objects,
+        "seg_type": seg_type or stage.seg_type,
+        "codes": stage.codes if codes is None else read_codes(codes),
+    }
+    return stage.model_copy(update=changes)
 
 
 def demo(
