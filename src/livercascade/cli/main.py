@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": Command("predict_command", "predict_command", "Find, type and filter liver lesions in one study."),
     "check": Command("check", "check", "Read a study as predict would and print what is in it."),
     "convert": Command("convert", "convert", "Write what was read from a study, one NIfTI file per phase."),
+    "deidentify": Command("deidentify", "deidentify_command", "Copy CT studies without names, places and days."),
     "align": Command("align", "align", "Carry one CT phase onto another by deformable registration."),
     "evaluate": Command(
         "evaluate",

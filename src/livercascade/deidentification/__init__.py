@@ -1,0 +1,1 @@
+"""De-identified copies of CT studies for research (PS3.15, Basic Profile)."""
