@@ -16,6 +16,7 @@ from livercascade.data.labels import Phase
 from livercascade.data.notice import Notice
 from livercascade.deidentification.clean_dataset import ImageCleaner, check_plain
 from livercascade.deidentification.pseudonyms import Pseudonyms
+from livercascade.io.decoding_process import DecodingProcess
 from livercascade.io.dicom_header import read_dataset, read_images
 from livercascade.io.dicom_pixels import stored_values
 from livercascade.io.phase_identification import MIN_CONFIDENCE
@@ -60,10 +61,10 @@ def deidentify(
     left_out: Counter[str] = Counter()
     files = sorted(path for path in source.rglob("*") if path.is_file())
     written, advance = 0, counter(progress, "de-identifying", len(files))
-    with new_result_folder(out) as folder:
+    with new_result_folder(out) as folder, DecodingProcess() as apart:
         for path in files:
             try:
-                copy = _cleaned(path, names, phases)
+                copy = _cleaned(path, names, phases, apart)
                 written += 1
                 place = folder / copy.PatientID / _short(copy.StudyInstanceUID) / _short(copy.SeriesInstanceUID)
                 place.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def _phases(source: Path) -> Mapping[str, Phase]:
     return found
 
 
-def _cleaned(path: Path, names: Pseudonyms, phases: Mapping[str, Phase]) -> FileDataset:
+def _cleaned(path: Path, names: Pseudonyms, phases: Mapping[str, Phase], apart: DecodingProcess) -> FileDataset:
     slices = read_images(path)
     if not slices:
         raise InputError("FILES_SKIPPED", "A file is not a DICOM image.", "Nothing to do.")
@@ -118,7 +119,7 @@ def _cleaned(path: Path, names: Pseudonyms, phases: Mapping[str, Phase]) -> File
         warnings.simplefilter("ignore")
         source = read_dataset(BytesIO(path.read_bytes()))
         check_plain(source)
-        values = [*stored_values(slices, "an image")]
+        values = [*stored_values(slices, "an image", apart)]
         whole = np.stack(values) if slices[0].frame is not None else values[0]
         return ImageCleaner(names, identity_of(source)).clean(source, whole, phases.get(slices[0].sop_uid))
 
