@@ -6,6 +6,7 @@ said. A training that hides phases then learns to see in one phase what its teac
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,12 +77,13 @@ def agreed_labels(livers: list[Bool[np.ndarray, "z y x"]], grid: Grid) -> UInt8[
 
 def _livers(scan: Scan, cascade: Cascade, progress: Progress | None) -> Iterator[Bool[np.ndarray, "z y x"]]:
     """The liver by all phases, then by each alone; a phase in which no liver is found says nothing."""
-    alone = [replace(scan, hu={phase: scan.hu[phase]}, reference=phase) for phase in scan.phases]
-    for number, view in enumerate([scan, *(alone if len(alone) > 1 else [])]):
-        try:
-            found = propose(cascade.segmenter.segment(view, progress=progress), view, cascade.settings.detect)
-        except InputError:
-            if number == 0:
-                raise
-            continue
-        yield found.liver
+    yield _liver(scan, cascade, progress)
+    for phase in scan.phases if len(scan.phases) > 1 else ():
+        view = replace(scan, hu={phase: scan.hu[phase]}, reference=phase)
+        with contextlib.suppress(InputError):
+            yield _liver(view, cascade, progress)
+
+
+def _liver(view: Scan, cascade: Cascade, progress: Progress | None) -> Bool[np.ndarray, "z y x"]:
+    sensitivity = cascade.segmenter.segment(view, progress=progress)
+    return propose(sensitivity, view, cascade.settings.detect).liver
