@@ -40,7 +40,7 @@ def test_only_what_all_views_agree_on_is_said(seed: int, views: int) -> None:
 
 
 def test_a_study_without_masks_becomes_a_case(tmp_path: Path) -> None:
-    (patient,) = make_cohort([900_008], VirtualSettings(matrix=128), tmp_path / "patients")
+    (patient,) = make_cohort([900_008], VirtualSettings(matrix=160), tmp_path / "patients")
     (tmp_path / "study").mkdir()
     for phase in ("nc", "vp"):
         (tmp_path / "study" / f"{phase}.nii.gz").symlink_to(patient / f"{phase}.nii.gz")
