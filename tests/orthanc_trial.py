@@ -20,6 +20,7 @@ from livercascade.pacs.fetch_study import fetch_study
 from livercascade.pacs.job_store import JobStore
 from livercascade.pacs.outbox import dicom_files
 from livercascade.pacs.pacs_settings import read_pacs_settings
+from livercascade.pacs.study_job import JobState
 from orthanc_server import DICOM, OURS, PASSWORD, USER, Orthanc
 from pacs_parts import runs, stub
 
@@ -111,8 +112,12 @@ def poll(folder: Path, study: Path, program=None, *, orthanc=False, analysis="")
 
 def _phases(spool: Path) -> list[str]:
     """Phases that the cascade read, by its record; none where the stub stands for it."""
-    (record,) = list(spool.glob("studies/*/result/result.json"))[:1]
-    return [one["phase"] for one in json.loads(record.read_text()).get("inputs", [])]
+    store = JobStore(spool)
+    for job in store.all():
+        assert job.state is JobState.DONE, (job.state, job.code, job.message)
+        record = json.loads((store.result(job) / "result.json").read_text())
+        return [one["phase"] for one in record.get("inputs", [])]
+    return []
 
 
 def dimse(folder: Path, study: Path) -> dict:

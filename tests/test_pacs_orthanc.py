@@ -56,6 +56,7 @@ def write_patient(folder: Path, out: Path) -> Path:
             image.ImageOrientationPatient = [f"{v:.10f}"[:15] for a in along for v in a / np.linalg.norm(a)]
             image.PixelSpacing, image.SliceThickness = [f"{mm:.10f}" for mm in grid.spacing[1:]], grid.spacing[0]
             image.Rows, image.Columns = hu.shape
+            image.StudyDate = "20260101"
             image.RescaleSlope, image.RescaleIntercept, image.PixelRepresentation = 1, -1024, 0
             image.PixelData = (np.clip(hu, -1024, 3071) + 1024).astype("<u2").tobytes()
             image.save_as(out / f"{number}-{z:03d}.dcm", enforce_file_format=True)

@@ -10,6 +10,8 @@ import os
 import resource
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,12 @@ from livercascade.system.files import TRY_AGAIN, sha256_text, write_file
 
 if TYPE_CHECKING:
     from livercascade.cascade.cascade import Cascade
+    from livercascade.io.study_locations import StudyLocation
 
 ALREADY_THERE = "already_there"
 """Status of a study whose results the archive holds already."""
+_WORSE = ("already_there", "ok", "ok_with_warnings", "rejected", "failed")
+"""Statuses, the better ones first."""
 
 
 class AnalysisRequest(Record):
@@ -77,8 +82,13 @@ def main() -> None:
 
 def run_request(request: AnalysisRequest) -> AnalysisOutcome:
     """Outcome of a request; nothing is raised."""
+    return _guarded(request, lambda: _analysed(request))
+
+
+def _guarded(request: AnalysisRequest, work: Callable[[], AnalysisOutcome]) -> AnalysisOutcome:
+    """Outcome of the work, or of what it raises."""
     try:
-        return _analysed(request)
+        return work()
     except CascadeError as error:
         message = f"{error.message} {error.remedy}"
         again = error.exit_code == TRY_AGAIN
@@ -96,6 +106,7 @@ def _analysed(request: AnalysisRequest) -> AnalysisOutcome:
     # Only here: whoever starts the process needs the records above, not torch.
     from livercascade.cascade.cascade import Cascade
     from livercascade.cascade.predict import predict
+    from livercascade.io.study_locations import studies_in
 
     limits = request.limits
     cascade = Cascade.load(
@@ -104,7 +115,19 @@ def _analysed(request: AnalysisRequest) -> AnalysisOutcome:
     made_by = _made_by(cascade)
     if request.source is None:
         return AnalysisOutcome(status="ok", made_by=made_by)
-    result = predict(request.source, request.out, cascade)
+    studies = studies_in(request.source)
+    if len(studies) == 1:
+        result = predict(studies[0], request.out, cascade)
+        return AnalysisOutcome(status=result.status.value, made_by=made_by)
+    outcomes = [_guarded(request, partial(_one_of_several, study, request, cascade, made_by)) for study in studies]
+    return max(outcomes, key=lambda outcome: _WORSE.index(outcome.status))
+
+
+def _one_of_several(study: StudyLocation, request: AnalysisRequest, cascade: Cascade, made_by: str) -> AnalysisOutcome:
+    """A folder can hold several studies: each has its own result, and is refused alone."""
+    from livercascade.cascade.predict import predict
+
+    result = predict(study, request.out / study.case_id, cascade)
     return AnalysisOutcome(status=result.status.value, made_by=made_by)
 
 

@@ -23,14 +23,16 @@ from livercascade.system.manifest import MANIFEST
 _LOG = logging.getLogger(__name__)
 _MAY_SETTLE = (JobState.SETTLING, JobState.DONE, JobState.REJECTED, JobState.FAILED)
 _LOOK_S = 1.0
-_NIFTI = re.compile(r"(.+)\.nii(\.gz)?", re.IGNORECASE)
+_FILE = re.compile(r"(.+?)\.(nii|nii\.gz|zip)", re.IGNORECASE)
+_CHANNEL = re.compile(r".+_\d{4}\.nii(\.gz)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class FolderWatch:
-    """Brings the studies of a folder into the queue: each folder in it, and each NIfTI file that lies in it itself.
+    """Brings the studies of a folder into the queue: each folder in it, and each NIfTI or zip file in it itself.
 
-    Names that begin with a dot are passed over, as are result folders.
+    Names that begin with a dot are passed over, as are result folders and single phases in nnU-Net's names. What holds
+    several studies has several results, ``<out>/<name>/<case>``.
 
     Attributes:
         store: States of the studies.
@@ -65,7 +67,8 @@ class FolderWatch:
             return False
         if entry.is_dir():
             return not (entry / MANIFEST).is_file()
-        return _NIFTI.fullmatch(entry.name) is not None
+        # One phase of a case in nnU-Net's names is no study: such cases are put into folders.
+        return _FILE.fullmatch(entry.name) is not None and _CHANNEL.fullmatch(entry.name) is None
 
     def _look(self, entry: Path) -> bool:
         parts = _parts(entry)
@@ -74,7 +77,7 @@ class FolderWatch:
         content = content_hash(parts)
         job = self.store.get(self.store.key_of(entry.name))
         if job is None:
-            plain = _NIFTI.fullmatch(entry.name) if entry.is_file() else None
+            plain = _FILE.fullmatch(entry.name) if entry.is_file() else None
             out = self.out / (plain.group(1) if plain else entry.name)
             values: dict[str, Any] = {
                 "content": content,
@@ -100,8 +103,9 @@ class FolderWatch:
         """True if its result is there, or it was refused."""
         if job.state in (JobState.REJECTED, JobState.FAILED):
             return True
-        there = job.out is not None and (job.out / MANIFEST).is_file()
-        return job.state is JobState.DONE and there and job.made_by == self.made_by
+        if job.out is None or job.state is not JobState.DONE or job.made_by != self.made_by:
+            return False
+        return (job.out / MANIFEST).is_file() or any(job.out.glob(f"*/{MANIFEST}"))
 
 
 @contextmanager

@@ -100,7 +100,10 @@ class StoreServer:
         except OSError as error:
             message = f"{self.settings.host}, port {self.settings.port}: {error.strerror or error}."
             raise PacsError("CANNOT_LISTEN", message, "Choose another host or port in [listen].") from error
-        _LOG.info("listening", extra={"port": self.port})
+        if tls is None and not ip_address(self._server.server_address[0]).is_loopback:
+            _LOG.warning("listening without encryption", extra={"port": self.port})
+        else:
+            _LOG.info("listening", extra={"port": self.port})
 
     def stop(self) -> None:
         """Listen no longer; an image that is being written is finished first."""
