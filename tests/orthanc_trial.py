@@ -101,13 +101,26 @@ def poll(folder: Path, study: Path, program=None, *, orthanc=False, analysis="")
                     time.sleep(0.2)
                 codes.append(service.run_once())
         stored, sent = archive.results(), results_of(settings.spool / "poll")
+        phases, modalities = _phases(settings.spool / "poll"), {str(pydicom.dcmread(file).Modality) for file in sent}
+        same, again = equal(stored, sent), _anew(settings, **more)
         return {
-            "codes": codes, "equal": equal(stored, sent), "count": len(stored), "uids": sorted(stored),
-            "phases": _phases(settings.spool / "poll"),
-            "modalities": sorted({str(pydicom.dcmread(file).Modality) for file in sent}),
+            "codes": codes, "equal": same, "count": len(stored), "uids": sorted(stored), "phases": phases,
+            "modalities": sorted(modalities), "anew": again, "unchanged": set(archive.results()) == set(stored),
         }  # fmt: skip
     finally:
         archive.kill()
+
+
+def _anew(settings, **more) -> list:
+    """Poll once more with a spool that knows nothing; whether a result was made, for each study."""
+    fresh = settings.model_copy(update={"spool": settings.spool.with_name("fresh")})
+    with poll_service(fresh, stop=threading.Event(), **more) as service:
+        end = time.monotonic() + 60
+        while not service.store.all() and time.monotonic() < end:
+            service.intake.step()
+            time.sleep(0.2)
+        service.run_once()
+        return [[job.state.value, service.store.result(job).exists()] for job in service.store.all()]
 
 
 def _phases(spool: Path) -> list[str]:

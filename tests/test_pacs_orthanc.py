@@ -73,6 +73,8 @@ def test_the_cascade_itself_and_its_dicom_results_in_the_archive(tmp_path: Path)
     assert told["codes"] == [0, 0]
     assert told["phases"] == ["NC", "AP", "VP", "DP"]
     assert told["equal"] and {"SEG", "SR"} <= set(told["modalities"])
+    # A service that lost its spool finds the results in the archive and does not analyse again.
+    assert told["anew"] == [["done", False]] and told["unchanged"]
 
 
 @pytest.mark.parametrize("name", ["poll", "changes"])
@@ -80,6 +82,8 @@ def test_a_study_goes_round_by_dicomweb(tmp_path: Path, name: str) -> None:
     told = trial(tmp_path, write_study(tmp_path / "study"), name)
     assert told["codes"] == [0, 0]
     assert told["equal"] and told["count"] == 2
+    # What has no segmentation is analysed again when the spool is lost; its results replace themselves.
+    assert told["anew"] == [["done", True]] and told["unchanged"]
 
 
 def test_a_study_goes_round_by_c_store_and_c_move(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -67,6 +67,7 @@ from livercascade.system.memory import peak_resident_mb
 
 if TYPE_CHECKING:
     from livercascade.dicom.dicom_case import DicomCase
+    from livercascade.dicom.result_uids import ResultUids
 
 _LOG = logging.getLogger(__name__)
 RESULT, REPORT = "result.json", "report.html"
@@ -247,10 +248,7 @@ class Prediction:
     def _dicom_case(self) -> DicomCase:
         from livercascade.dicom.codes import default_codes
         from livercascade.dicom.dicom_case import DicomCase
-        from livercascade.dicom.result_uids import ResultUids
 
-        made_by = [model.sha256 for model in self.models]
-        made_by += [self.calibration_sha256 or "", self.settings.stage_sha256("reclassify")]
         named = numbered(self.candidates)
         return DicomCase(
             self.result,
@@ -258,7 +256,7 @@ class Prediction:
             {name: candidate.result for name, candidate in named.items() if candidate.present},
             self.scan.grid,
             self.study.slices,
-            ResultUids.of(self.study.slices, made_by),
+            result_uids(self.study, self.models, self.calibration_sha256, self.settings),
             self.settings.output.dicom.codes or default_codes(),
         )
 
@@ -343,6 +341,23 @@ class Prediction:
             seconds=self.clock.seconds,
             peak_rss_mb=round(peak_resident_mb(), 1),
         )
+
+
+def result_uids(
+    study: Study, models: Sequence[ModelRecord], calibration_sha256: str | None, settings: CascadeSettings
+) -> ResultUids:
+    """Identifiers of the DICOM results of a study; they are known before it is analysed.
+
+    Args:
+        study: Study from DICOM.
+        models: Networks.
+        calibration_sha256: Hash of the calibration that came with them.
+        settings: Settings of the cascade.
+    """
+    from livercascade.dicom.result_uids import ResultUids
+
+    made_by = [model.sha256 for model in models]
+    return ResultUids.of(study.slices, [*made_by, calibration_sha256 or "", settings.stage_sha256("reclassify")])
 
 
 def _sweep_row(factor: float, lesions: LesionSet) -> SweepRow:

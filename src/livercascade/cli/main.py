@@ -32,7 +32,9 @@ COMMANDS = {
     ),
     "label": Command("label", "label", "Open the CT Labeler on a folder of cases in the browser.", ("label",)),
     "watch": Command("watch", "watch", "Analyse the studies that appear in a folder."),
-    "pacs": Command("pacs_commands", "app", "Fetch studies from a PACS, analyse them, send results back.", ("pacs",)),
+    "pacs": Command(
+        "pacs_commands", "app", "Fetch studies from a PACS, analyse them, send results back.", ("dicom", "pacs")
+    ),
     "virtual": Command("virtual", "virtual", "Make virtual four-phase liver CT with exact truth."),
     "paint": Command("paint", "paint", "Paint virtual lesions into real scans, and make phases that they lack."),
     "train": Command("train", "app", "Train UNet^whole and UNet^patch on folders of cases."),

@@ -39,3 +39,12 @@ class DicomStage(Record):
     objects: tuple[DicomObject, ...] = tuple(DicomObject)
     seg_type: SegType = SegType.BINARY
     codes: DicomCodes | None = None
+
+    def kind(self, made: DicomObject) -> str:
+        """Words that the identifiers of an object follow from, see `livercascade.dicom.result_uids`.
+
+        >>> DicomStage().kind(DicomObject.SR), DicomStage().kind(DicomObject.PDF)
+        ('sr binary', 'pdf')
+        """
+        refers_to_segments = made in (DicomObject.SEG, DicomObject.SR)
+        return f"{made.value} {self.seg_type.value}" if refers_to_segments else made.value

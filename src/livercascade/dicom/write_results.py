@@ -48,7 +48,7 @@ def _objects(
             case.grid,
             case.segments,
             case.reference,
-            uids=_uids(case, f"seg {stage.seg_type.value}"),
+            uids=_uids(case, stage.kind(DicomObject.SEG)),
             codes=case.codes,
             seg_type=stage.seg_type,
         )
@@ -57,12 +57,12 @@ def _objects(
             yield (
                 SR,
                 OutputKind.SR,
-                write_measurement_report(case, segmentation, _uids(case, f"sr {stage.seg_type.value}")),
+                write_measurement_report(case, segmentation, _uids(case, stage.kind(DicomObject.SR))),
             )
     if pictures is None:
         return
     if DicomObject.PDF in wanted:
-        yield PDF, OutputKind.PDF, write_pdf(case, pictures, _uids(case, "pdf"))
+        yield PDF, OutputKind.PDF, write_pdf(case, pictures, _uids(case, stage.kind(DicomObject.PDF)))
     if DicomObject.CAPTURE in wanted:
         for name, made in write_captures(case, pictures, case.uids.uid("series capture")):
             yield f"capture-{name}.dcm", OutputKind.CAPTURE, made

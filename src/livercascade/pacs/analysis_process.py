@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from livercascade.system.files import TRY_AGAIN, sha256_text, write_file
 
 if TYPE_CHECKING:
     from livercascade.cascade.cascade import Cascade
-    from livercascade.io.study_locations import StudyLocation
+    from livercascade.io.study_sources import StudyLocation
 
 ALREADY_THERE = "already_there"
 """Status of a study whose results the archive holds already."""
@@ -106,7 +106,7 @@ def _analysed(request: AnalysisRequest) -> AnalysisOutcome:
     # Only here: whoever starts the process needs the records above, not torch.
     from livercascade.cascade.cascade import Cascade
     from livercascade.cascade.predict import predict
-    from livercascade.io.study_locations import studies_in
+    from livercascade.io.study_sources import studies_in
 
     limits = request.limits
     cascade = Cascade.load(
@@ -117,6 +117,8 @@ def _analysed(request: AnalysisRequest) -> AnalysisOutcome:
         return AnalysisOutcome(status="ok", made_by=made_by)
     studies = studies_in(request.source)
     if len(studies) == 1:
+        if request.known and _is_there(studies[0], request.known, cascade):
+            return AnalysisOutcome(status=ALREADY_THERE, made_by=made_by)
         result = predict(studies[0], request.out, cascade)
         return AnalysisOutcome(status=result.status.value, made_by=made_by)
     outcomes = [_guarded(request, partial(_one_of_several, study, request, cascade, made_by)) for study in studies]
@@ -129,6 +131,19 @@ def _one_of_several(study: StudyLocation, request: AnalysisRequest, cascade: Cas
 
     result = predict(study, request.out / study.case_id, cascade)
     return AnalysisOutcome(status=result.status.value, made_by=made_by)
+
+
+def _is_there(study: StudyLocation, known: Sequence[str], cascade: Cascade) -> bool:
+    """True if the archive holds the segmentation and the report that this analysis would make."""
+    from livercascade.cascade.prediction import result_uids
+    from livercascade.dicom.dicom_stage import DicomObject
+    from livercascade.io.study_reader import read_study
+
+    calibration = None if cascade.calibration is None else cascade.calibration.sha256
+    uids = result_uids(read_study(study), cascade.models, calibration, cascade.settings)
+    stage = cascade.settings.output.dicom
+    listed = {kind for kind in (DicomObject.SEG, DicomObject.SR) if kind in stage.objects}
+    return bool(listed) and {uids.uid(stage.kind(kind)) for kind in listed} <= set(known)
 
 
 def _made_by(cascade: Cascade) -> str:

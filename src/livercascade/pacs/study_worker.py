@@ -89,7 +89,8 @@ class StudyWorker:
                 limits=self.runner.limits,
                 source=source,
                 out=self.store.result(job),
-                known=job.known,
+                # What we made ourselves and make anew is not looked for: it has changed, or is wanted again.
+                known=() if job.analysed else job.known,
             )
             _LOG.info("analysis started", extra={"study": job.key, "images": job.images})
             outcome = self.runner.run(request, self.store.place(job.key) / "analysis.log")
