@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real nonsense evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: phases demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real nonsense evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -53,6 +53,9 @@ test-page: .venv/develop  ## The labeler's page in headless Chromium, if there i
 
 benchmark: .venv/develop  ## 60 held-out virtual patients, four phases and NC alone (about an hour on two cores)
 	$(BIN)/python benchmarks/held_out.py --cases 60 --seed 900000 --out runs/held_out
+
+phases: .venv/develop  ## Phases by the image alone: 100 virtual studies without tags, and the real scans (half an hour)
+	$(BIN)/python benchmarks/phases.py --cases 100 --out runs/phases
 
 runs/alignment/others: ## SimpleITK and ANTs, in an environment of their own
 	$(PYTHON) -m venv $@

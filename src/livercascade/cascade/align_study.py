@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from livercascade.alignment.align_phases import StudyAlignment, align_phases
 from livercascade.alignment.aligner import Aligner
+from livercascade.cascade.phase_checks import check_phases
 from livercascade.cascade.plausibility import check_trunk
 from livercascade.cascade.settings import AlignStage
 from livercascade.data.scan import Scan
@@ -24,12 +25,16 @@ def align_study(
         progress: Called with (step in words, done, total).
 
     Raises:
-        InputError: ``MISSING_PHASE``; ``NO_LIVER`` or ``NOT_HU`` if it is no trunk; ``REGISTRATION_POOR`` if a phase
-            fails quality control and the settings refuse the case.
+        InputError: ``MISSING_PHASE``; as `check_phases`; ``NO_LIVER`` or ``NOT_HU`` if it is no trunk;
+            ``REGISTRATION_POOR`` if a phase fails quality control and the settings refuse the case.
     """
+    reference = reference_of(study.volumes)
+    if not all(volume.known for volume in study.volumes):
+        # That a head's phase is not clear is not what is wrong with it.
+        check_trunk(Scan(reference.grid, {reference.phase: reference.hu}, reference.phase))
+    check_phases(study)
     if not settings.enabled or len(study.volumes) < 2:
         return StudyAlignment(*to_scan(study))
-    reference = reference_of(study.volumes)
     # A head or limb is refused before its phases are aligned, which takes longer.
     check_trunk(Scan(reference.grid, {reference.phase: reference.hu}, reference.phase))
     if aligner is None:

@@ -11,6 +11,7 @@ from livercascade import __version__
 from livercascade.cascade.cascade import Cascade
 from livercascade.cascade.prediction import RESULT, StageClock
 from livercascade.data.labels import Phase
+from livercascade.io.phase_naming import PhaseNaming
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
 from livercascade.io.study_sources import StudyLocation
@@ -26,6 +27,7 @@ def predict(
     *,
     files: Mapping[Phase, Path] | None = None,
     resample: bool = False,
+    naming: PhaseNaming | None = None,
     progress: Progress | None = None,
     again: bool = False,
 ) -> CaseResult:
@@ -38,6 +40,7 @@ def predict(
         cascade: Networks and settings.
         files: NIfTI file per phase, instead of ``source``.
         resample: True interpolates DICOM slices that are missing, unevenly spaced or tilted, and tells it.
+        naming: Phases of DICOM series that people name.
         progress: Called with (step in words, done, total).
         again: True analyses even if the result is there already.
 
@@ -47,7 +50,7 @@ def predict(
         UsageError: Neither or both of ``source`` and ``files``.
     """
     (result,) = predict_variants(
-        source, [(out, cascade)], files=files, resample=resample, progress=progress, again=again
+        source, [(out, cascade)], files=files, resample=resample, naming=naming, progress=progress, again=again
     )
     return result
 
@@ -58,6 +61,7 @@ def predict_variants(
     *,
     files: Mapping[Phase, Path] | None = None,
     resample: bool = False,
+    naming: PhaseNaming | None = None,
     case_id: str | None = None,
     progress: Progress | None = None,
     again: bool = False,
@@ -71,6 +75,7 @@ def predict_variants(
             its ``low_factor`` judges the lesions of Base alone.
         files: NIfTI file per phase, instead of ``source``.
         resample: True interpolates DICOM slices that are missing, unevenly spaced or tilted, and tells it.
+        naming: Phases of DICOM series that people name.
         case_id: Name of the case; taken from the path if absent.
         progress: Called with (step in words, done, total).
         again: True analyses even if the result is there already.
@@ -91,7 +96,7 @@ def predict_variants(
             check_place(out)
     clock = StageClock()
     with clock.stage("read"):
-        study = read_study(source, files=files, case_id=case_id, resample=resample)
+        study = read_study(source, files=files, case_id=case_id, resample=resample, naming=naming)
     # Before anything takes time: a cohort that is run again is mostly there.
     results = [None if again else finished_result(out, study, cascade) for out, cascade in variants]
     if all(results):

@@ -16,11 +16,15 @@ from rich.table import Table
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.data.errors import CascadeError, InputError, UsageError
 from livercascade.data.labels import Phase
+from livercascade.data.scan import MIN_CONFIDENCE
+from livercascade.io.phase_identification import PhaseFinding
+from livercascade.io.phase_naming import PhaseNaming
 from livercascade.io.study import Study
 from livercascade.io.study_reader import survey_study
 from livercascade.io.study_sources import StudyLocation, studies_in
 from livercascade.system.files import shown
 
+PHASE_NAMES = tuple(phase.value for phase in Phase)
 SourceArgument = Annotated[
     Path | None,
     typer.Argument(
@@ -47,6 +51,19 @@ ChannelsOption = Annotated[
     typer.Option("--channels", help="Phases of nnU-Net's channels, or of the volumes of one file: nc,ap,vp,dp."),
 ]
 
+PhaseOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--phase", help="Phase of a DICOM series by its number, description or UID: AP='series 3'; none leaves it out."
+    ),
+]
+RulesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--phase-rules", help="TOML file with a site's rules: regular expressions of texts, and their phases."
+    ),
+]
+
 
 def check(
     source: SourceArgument = None,
@@ -56,6 +73,9 @@ def check(
     dp: DpOption = None,
     resample: ResampleOption = False,
     channels: ChannelsOption = None,
+    phase: PhaseOption = None,
+    phase_rules: RulesOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what speaks for the phase of each series.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Read studies as predict would and show what is in them; exit code 1 if one is refused.
@@ -64,9 +84,10 @@ def check(
     """
     files = phase_files(nc, ap, vp, dp)
     with exit_on_error():
+        naming = PhaseNaming.of(phase or (), phase_rules)
         try:
             found = [None] if files else studies_of(source, channels)
-            reports = [_surveyed(one, files, resample=resample) for one in found]
+            reports = [_surveyed(one, files, resample=resample, naming=naming) for one in found]
         except InputError as error:
             reports = [_refusal(error, source.name if source else "")]
     if as_json:
@@ -74,6 +95,8 @@ def check(
     else:
         for report in reports:
             _show(report)
+            if explain:
+                _explain(report)
     raise typer.Exit(1 if any(report["status"] == InputError.status for report in reports) else 0)
 
 
@@ -93,10 +116,12 @@ def studies_of(source: Path | None, channels: str | None) -> tuple[StudyLocation
     return studies_in(source, tuple(Phase[name] for name in names) or None)
 
 
-def _surveyed(source: StudyLocation | None, files: dict[Phase, Path] | None, *, resample: bool) -> dict[str, Any]:
+def _surveyed(
+    source: StudyLocation | None, files: dict[Phase, Path] | None, *, resample: bool, naming: PhaseNaming
+) -> dict[str, Any]:
     """Report of one study; the refusal of one leaves the others."""
     try:
-        return report_of(survey_study(source, files=files, resample=resample))
+        return report_of(survey_study(source, files=files, resample=resample, naming=naming))
     except InputError as error:
         return _refusal(error, source.case_id if source else "")
 
@@ -114,7 +139,7 @@ def report_of(study: Study) -> dict[str, Any]:
             "name": volume.description,
             "status": "ok",
             "code": None,
-            "phase": volume.phase.value,
+            "phase": volume.phase.value if volume.known else "unknown",
             "phase_source": volume.source,
             "confidence": volume.confidence,
             "shape": list(volume.grid.shape),
@@ -136,8 +161,59 @@ def report_of(study: Study) -> dict[str, Any]:
         "remedy": first.remedy if first else None,
         "dicom": study.dicom,
         "series": series,
+        "evidence": [_evidence(finding) for finding in study.identified],
         "warnings": [{"code": notice.code, "message": notice.message} for notice in study.warnings],
     }
+
+
+def _evidence(finding: PhaseFinding) -> dict[str, Any]:
+    """What spoke for the phase of one volume: sources, trust in each phase, and the decision."""
+    one, made = finding.evidence, finding.decision
+    return {
+        "name": one.name,
+        "words": None if one.text is None else {"phase": one.text[0].value, "trust": round(one.text[1], 3)},
+        "clock": None if one.clock is None else {p.value: round(v, 3) for p, v in one.clock.items()},
+        "agent": one.agent,
+        "acquired_s": one.time,
+        "aorta_hu": None if one.organs.aorta is None else round(one.organs.aorta),
+        "liver_hu": None if one.organs.liver is None else round(one.organs.liver),
+        "image": {p.value: round(v, 3) for p, v in one.image.items()} if one.organs.measured else None,
+        "shares": {p.value: round(v, 3) for p, v in made.shares.items()},
+        "phase": made.phase.value if made.known else "unknown",
+        "source": made.source,
+        "confidence": made.confidence,
+    }
+
+
+def _explain(report: Mapping[str, Any]) -> None:
+    """Table of the evidence: a row for each series in the order of acquisition."""
+    found = sorted(report.get("evidence", ()), key=lambda one: (one["acquired_s"] is None, one["acquired_s"] or 0.0))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("Series", "Words", "Clock", "Agent", "After", "Aorta", "Liver", *PHASE_NAMES, "Phase", "By"):
+        table.add_column(column, no_wrap=True)
+    first = next((one["acquired_s"] for one in found if one["acquired_s"] is not None), 0.0)
+    for one in found:
+        words, clock = one["words"], one["clock"]
+        cells = (
+            one["name"],
+            f"{words['phase']} {words['trust']:.2f}" if words else "-",
+            max(clock, key=clock.__getitem__) if clock else "-",
+            {True: "yes", False: "no", None: "-"}[one["agent"]],
+            "-" if one["acquired_s"] is None else f"{one['acquired_s'] - first:.0f} s",
+            *("-" if one[k] is None else f"{one[k]} HU" for k in ("aorta_hu", "liver_hu")),
+            *(f"{one['shares'][name]:.2f}" for name in PHASE_NAMES),
+            one["phase"],
+            one["source"],
+        )
+        table.add_row(*(escape(cell) for cell in cells))
+    # A table that is cut cannot be read; a terminal that is too narrow folds its lines.
+    console = Console(width=max(Console().width, 110), soft_wrap=True)
+    console.print(table)
+    console.print(
+        "Words: phase and trust by description or protocol. Clock: by the seconds since the injection. Agent: whether "
+        "the header names one. After: since the first series. NC to DP: trust in each phase by all of them together; "
+        f"below {MIN_CONFIDENCE} a phase is unknown."
+    )
 
 
 def _refusal(error: CascadeError, case_id: str) -> dict[str, Any]:

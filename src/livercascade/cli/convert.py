@@ -12,7 +12,9 @@ from livercascade.cli.check import (
     ChannelsOption,
     DpOption,
     NcOption,
+    PhaseOption,
     ResampleOption,
+    RulesOption,
     SourceArgument,
     VpOption,
     phase_files,
@@ -20,6 +22,7 @@ from livercascade.cli.check import (
 )
 from livercascade.cli.error_exit import exit_on_error
 from livercascade.io.nifti import write_nifti
+from livercascade.io.phase_naming import PhaseNaming
 from livercascade.io.study import Study
 from livercascade.io.study_reader import read_study
 from livercascade.system.manifest import check_place, new_result_folder
@@ -34,6 +37,8 @@ def convert(
     dp: DpOption = None,
     resample: ResampleOption = False,
     channels: ChannelsOption = None,
+    phase: PhaseOption = None,
+    phase_rules: RulesOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Write what was read from a study as nc|ap|vp|dp.nii.gz, each phase on its own grid; several in a folder each.
@@ -42,6 +47,7 @@ def convert(
     """
     files = phase_files(nc, ap, vp, dp)
     with exit_on_error():
+        naming = PhaseNaming.of(phase or (), phase_rules)
         found = [None] if files else studies_of(source, channels)
     failed = False
     for one in found:
@@ -49,7 +55,7 @@ def convert(
         try:
             with exit_on_error():
                 check_place(place)
-                study = read_study(one, files=files, resample=resample)
+                study = read_study(one, files=files, resample=resample, naming=naming)
                 _write(study, place)
         except typer.Exit:
             if len(found) == 1:

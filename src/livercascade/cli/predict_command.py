@@ -18,7 +18,9 @@ from livercascade.cli.check import (
     ChannelsOption,
     DpOption,
     NcOption,
+    PhaseOption,
     ResampleOption,
+    RulesOption,
     SourceArgument,
     VpOption,
     phase_files,
@@ -29,6 +31,7 @@ from livercascade.cli.model_options import DeviceOption, PatchOption, SettingsOp
 from livercascade.data.labels import Phase
 from livercascade.dicom.codes import read_codes
 from livercascade.dicom.dicom_stage import DicomStage, SegType
+from livercascade.io.phase_naming import PhaseNaming
 from livercascade.io.study_sources import StudyLocation
 from livercascade.results.result import CaseResult
 from livercascade.segment.engine import Precision, Runtime
@@ -68,6 +71,8 @@ def predict_command(
     dp: DpOption = None,
     resample: ResampleOption = False,
     channels: ChannelsOption = None,
+    phase: PhaseOption = None,
+    phase_rules: RulesOption = None,
     device: DeviceOption = "auto",
     engine: EngineOption = Runtime.AUTO,
     precision: PrecisionOption = Precision.AUTO,
@@ -102,13 +107,14 @@ def predict_command(
             chosen, whole=whole, patch=patch, types=types, device=device, engine=engine, precision=precision
         )
         files = phase_files(nc, ap, vp, dp)
+        naming = PhaseNaming.of(phase or (), phase_rules)
         studies = [None] if files else studies_of(source, channels)
     failed = False
     for study in studies:
         place = out / study.case_id if study is not None and len(studies) > 1 else out
         try:
             with exit_on_error():
-                run(study, place, cascade, files=files, resample=resample, again=again, quiet=quiet)
+                run(study, place, cascade, files=files, resample=resample, naming=naming, again=again, quiet=quiet)
         except typer.Exit:
             # The refusal of one study leaves the others.
             if len(studies) == 1:
@@ -155,6 +161,7 @@ def run(
     *,
     files: dict[Phase, Path] | None = None,
     resample: bool = False,
+    naming: PhaseNaming | None = None,
     again: bool = False,
     quiet: bool = False,
 ) -> CaseResult:
@@ -174,7 +181,9 @@ def run(
                 tasks[step] = bar.add_task(step, total=total)
             bar.update(tasks[step], completed=done)
 
-        result = predict(source, out, cascade, files=files, resample=resample, progress=tell, again=again)
+        result = predict(
+            source, out, cascade, files=files, resample=resample, naming=naming, progress=tell, again=again
+        )
     show(result, out, Console(quiet=quiet, highlight=False, soft_wrap=True))
     return result
 

@@ -13,6 +13,8 @@ from livercascade.data.labels import PHASES, Phase
 
 OUTSIDE_HU = -1024
 """HU stored where a phase has no data."""
+MIN_CONFIDENCE = 0.8
+"""Trust in a phase below which it is unknown, calibrated by ``benchmarks/phases.py``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class PhaseVolume:
     confidence: float = 1.0
     sha256: str = ""
     description: str = ""
+
+    @property
+    def known(self) -> bool:
+        """False if the phase is no more than a guess: networks must not be told that it is this one."""
+        return self.confidence >= MIN_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)

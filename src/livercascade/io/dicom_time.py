@@ -26,6 +26,17 @@ def acquired_at(image: DicomImage) -> float | None:
     return None
 
 
+def injected_at(image: DicomImage) -> float | None:
+    """Seconds from the same fixed day at which the contrast medium began to be given; None where that is not said."""
+    seconds = _seconds(image.text("ContrastBolusStartTime"))
+    acquired = acquired_at(image)
+    if not seconds or acquired is None:
+        return None
+    # The tag holds no date: the day is the one that brings it closest.
+    day = round((acquired - seconds) / _DAY_S)
+    return day * _DAY_S + seconds
+
+
 def _seconds(text: str) -> float:
     """Seconds from midnight, 0 for what is no time or a blanked one."""
     found = _TIME.fullmatch(text)

@@ -22,7 +22,7 @@ from livercascade.io.canonical_orientation import check_spacing
 from livercascade.io.dicom_geometry import SlicePlacement
 from livercascade.io.hounsfield import check_is_ct, clean_hu
 from livercascade.io.phase_from_image import measure_organ_hu, phase_probabilities
-from livercascade.io.phase_identification import contradicted_by_image
+from livercascade.io.phase_identification import PhaseFinding, contradicted_by_image
 
 _CASE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
@@ -49,6 +49,7 @@ class Study:
         slices: DICOM slices of each phase, in order, to which results in DICOM refer; a volume that was resampled lies
             on another grid than they do.
         virtual: True if it is a virtual patient: `virtual.json` lies beside the images.
+        identified: What spoke for the phase of each volume that was looked at, and what was made of it.
         refused: Name and error of each series or file that refuses the study; empty unless the study was surveyed.
         unpacked: Folder that an archive was unpacked into, where `slices` lie; it is removed with the study.
     """
@@ -62,6 +63,7 @@ class Study:
     virtual: bool = False
     refused: tuple[tuple[str, InputError], ...] = ()
     unpacked: UnpackedFolder | None = None
+    identified: tuple[PhaseFinding, ...] = ()
 
     @classmethod
     def from_arrays(

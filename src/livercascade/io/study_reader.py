@@ -17,16 +17,19 @@ from livercascade.data.scan import PhaseVolume
 from livercascade.io.dicom_files import FoundImages, check_one_study
 from livercascade.io.dicom_header import DicomImage
 from livercascade.io.dicom_series import MIN_SLICES, DicomStack, StackVolume, is_axial, read_stack, stacks_of
+from livercascade.io.dicom_time import injected_at
 from livercascade.io.nifti import read_ct
 from livercascade.io.phase_from_image import measure_organ_hu, phase_probabilities
 from livercascade.io.phase_identification import (
-    MIN_CONFIDENCE,
     PhaseDecision,
     PhaseEvidence,
+    PhaseFinding,
     contradicted_by_image,
-    guess_from_texts,
     identify_phases,
+    stand_in,
 )
+from livercascade.io.phase_naming import NamedSeries, PhaseNaming
+from livercascade.io.phase_tags import TRUST, coded_phase, guess_from_texts, names_agent, phase_in, time_likelihood
 from livercascade.io.study import Study, UnusedSeries, checked_case_id
 from livercascade.io.study_sources import PhaseFile, StudyLocation, safe_name, studies_in
 from livercascade.system.files import sha256_of, sha256_text, shown
@@ -47,6 +50,7 @@ def read_study(
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
     resample: bool = False,
+    naming: PhaseNaming | None = None,
 ) -> Study:
     """Phases of one study; whatever is damaged or doubtful is refused with a code, never guessed.
 
@@ -59,16 +63,18 @@ def read_study(
         case_id: Name of the case; taken from the path if absent.
         resample: True interpolates DICOM series with missing slices, varying distances or a tilted gantry; a notice
             ``RESAMPLED`` tells it. Otherwise they are refused.
+        naming: Phases of DICOM series that people name.
 
     Raises:
         InputError: ``FILE_MISSING``, ``EMPTY_FOLDER``, ``NOTHING_READABLE``, ``MIXED_PATIENTS`` if there are several
             studies, the first refusal of a NIfTI file, or that of a series if no series can be read.
-        UsageError: ``BAD_CASE_ID``, or neither or both of ``source`` and ``files`` (``WRONG_USE``).
+        UsageError: ``BAD_CASE_ID``, neither or both of ``source`` and ``files`` (``WRONG_USE``), or as
+            `PhaseNaming.phases_of`.
 
     Example:
         ``read_study("patient/dicom")``, or ``read_study(files={Phase.NC: "a.nii.gz", Phase.VP: "b.nii.gz"})``.
     """
-    study = survey_study(source, files=files, case_id=case_id, resample=resample)
+    study = survey_study(source, files=files, case_id=case_id, resample=resample, naming=naming)
     if study.refused:
         raise study.refused[0][1]
     return study
@@ -80,6 +86,7 @@ def survey_study(
     files: Mapping[Phase, str | Path] | None = None,
     case_id: str | None = None,
     resample: bool = False,
+    naming: PhaseNaming | None = None,
 ) -> Study:
     """As `read_study`, but refusals of single series stand in ``refused`` and are not raised.
 
@@ -99,7 +106,7 @@ def survey_study(
         one = _only(studies_in(source or ""))
     case = one.case_id if case_id is None else checked_case_id(case_id)
     if one.found is not None:
-        return _survey_dicom(one, case, resample=resample)
+        return _survey_dicom(one, case, resample=resample, naming=naming or PhaseNaming())
     return _survey_files(one, case) if one.files else _survey_one_file(one, case)
 
 
@@ -165,14 +172,16 @@ def _survey_one_file(source: StudyLocation, case_id: str) -> Study:
     hu, grid, noticed = read_ct(path)
     shown_name = shown(path.name)
     words = shown_name.split(".nii")[0].replace("_", " ")
-    image = phase_probabilities(measure_organ_hu(hu, grid))
-    decision = identify_phases([PhaseEvidence(shown_name, image, guess_from_texts([words]))])[0]
+    organs = measure_organ_hu(hu, grid)
+    evidence = PhaseEvidence(shown_name, phase_probabilities(organs), guess_from_texts([words]), organs=organs)
+    decision = stand_in([evidence], identify_phases([evidence]))[0]
     notices = (*noticed, *decision.notices, *_unknown(shown_name, decision))
     volume = PhaseVolume(decision.phase, hu, grid, decision.source, decision.confidence, sha256_of(path), shown_name)
-    return Study(case_id, (volume,), notices, virtual=(path.parent / VIRTUAL_RECORD).is_file())
+    virtual = (path.parent / VIRTUAL_RECORD).is_file()
+    return Study(case_id, (volume,), notices, virtual=virtual, identified=(PhaseFinding(evidence, decision),))
 
 
-def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool) -> Study:
+def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool, naming: PhaseNaming) -> Study:
     found, folder = source.found or FoundImages(()), source.path
     check_one_study(found.images, folder)
     sorted_study = stacks_of(found.images, found.counts)
@@ -180,7 +189,7 @@ def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool) -> Stu
     read, refused = _read_all(chosen, resample=resample)
     different, copies, equal = _without_copies(read)
     best, others = _best_reconstructions(different)
-    taken, noticed, passed = _with_phases(best)
+    taken, noticed, passed, findings = _with_phases(best, naming)
     volumes = tuple(_phase_volume(one, decision) for one, decision in taken.values())
     slices = {phase: one.placement for phase, (one, _) in taken.items()}
     refused = (*sorted_study.refused, *refused, *equal)
@@ -191,8 +200,27 @@ def _survey_dicom(source: StudyLocation, case_id: str, *, resample: bool) -> Stu
     reading = (n for one in best for n in one.notices)
     copied = (Notice(copy.code, f"{copy.name}: {copy.reason}.") for copy in copies)
     notices = (*found.notices, *sorted_study.notices, *thin, *told, *reading, *copied, *noticed)
+    notices = (*notices, *_frames_notice(taken))
     left = () if taken else refused
-    return Study(case_id, volumes, notices, tuple(unused), True, slices, refused=left, unpacked=source.unpacked)
+    return Study(
+        case_id,
+        volumes,
+        notices,
+        tuple(unused),
+        True,
+        slices,
+        refused=left,
+        unpacked=source.unpacked,
+        identified=findings,
+    )
+
+
+def _frames_notice(taken: Mapping[Phase, tuple[StackVolume, PhaseDecision]]) -> tuple[Notice, ...]:
+    frames = {one.stack.images[0].text("FrameOfReferenceUID") for one, _ in taken.values()}
+    if len(frames) < 2:
+        return ()
+    text = f"The phases have {len(frames)} frames of reference: their places are found from the images."
+    return (Notice("FOR_DIFFERS", text),)
 
 
 def _set_aside(refused: Sequence[tuple[str, InputError]]) -> tuple[list[UnusedSeries], list[Notice]]:
@@ -307,40 +335,101 @@ def _read_all(
 
 
 def _with_phases(
-    read: Sequence[StackVolume],
-) -> tuple[dict[Phase, tuple[StackVolume, PhaseDecision]], list[Notice], list[UnusedSeries]]:
-    """One stack per phase in channel order, the best of those that claim it."""
-    decisions = identify_phases([_evidence(one) for one in read])
-    rivals = sorted(zip(read, decisions, strict=True), key=lambda pair: _rank(*pair))
-    taken: dict[Phase, tuple[StackVolume, PhaseDecision]] = {}
+    read: Sequence[StackVolume], naming: PhaseNaming
+) -> tuple[dict[Phase, tuple[StackVolume, PhaseDecision]], list[Notice], list[UnusedSeries], tuple[PhaseFinding, ...]]:
+    """One stack per phase in channel order, the best of those that claim it; and what spoke for each.
+
+    Raises:
+        UsageError: As `PhaseNaming.phases_of`.
+    """
+    series = [NamedSeries(one.stack.name, one.stack.series_uid, tuple(_texts(one)[:2])) for one in read]
+    named = naming.phases_of(series)
     notices: list[Notice] = []
-    unused: list[UnusedSeries] = []
-    # A study whose phases are all unclear is still read, with notices: the user can name them.
-    known = any(decision.confidence >= MIN_CONFIDENCE for decision in decisions)
+    unused = [UnusedSeries(read[k].stack.name, "LEFT_OUT", "you left it out") for k, p in named.items() if p is None]
+    kept = [k for k in range(len(read)) if named.get(k, Phase.NC) is not None]
+    evidence = _evidence([read[k] for k in kept])
+    decisions = identify_phases(evidence)
+    decisions = tuple(_named(e, d, named.get(k)) for k, e, d in zip(kept, evidence, decisions, strict=True))
+    decisions = stand_in(evidence, decisions)
+    rivals = sorted(
+        zip((read[k] for k in kept), decisions, strict=True), key=lambda pair: (pair[1].source != "user", *_rank(*pair))
+    )
+    taken: dict[Phase, tuple[StackVolume, PhaseDecision]] = {}
+    # A study whose phases are all unclear is still read, with notices: people can name them; `predict` refuses it.
+    known = any(decision.known for decision in decisions)
     for one, decision in rivals:
         name, phase = one.stack.name, decision.phase
-        if known and decision.confidence < MIN_CONFIDENCE:
-            unused.append(UnusedSeries(name, "PHASE_UNKNOWN", f"the phase is not clear (best guess {phase.title})"))
+        if known and not decision.known:
+            reason = f"the phase is not clear (best guess {phase.title}, trust {decision.confidence:.2f})"
+            unused.append(UnusedSeries(name, "PHASE_UNKNOWN", reason))
+            text = f"{name}: {reason}; it was left out. Name it with --phase to use it."
+            notices += [*decision.notices, Notice("PHASE_UNKNOWN", text)]
         elif phase in taken and one.stack.derived:
             reason = f"derived images, {phase.title} like {taken[phase][0].stack.name}"
             unused.append(UnusedSeries(name, "DERIVED_SKIPPED", reason))
             notices.append(Notice("DERIVED_SKIPPED", f"{name}: {reason}; they were left out."))
         elif phase in taken:
-            kept = taken[phase][0].stack.name
-            unused.append(UnusedSeries(name, "PHASE_AMBIGUOUS", f"{phase.title} like {kept}, which was preferred"))
-            notices.append(Notice("PHASE_AMBIGUOUS", f"{name} and {kept} both look {phase.title}; {kept} was used."))
+            preferred = taken[phase][0].stack.name
+            unused.append(UnusedSeries(name, "PHASE_AMBIGUOUS", f"{phase.title} like {preferred}, which was preferred"))
+            text = f"{name} and {preferred} both look {phase.title}; {preferred} was used."
+            notices.append(Notice("PHASE_AMBIGUOUS", text))
         else:
             taken[phase] = (one, decision)
             notices += [*decision.notices, *_unknown(name, decision), *_kernel_notice(one)]
             notices += _derived_notice(one)
-    return {phase: taken[phase] for phase in PHASES if phase in taken}, notices, unused
+    findings = tuple(PhaseFinding(e, d) for e, d in zip(evidence, decisions, strict=True))
+    return {phase: taken[phase] for phase in PHASES if phase in taken}, notices, unused, findings
 
 
-def _evidence(one: StackVolume) -> PhaseEvidence:
-    image = phase_probabilities(measure_organ_hu(one.hu, one.grid))
+def _named(evidence: PhaseEvidence, decision: PhaseDecision, phase: Phase | None) -> PhaseDecision:
+    """What people say of a volume in place of what it seems; a contradiction is told."""
+    if phase is None:
+        return decision
+    notices = contradicted_by_image(evidence.name, phase, evidence.image)
+    return PhaseDecision(phase, "user", 1.0, notices, dict.fromkeys(PHASES, 0.0) | {phase: 1.0})
+
+
+def _evidence(read: Sequence[StackVolume]) -> list[PhaseEvidence]:
+    texts = [_texts(one)[:2] for one in read]
+    return [_evidence_of(one, _own_texts(number, read, texts)) for number, one in enumerate(read)]
+
+
+def _evidence_of(one: StackVolume, text: tuple[Phase, float] | None) -> PhaseEvidence:
+    stack, first = one.stack, one.stack.images[0]
+    organs = measure_organ_hu(one.hu, one.grid)
+    agent = first.text("ContrastBolusAgent")
     return PhaseEvidence(
-        one.stack.name, image, guess_from_texts(_texts(one)), one.stack.time, one.stack.series_uid, one.stack.part
+        stack.name,
+        phase_probabilities(organs),
+        coded_phase(first.text("ContrastBolusAgentPhase")) or text,
+        stack.time,
+        stack.series_uid,
+        stack.part,
+        organs,
+        time_likelihood(stack.time, injected_at(first)),
+        names_agent(agent) if agent else None,
     )
+
+
+def _own_texts(number: int, read: Sequence[StackVolume], texts: Sequence[Sequence[str]]) -> tuple[Phase, float] | None:
+    """Phase that the texts of one volume name; a text of several acquisitions is right of one of them at most."""
+    for column, text in enumerate(texts[number]):
+        found = phase_in(text)
+        if found is None:
+            continue
+        alike = [
+            k for k in range(len(read)) if k == number or (texts[k][column] == text and _apart(read[number], read[k]))
+        ]
+        return found[0], min(found[1], TRUST[column]) / len(alike)
+    return None
+
+
+def _apart(one: StackVolume, other: StackVolume) -> bool:
+    """True for volumes that were not acquired together: parts of one series, or at other times."""
+    times = (one.stack.time, other.stack.time)
+    if one.stack.series_uid == other.stack.series_uid:
+        return True
+    return times[0] is None or times[1] is None or abs(times[0] - times[1]) > _SAME_TIME_S
 
 
 def _texts(one: StackVolume) -> list[str]:
@@ -350,7 +439,7 @@ def _texts(one: StackVolume) -> list[str]:
 
 def _rank(one: StackVolume, decision: PhaseDecision) -> tuple[bool, tuple[bool, int, bool, bool, float], float]:
     """Sort key, best first: clear phase, quality, confidence."""
-    return (decision.confidence < MIN_CONFIDENCE, _quality(one), -decision.confidence)
+    return (not decision.known, _quality(one), -decision.confidence)
 
 
 def _quality(one: StackVolume) -> tuple[bool, int, bool, bool, float]:
@@ -378,10 +467,11 @@ def _derived_notice(one: StackVolume) -> list[Notice]:
 
 
 def _unknown(name: str, decision: PhaseDecision) -> tuple[Notice, ...]:
-    if decision.confidence >= MIN_CONFIDENCE:
+    if decision.known:
         return ()
-    text = f"{name}: the phase is not clear; {decision.phase.title} was assumed. Name it with --nc, --ap, --vp or --dp."
-    return (Notice("PHASE_UNKNOWN", text),)
+    text = f"{name}: the phase is not clear (best guess {decision.phase.title}, trust {decision.confidence:.2f})."
+    remedy = f"Name it: --phase {decision.phase.value}='{name}', or --{decision.phase.value.lower()} for a file."
+    return (Notice("PHASE_UNKNOWN", text, remedy),)
 
 
 def _phase_volume(one: StackVolume, decision: PhaseDecision) -> PhaseVolume:
