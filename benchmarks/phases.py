@@ -107,6 +107,8 @@ def judge_real() -> None:
         return
     print("\nreal scans: phase by a reader, then by the image")
     for info in sorted((DATA / "real_ct").glob("*/info.json")):
+        if not (info.parent / "image.nii.gz").is_file():
+            continue
         said = json.loads(info.read_text()).get("phase", "")
         hu, grid, _ = read_ct(info.parent / "image.nii.gz")
         organs = measure_organ_hu(hu, grid)
