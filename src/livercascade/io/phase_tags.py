@@ -109,7 +109,7 @@ _LETTER_WORDS = re.compile(r"[^\W\d_]+")
 # Seconds after the injection that a text names, and the phases they stand for.
 _SECONDS = re.compile(r"(?<![\d.])(\d{1,3})\s*(s|sec|sek|seconds|min|mins|minutes|minuten|minuti|minutos)(?![^\W\d_])")
 _WINDOWS = ((AP, 20.0, 45.0), (VP, 55.0, 100.0), (DP, 150.0, 900.0))
-_START_TRUST = 0.9
+_START_TRUST = 0.85
 _CLOCK: Mapping[Phase, tuple[float, float]] = {AP: (33.0, 9.0), VP: (72.0, 14.0), DP: (210.0, 75.0)}
 """Mean and spread in seconds from the start of injection to each phase (CLINICAL protocols of the liver)."""
 _NO_AGENT = re.compile(r"|none|no|n/?a|nil|ohne|without|anonym\w*|removed|0|-+")

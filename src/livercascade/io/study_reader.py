@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -391,7 +392,15 @@ def _named(evidence: PhaseEvidence, decision: PhaseDecision, phase: Phase | None
 
 def _evidence(read: Sequence[StackVolume]) -> list[PhaseEvidence]:
     texts = [_texts(one)[:2] for one in read]
-    return [_evidence_of(one, _own_texts(number, read, texts)) for number, one in enumerate(read)]
+    made = [_evidence_of(one, _own_texts(number, read, texts)) for number, one in enumerate(read)]
+    times = [one.time for one in made if one.time is not None]
+    # Several volumes of one moment that are no reconstructions of each other: their times are copies.
+    return [
+        replace(one, clock=None)
+        if one.time is not None and sum(abs(one.time - time) <= _SAME_TIME_S for time in times) > 1
+        else one
+        for one in made
+    ]
 
 
 def _evidence_of(one: StackVolume, text: tuple[Phase, float] | None) -> PhaseEvidence:
