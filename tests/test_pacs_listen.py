@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 import threading
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ from pynetdicom.sop_class import (
 
 from livercascade.data.errors import PacsError
 from livercascade.pacs.build_service import listen_service
-from livercascade.pacs.dimse_peer import DimsePeer
+from livercascade.pacs.dimse_peer import DimsePeer, close_connection
 from livercascade.pacs.fetch_study import fetch_study
 from livercascade.pacs.pacs_settings import PacsSettings, PeerSettings
 from livercascade.pacs.study_job import JobState
 from pacs_parts import certificate, runs, stub, study_images
 
 # pynetdicom leaves the socket of a connection that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 class FakePeer:
@@ -92,6 +93,7 @@ def peer() -> Iterator[FakePeer]:
     made = FakePeer()
     yield made
     made.stop()
+    gc.collect()
 
 
 def settings_for(spool: Path, peer: FakePeer, **listen: Any) -> PacsSettings:
@@ -117,10 +119,12 @@ def send(images: list[Any], port: int, *, ae: str = "SENDER", tls: ssl.SSLContex
     args = None if tls is None else (tls, "localhost")
     link = sender.associate("127.0.0.1", port, ae_title="LIVERCASCADE", tls_args=args)
     if not link.is_established:
+        close_connection(link)
         return []
     answers = [link.send_c_store(image).get("Status") for image in images]
     if link.is_established:
         link.release()
+    close_connection(link)
     return answers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
@@ -258,7 +259,7 @@ def _one_look(service: Service) -> None:
 
 
 # pynetdicom leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("quiet_logging")
 def test_commands_check_list_and_retry(tmp_path: Path) -> None:
     archive, run = FakeArchive(), CliRunner().invoke
@@ -278,6 +279,7 @@ def test_commands_check_list_and_retry(tmp_path: Path) -> None:
         }  # fmt: skip
         archive.status = 401
         assert "PACS_DENIED" in run(app, ["pacs", "check", str(config), "--no-models"]).stdout
+    gc.collect()
     store = JobStore(tmp_path / "spool" / "poll")
     job = store.change(store.add("1.2.3", Origin.POLL), state=JobState.FAILED, code="TIME_LIMIT")
     assert job is not None

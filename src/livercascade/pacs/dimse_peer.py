@@ -124,13 +124,14 @@ class DimsePeer:
         link = ae.associate(
             peer.host, peer.port, ae_title=peer.ae, tls_args=tls, evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)]
         )
-        if not link.is_established:
-            raise _not_associated(link)
         try:
+            if not link.is_established:
+                raise _not_associated(link)
             yield link
         finally:
             if link.is_established:
                 link.release()
+            close_connection(link)
 
     def _application(self) -> AE:
         ae = AE(ae_title=self.calling_ae)
@@ -144,6 +145,13 @@ def send_at_once(event: Any) -> None:
     connection = getattr(event.assoc.dul.socket, "socket", None)
     if connection is not None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def close_connection(link: Association) -> None:
+    """Close the socket of an association that has ended; pynetdicom leaves those open that the other side closed."""
+    connection = getattr(link.dul.socket, "socket", None)
+    if connection is not None:
+        connection.close()
 
 
 def _not_associated(link: Association) -> PacsError:
