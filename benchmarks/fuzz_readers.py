@@ -139,6 +139,10 @@ class Fuzz:
         apart = places_apart_mm(volume.hu, volume.grid.affine, other, affine)
         return "as the independent reader" if apart <= PLACE_MM else f"ELSEWHERE by {apart:.3g} mm"
 
+    def close(self) -> None:
+        """End the judges' process: it holds copies of all files and sockets that were open when it began."""
+        self.pool.shutdown()
+
     def stop_clock(self) -> None:
         """The reader is done: note its time."""
         if self.started is not None:

@@ -77,4 +77,5 @@ def main():
     path.write_text(json.dumps(outcome))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -72,4 +72,7 @@ def test_hardly_a_voxel_differs(found: dict[Runtime, Findings]) -> None:
     one, two = (f.proposals.sensitivity for f in found.values())
     for factor in (1.0, 4.0):
         assert (one.mask(factor) != two.mask(factor)).mean() < 1e-4
-    assert np.abs(one.margin - two.margin).mean() < 0.01
+    # Outside the body no f is high enough: the margin is infinite.
+    inside = np.isfinite(one.margin)
+    assert np.array_equal(inside, np.isfinite(two.margin))
+    assert np.abs(one.margin[inside] - two.margin[inside]).mean() < 0.01

@@ -20,7 +20,9 @@ def fuzz(tmp_path_factory):
     sys.modules["fuzz_readers"] = module
     spec.loader.exec_module(module)
     out = tmp_path_factory.mktemp("out")
-    return module.Fuzz(tmp_path_factory.mktemp("originals"), out)
+    fuzz = module.Fuzz(tmp_path_factory.mktemp("originals"), out)
+    yield fuzz
+    fuzz.close()
 
 
 @settings(max_examples=60)

@@ -169,7 +169,9 @@ def test_a_request_to_stop_leaves_nothing(tmp_path, number, earlier):
     if earlier:
         write(target, "old")
     program = (
-        "import os, sys, pathlib, livercascade.system.files as files\n"
+        "import os, signal, sys, pathlib, livercascade.system.files as files\n"
+        # Whoever runs the tests in the background may have made them deaf to the terminal's signals.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL), signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with files.new_folder(pathlib.Path(sys.argv[1])) as folder:\n"
         "    (folder / 'a.txt').write_text('half')\n"
         "    os.kill(os.getpid(), int(sys.argv[2]))\n"

@@ -157,7 +157,7 @@ def _exported_network_is_the_averaged_one(folder: RunFolder, steps: int, *, clas
     twin = load_network(folder.model)
     for name, parameter in twin.named_parameters():
         parameter.data.copy_(state["average"][name].half())
-    x = torch.randn(1, 8, *card.patch_size)
+    x = torch.randn(1, card.input_channels, *card.patch_size)
     with torch.no_grad():
         assert torch.equal(network(x), twin(x))
 

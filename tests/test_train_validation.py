@@ -51,7 +51,7 @@ def patient(seed: int, shape: tuple[int, int, int] = (10, 40, 40)) -> Validation
     labels = random_labels(shape, 3, np.random.default_rng(seed))
     image = torch.zeros(8, *shape)
     image[0] = torch.from_numpy(labels.astype(np.float32))
-    return ValidationLiver(f"p{seed}", image, labels, 0)
+    return ValidationLiver(f"p{seed}", image, labels, 0, np.zeros(labels.shape, dtype=bool), typed=True)
 
 
 @settings(max_examples=50)

@@ -22,6 +22,7 @@ from livercascade.data.scan import PhaseVolume
 from livercascade.io.nifti import write_nifti
 from livercascade.io.reference_grid import on_grid
 from livercascade.io.study_reader import read_study
+from livercascade.io.study_sources import phase_of_file
 from livercascade.system.manifest import check_place, new_result_folder
 
 MOVED, VALID, FIELD, RECORD = "moved.nii.gz", "valid.nii.gz", "field.nii.gz", "align.json"
@@ -63,13 +64,14 @@ def align(
 
 
 def _phase(path: Path) -> PhaseVolume:
-    """The one phase at a path.
+    """The one phase at a path; a file with the name that it has in a folder of phases is that phase.
 
     Raises:
         InputError: It cannot be read.
         UsageError: ``WRONG_USE`` if there are several.
     """
-    volumes = read_study(path).volumes
+    named = phase_of_file(path)
+    volumes = (read_study(path) if named is None else read_study(files={named: path})).volumes
     if len(volumes) != 1:
         message = f"{path}: holds {len(volumes)} phases."
         raise UsageError("WRONG_USE", message, "Name the file or folder of one phase.", stage="register")

@@ -143,12 +143,17 @@ def _has_dicom(folder: Path) -> bool:
     return any(path.is_file() and not _NIFTI_FILE.fullmatch(path.name) for path in folder.rglob("*"))
 
 
+def phase_of_file(path: Path) -> Phase | None:
+    """Phase that a file's name says in our layout, ``ap.nii.gz`` for example; None for other names."""
+    return Phase[path.name[:2].upper()] if _PHASE_FILE.fullmatch(path.name) else None
+
+
 def _named_phases(files: Sequence[Path]) -> dict[Phase, PhaseFile]:
     found: dict[Phase, PhaseFile] = {}
     for path in files:
-        if not _PHASE_FILE.fullmatch(path.name):
+        phase = phase_of_file(path)
+        if phase is None:
             continue
-        phase = Phase[path.name[:2].upper()]
         if phase in found:
             message = f"{shown(found[phase].path.name)} and {shown(path.name)} are both the {phase.title} phase."
             raise InputError("PHASE_AMBIGUOUS", message, "Keep one file per phase.")
