@@ -416,6 +416,19 @@ def test_notes_are_steps_that_undo_and_redo_take_back_and_bring_again(server, re
     assert editor.act("goto", position=6).status_code == 200 and notes() == seen[-1]
 
 
+@pytest.mark.parametrize(("aside", "fits"), [(0.06, True), (0.2, False)])
+def test_a_mask_rounded_to_a_tenth_of_a_millimetre_fits(server, aside, fits):
+    name = f"aside{int(100 * aside)}"
+    folder = make_case(server.place / name, phases="vp", labels=True)
+    stored = nib.load(folder / "labels.nii.gz")
+    moved = stored.affine.copy()
+    moved[0, 3] += aside
+    nib.save(nib.Nifti1Image(np.asarray(stored.dataobj), moved), folder / "labels.nii.gz")
+    (mask,) = get(server.client, f"/api/cases/{name}")["masks"]
+    assert (mask["status"] == "ok") is fits
+    assert (server.client.get(f"/api/cases/{name}/masks/labels").status_code == 200) is fits
+
+
 def test_import_and_export_of_nifti(server, reader):
     case = fresh(server, "exchange")
     path = save(server.place.parent / "other.nii.gz", np.where(phantom_labels() == 6, 3, phantom_labels()), codes="PIR")
