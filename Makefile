@@ -5,7 +5,7 @@ WORKERS ?= 2
 PAGE := hatch_build.py $(shell find labeler-web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 export OMP_WAIT_POLICY := passive
 
-.PHONY: phases demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real nonsense evaluation evaluation-peers labeler wheel-check reproduce clean
+.PHONY: phases demo test test-page lint house docs page types virtual-check benchmark benchmark-small engines fuzz-readers speed alignment resources real real-livers nonsense evaluation evaluation-peers labeler wheel-check reproduce clean
 
 .venv/run: pyproject.toml constraints.txt $(PAGE)
 	$(PYTHON) -m venv .venv
@@ -92,6 +92,11 @@ real: .venv/develop  ## A real study with masks (REAL=FOLDER, CHART=FILE.png), b
 
 nonsense: .venv/develop  ## Scans without a liver to be read get no verdict, real livers are not refused (MODEL=FOLDER; half an hour)
 	$(BIN)/python benchmarks/nonsense.py $(if $(MODEL),--model $(MODEL))
+
+LIVERS ?= ../shared/data/real_ct
+
+real-livers: .venv/develop  ## Real livers with masks (LIVERS=FOLDER), by the bundled weights, WHOLE=MODEL, or the folds of a run (FOLDS=RUN)
+	$(BIN)/python benchmarks/real_livers.py --data $(LIVERS) $(if $(WHOLE),--whole $(WHOLE)) $(if $(FOLDS),--folds $(FOLDS))
 
 resources: .venv/develop  ## Peak memory and time of predict on 4 x 60 x 512 x 512
 	$(BIN)/python benchmarks/resources.py

@@ -144,6 +144,13 @@ def test_unet_whole_learns_from_them_with_both_windows(data: Path, tmp_path: Pat
     assert load_card(again.model).normalisation == card.normalisation
 
 
+def test_the_windows_of_a_start_need_one(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(TINY + 'patch_size = [8, 32, 32]\nnormalise_by = "start"\n')
+    call = ["whole", "--data", data, "--out", tmp_path / "run", "--settings", tmp_path / "s.toml", "--steps", 1]
+    assert run(*call) != 0
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
 def test_nnunets_loss_needs_every_label(data: Path, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(TINY + 'patch_size = [8, 32, 32]\nloss = "nnunet"\n')
     call = ["whole", "--data", data, "--out", tmp_path / "run", "--settings", tmp_path / "s.toml", "--steps", 1]

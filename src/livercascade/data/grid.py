@@ -12,6 +12,10 @@ Shape = tuple[int, int, int]
 IDENTITY: tuple[Triple, Triple, Triple] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
+ROUNDED_MM = 0.1
+"""Most that a mask may lie aside of its image: other programs round positions to a tenth of a millimetre."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Sampling grid of an array ``[z, y, x]``.

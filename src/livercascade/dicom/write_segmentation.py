@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from livercascade.data.grid import Grid
+from livercascade.data.grid import ROUNDED_MM, Grid
 from livercascade.dicom.codes import DicomCodes
 from livercascade.dicom.dicom_stage import SegType
 from livercascade.dicom.equipment import equipment
@@ -22,8 +22,6 @@ from livercascade.io.canonical_orientation import canonical_grid, stored_view
 CONTENT_LABEL = "LIVER LESIONS"
 SERIES_OFFSET = 7000
 """Added to the number of the source's series: far from the numbers that scanners give, and still sorted beside it."""
-# Grids agree to a tenth of a voxel's usual size or they are others.
-_TOLERANCE_MM = 0.1
 
 
 def write_segmentation(
@@ -84,7 +82,7 @@ def _frames(numbers: np.ndarray, grid: Grid, source: SourceSeries) -> Any:
     shape = (place.columns, place.rows, len(place.images))
     stored = canonical_grid(shape, place.affine_lps, "source", is_ct=False)
     space: dict[str, Any] = {"coordinate_system": "PATIENT", "frame_of_reference_uid": source.first.FrameOfReferenceUID}
-    if not stored.matches(grid, _TOLERANCE_MM):
+    if not stored.matches(grid, ROUNDED_MM):
         return hd.Volume(numbers, grid.affine, **space)
     frames = np.ascontiguousarray(np.transpose(stored_view(numbers, place.affine_lps), (2, 1, 0)))
     if all(image.frame is None for image in place.images):

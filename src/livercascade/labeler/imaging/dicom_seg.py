@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from pydicom.uid import generate_uid
 
 from livercascade.data.errors import CascadeError, InputError
-from livercascade.data.grid import Grid
+from livercascade.data.grid import ROUNDED_MM, Grid
 from livercascade.data.labels import NUM_CLASSES, LesionType
 from livercascade.dicom.codes import default_codes
 from livercascade.dicom.read_segmentation import SegmentationFile
@@ -25,8 +25,6 @@ from livercascade.io.dicom_geometry import SlicePlacement, place_slices
 from livercascade.io.dicom_series import stacks_of
 from livercascade.labeler.label_error import LabelError
 from livercascade.labeler.project.case_inputs import other_grid
-
-_GRID_TOLERANCE_MM = 0.1
 
 
 def export_seg(mask: UInt8[np.ndarray, "z y x"], grid: Grid, folder: Path | None, *, reader: str) -> bytes:
@@ -100,7 +98,7 @@ def _series_on(folder: Path, grid: Grid) -> SlicePlacement:
         except CascadeError:
             continue
         shape = (placement.columns, placement.rows, len(placement.images))
-        if canonical_grid(shape, placement.affine_lps, stack.name, is_ct=False).matches(grid, _GRID_TOLERANCE_MM):
+        if canonical_grid(shape, placement.affine_lps, stack.name, is_ct=False).matches(grid, ROUNDED_MM):
             return placement
     raise _no_dicom("none of its series lies on the grid of the mask")
 
@@ -138,7 +136,7 @@ def _corner(region: np.ndarray, placed: Grid, grid: Grid) -> tuple[int, int, int
     far = np.array(placed.shape) - 1.0
     apart = np.abs(grid.world(np.stack([corner, corner + far])) - placed.world(np.stack([np.zeros(3), far]))).max()
     inside = np.all(corner >= 0) and np.all(corner + far <= np.array(grid.shape) - 1)
-    if apart > _GRID_TOLERANCE_MM or not inside:
+    if apart > ROUNDED_MM or not inside:
         error = other_grid("segmentation", placed, grid)
         raise LabelError("SEG_OTHER_SERIES", error.message, "Choose the case whose series it was drawn on.")
     z, y, x = (int(c) for c in corner)

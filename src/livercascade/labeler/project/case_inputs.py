@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from livercascade.data.errors import CascadeError, InputError
-from livercascade.data.grid import Grid
+from livercascade.data.grid import ROUNDED_MM, Grid
 from livercascade.data.labels import PHASES, Phase
 from livercascade.io.nifti import read_instances
 from livercascade.io.study import Study
@@ -22,9 +22,6 @@ from livercascade.labeler.project.project_folder import dicom_folder, phase_file
 
 # Lesions are drawn on the venous phase in most studies; the non-contrast phase shows fewest of them.
 _REFERENCE_ORDER = (Phase.VP, Phase.AP, Phase.DP, Phase.NC)
-# Headers keep positions in single precision, and programs round them to a tenth of a millimetre or better.
-MASK_TOLERANCE_MM = 0.1
-"""Most that a mask may lie aside of its image."""
 _SEGMENTATION, _LESIONS = "segmentation.nii.gz", "lesions.nii.gz"
 _LOG = logging.getLogger(__name__)
 
@@ -120,7 +117,7 @@ class CaseInputs:
         except CascadeError as error:
             _LOG.warning("the numbers of a report cannot be read (%s)", error.code)
             return None
-        if self.grid is None or not placed.matches(self.grid, MASK_TOLERANCE_MM):
+        if self.grid is None or not placed.matches(self.grid, ROUNDED_MM):
             return None
         return ReportNumbers.of_map(numbers)
 
@@ -151,7 +148,7 @@ class CaseInputs:
             frame = Frame.of_file(path, is_ct=False)
         except CascadeError as error:
             return error
-        if self.grid is None or not frame.grid.matches(self.grid, MASK_TOLERANCE_MM):
+        if self.grid is None or not frame.grid.matches(self.grid, ROUNDED_MM):
             return other_grid(path.name, frame.grid, self.grid)
         return frame
 

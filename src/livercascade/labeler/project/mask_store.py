@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from livercascade.data.errors import CascadeError
-from livercascade.data.grid import Grid
+from livercascade.data.grid import ROUNDED_MM, Grid
 from livercascade.io.nifti import read_labels
 from livercascade.labeler.imaging.mask_delta import LabelMask
 from livercascade.labeler.label_error import not_found
-from livercascade.labeler.project.case_inputs import MASK_TOLERANCE_MM, CaseInputs, other_grid
+from livercascade.labeler.project.case_inputs import CaseInputs, other_grid
 from livercascade.labeler.project.identifiers import version_number
 from livercascade.labeler.project.versions import Versions, no_image
 
@@ -82,6 +82,6 @@ class MaskStore:
 
 def _on_grid(path: Path, grid: Grid) -> LabelMask:
     mask, placed = read_labels(path, is_ct=False)
-    if not placed.matches(grid, MASK_TOLERANCE_MM):
+    if not placed.matches(grid, ROUNDED_MM):
         raise other_grid(path.name, placed, grid)
     return mask

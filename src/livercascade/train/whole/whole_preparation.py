@@ -48,11 +48,14 @@ def prepare_arrays(
 
     Raises:
         UsageError: The settings are of another training, the data were prepared for other ones
-            (``PREPARED_OTHERWISE``), or the loss cannot do with what the labels leave open (``LOSS_NEEDS_LABELS``).
+            (``PREPARED_OTHERWISE``), the loss cannot do with what the labels leave open (``LOSS_NEEDS_LABELS``), or the
+            windows of a start are asked for without one (``NO_START``).
     """
     settings = request.settings
     if not isinstance(settings, WholeSettings):
         raise TypeError("settings of another training")
+    if settings.normalise_by == "start" and request.start_from is None:
+        raise UsageError("NO_START", 'normalise_by is "start", and no model is given.', "Give --start-from.")
     open_cases = [case.name for case in cases if case.coverage is not None]
     if settings.loss == "nnunet" and open_cases:
         raise UsageError(
